@@ -1,0 +1,232 @@
+"""Load packages: batches of many lists, with their positions and the run log, loaded as one.
+
+Everything in a piece is merged by key, so a piece that lands in part, or twice, does no harm;
+and it counts as done only when dlt has completed the whole package.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dlt
+import numpy as np
+import orjson
+import pyarrow as pa
+from dlt.extract import DltResource
+
+from pipelines.runlog import (
+    DELETIONS,
+    LOG_TABLES,
+    REJECTED_ROWS,
+    SYNC_RESOURCES,
+    SYNC_RUNS,
+    SYNC_SEEN,
+)
+from sources.eduframe.batch import Batch
+from sources.eduframe.changes import later_wins, removals
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.hashing import hash_text
+from sources.eduframe.memory import Memory
+from sources.eduframe.plan import Policy
+from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
+
+log = logging.getLogger("eduframe.pieces")
+
+BY_NAME = {endpoint.table: endpoint for endpoint in ENDPOINTS}
+ALL_TABLES = {
+    **{table.name: table for table in MAIN_TABLES.values()},
+    **{table.name: table for tables in CHILD_TABLES.values() for table in tables},
+}
+
+
+@dlt.source(name="eduframe", section="eduframe")
+def _piece(resources: list[DltResource]) -> list[DltResource]:
+    return resources
+
+
+class Loader:
+    """Loads the pieces of one run."""
+
+    def __init__(
+        self,
+        pipeline: Any,
+        run_id: str,
+        synced_at: datetime,
+        policies: Mapping[str, Policy],
+        customer: Mapping[str, Any] | None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._run_id = run_id
+        self._synced_at = synced_at
+        self._policies = policies
+        self._customer = customer
+        self._missing: set[str] = set()
+        self.pieces = 0
+
+    def create(self, missing: set[str]) -> None:
+        """These tables are not there yet: the next piece makes them, empty if need be."""
+        self._missing = missing
+
+    def load(
+        self,
+        batches: Sequence[Batch],
+        runs: Iterable[dict[str, Any]],
+        resources: Iterable[dict[str, Any]],
+    ) -> None:
+        """Load these batches and rows of the run log as one package.
+
+        Raises:
+            PipelineStepFailed: dlt could not load it; the package stays pending.
+        """
+        quiet_hints()
+        by_resource: dict[str, list[Batch]] = {}
+        for batch in batches:
+            by_resource.setdefault(batch.resource, []).append(batch)
+        logs: dict[str, list[pa.Table]] = {
+            SYNC_RUNS.name: [SYNC_RUNS.table(runs)],
+            SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
+        }
+        merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
+        shared: dict[str, list[pa.Table]] = {}
+        made = [self._resource(batch, shared) for batch in merged]
+        empty = [n for n in BY_NAME if n not in by_resource and self._lacks(n)]
+        made += [self._resource(Batch(name, None), shared) for name in empty]
+        for name in SHARED_TABLES:
+            if name in self._missing:
+                shared.setdefault(name, []).append(ALL_TABLES[name].arrow_schema.empty_table())
+        wanted = {name for b in merged for name in b.tables if name in SHARED_TABLES} | set(shared)
+        made += [shared_resource(name, shared, lambda: True) for name in sorted(wanted)]
+        made += self._log_resources(logs)
+        self._pipeline.run(_piece(made))
+        self._missing = set()
+        self.pieces += 1
+
+    def _lacks(self, resource: str) -> bool:
+        tables = [MAIN_TABLES[resource], *CHILD_TABLES[resource]]
+        return any(t.name in self._missing and t.name not in SHARED_TABLES for t in tables)
+
+    def _resource(self, batch: Batch, shared: dict[str, list[pa.Table]]) -> DltResource:
+        for table in (MAIN_TABLES[batch.resource], *CHILD_TABLES[batch.resource]):
+            if table.name in self._missing and table.name not in SHARED_TABLES:
+                batch.tables.setdefault(table.name, table.arrow_schema.empty_table())
+        return endpoint_resource(BY_NAME[batch.resource], lambda: [batch], shared)
+
+    def _merge(self, name: str, batches: list[Batch], logs: dict[str, list[pa.Table]]) -> Batch:
+        """The batches of one list as one; its log rows go to ``logs``."""
+        table = MAIN_TABLES[name]
+        last = batches[-1]
+        parts = [batch.tables for batch in batches]
+        parts += self._deletions(batches, logs)
+        for batch in batches:
+            self._log_rejected(batch, logs)
+        if not last.finished and last.position is not None and last.position.unfinished:
+            seen = [b.seen for b in batches if b.seen is not None and len(b.seen)]
+            if seen:
+                ids = np.unique(np.concatenate(seen))
+                rows = pa.table(
+                    [
+                        pa.repeat(pa.scalar(name), len(ids)),
+                        pa.repeat(pa.scalar(last.position.unfinished.id), len(ids)),
+                        pa.array(ids),
+                    ],
+                    schema=SYNC_SEEN.arrow_schema,
+                )
+                logs.setdefault(SYNC_SEEN.name, []).append(rows)
+        return Batch(name, last.position, later_wins(table, parts))
+
+    def _deletions(
+        self, batches: list[Batch], logs: dict[str, list[pa.Table]]
+    ) -> list[dict[str, pa.Table]]:
+        """The rows that are gone: marked or removed, with their entry in ``_deletions``."""
+        made = []
+        for batch in batches:
+            table = MAIN_TABLES[batch.resource]
+            hard = self._policies[batch.resource].deletes == "hard" or table.key == ("_row_hash",)
+            for gone in batch.gone:
+                with Memory(self._pipeline) as memory:
+                    rows = memory.rows(table, gone.ids)
+                if hard:
+                    made.append(self._removals(batch.resource, rows))
+                else:
+                    made.append({table.name: self._marked(rows)})
+                read_id = batch.read_id
+                logs.setdefault(DELETIONS.name, []).append(
+                    DELETIONS.table(
+                        {
+                            "resource": batch.resource,
+                            "key": key,
+                            "read_id": read_id,
+                            "deleted_at": self._synced_at,
+                            "run_id": self._run_id,
+                            "kind": "hard" if hard else "soft",
+                            "proof": gone.proof,
+                        }
+                        for key in _key_texts([rows.column(name) for name in table.key])
+                    )
+                )
+        return made
+
+    def _marked(self, rows: pa.Table) -> pa.Table:
+        now = pa.repeat(pa.scalar(self._synced_at, pa.timestamp("us", tz="UTC")), rows.num_rows)
+        for name in ("_deleted_at", "_synced_at"):
+            place = rows.schema.get_field_index(name)
+            rows = rows.set_column(place, rows.schema.field(place), now)
+        return rows
+
+    def _removals(self, resource: str, rows: pa.Table) -> dict[str, pa.Table]:
+        table = MAIN_TABLES[resource]
+        columns = [
+            rows.column(f.name)
+            if f.name in table.key
+            else pa.repeat(pa.scalar(True), rows.num_rows)
+            if f.name == "_removed"
+            else pa.nulls(rows.num_rows, f.type)
+            for f in table.arrow_schema
+        ]
+        removed = {table.name: pa.table(columns, schema=table.arrow_schema)}
+        for child in CHILD_TABLES[resource]:
+            removed[child.name] = removals(child, rows)
+        return removed
+
+    def _log_rejected(self, batch: Batch, logs: dict[str, list[pa.Table]]) -> None:
+        if not batch.rejected:
+            return
+        rows = {
+            (
+                _key_text(rejected.key) if rejected.key else f"#{hash_text(rejected.row):x}"
+            ): rejected
+            for rejected in batch.rejected
+        }
+        logs.setdefault(REJECTED_ROWS.name, []).append(
+            REJECTED_ROWS.table(
+                {
+                    "resource": batch.resource,
+                    "key": key,
+                    "row": rejected.row,
+                    "reason": rejected.reason,
+                    "rejected_at": self._synced_at,
+                    "run_id": self._run_id,
+                }
+                for key, rejected in rows.items()
+            )
+        )
+
+    def _log_resources(self, logs: Mapping[str, list[pa.Table]]) -> list[DltResource]:
+        made = []
+        for table in LOG_TABLES:
+            parts = [part for part in logs.get(table.name, ()) if part.num_rows]
+            if not parts and table.name not in self._missing:
+                continue
+            rows = pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
+            made.append(table.resource(rows, self._customer if table is SYNC_RUNS else None))
+        return made
+
+
+def _key_texts(columns: list[pa.ChunkedArray]) -> list[str]:
+    return [_key_text(key) for key in zip(*(c.to_pylist() for c in columns), strict=True)]
+
+
+def _key_text(key: tuple[Any, ...]) -> str:
+    return str(key[0]) if len(key) == 1 else orjson.dumps(list(key)).decode()

@@ -1,0 +1,85 @@
+"""The pipeline: its name, its destination and its dataset."""
+
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.exceptions import DltException
+
+from sources.eduframe.errors import SettingsError
+from sources.eduframe.settings import install_defaults
+
+PIPELINE_NAME = "eduframe"
+DATASET_NAME = "eduframe"
+DUCKDB_FILE = "warehouse.duckdb"
+
+CAN_DELETE = ("duckdb", "motherduck", "postgres", "bigquery", "snowflake", "redshift",
+              "databricks", "mssql", "synapse", "clickhouse")
+"""Destinations whose merge replaces rows and honours hard deletes."""
+
+
+def make_pipeline(
+    destination: str = "duckdb",
+    dataset: str = DATASET_NAME,
+    *,
+    name: str = PIPELINE_NAME,
+    duckdb_file: str | None = None,
+    pipelines_dir: str | None = None,
+) -> Any:
+    """The dlt pipeline of this project. DuckDB goes into ``warehouse.duckdb`` unless configured.
+
+    Raises:
+        SettingsError: the destination is unknown, or cannot keep what the sync promises.
+    """
+    install_defaults()
+    target: Any = destination
+    if destination == "duckdb":
+        file = duckdb_file
+        if file is None and not dlt.secrets.get("destination.duckdb.credentials"):
+            file = DUCKDB_FILE
+        target = dlt.destinations.duckdb(file) if file else "duckdb"
+    try:
+        pipeline = dlt.pipeline(
+            name, destination=target, dataset_name=dataset, pipelines_dir=pipelines_dir
+        )
+    except (DltException, ImportError, ValueError) as error:
+        raise SettingsError(
+            f"The destination {destination!r} cannot be used: {first_line(error)}"
+        ) from error
+    kind = pipeline.destination.destination_type.rsplit(".", 1)[-1]
+    if kind not in CAN_DELETE:
+        raise SettingsError(
+            f"The destination {destination!r} cannot replace and delete rows, so the tables would "
+            f"not stay equal to the API. Use one of: {', '.join(CAN_DELETE)}."
+        )
+    check_dataset(pipeline)
+    return pipeline
+
+
+def check_dataset(pipeline: Any) -> None:
+    """Refuse a DuckDB file that bears the dataset's name: queries would be ambiguous."""
+    file = duckdb_path(pipeline)
+    if file is not None and file.stem.lower() == pipeline.dataset_name.lower():
+        raise SettingsError(
+            f"The DuckDB file {file.name} and the dataset {pipeline.dataset_name} must not have "
+            "the same name, as DuckDB could not tell them apart in a query. Rename the file "
+            "(DESTINATION__DUCKDB__CREDENTIALS), or choose another --dataset."
+        )
+
+
+def duckdb_path(pipeline: Any) -> Path | None:
+    """The pipeline's DuckDB file; None for other destinations."""
+    if not pipeline.destination.destination_type.endswith("duckdb"):
+        return None
+    try:
+        with pipeline.destination_client() as client:
+            database = client.config.credentials.database
+    except DltException:
+        return None
+    return Path(database) if database and database != ":memory:" else None
+
+
+def first_line(error: BaseException) -> str:
+    """The line of an error that tells what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,79 @@
+"""What reading a list gives: batches of typed rows ready to load, and a record of the reading."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+from sources.eduframe.client import Traffic
+from sources.eduframe.known import Ids
+from sources.eduframe.normalise import Rejected
+from sources.eduframe.plan import Mode, Position
+
+Status = Literal["waiting", "reading", "done", "off", "failed", "held back", "stopped"]
+
+
+@dataclass
+class ResourceRun:
+    """What happened to one resource in this run; the progress view and the summary read it."""
+
+    resource: str
+    mode: Mode | None = None
+    status: Status = "waiting"
+    message: str | None = None
+    newly_off: bool = False
+    pages: int = 0
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    rejected: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+    unknown_values: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    began: float | None = None
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time from the first request to the end of the read, waits included."""
+        if self.began is None:
+            return 0.0
+        return (self.ended or time.monotonic()) - self.began
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the run counts as partly done because of this resource."""
+        return self.newly_off or self.status in ("failed", "held back", "stopped")
+
+
+@dataclass
+class Gone:
+    """Rows proven gone, by key id, and the proof in words."""
+
+    ids: Ids
+    proof: str
+
+
+@dataclass
+class Batch:
+    """Rows of one resource to load together with the position after them."""
+
+    resource: str
+    position: Position | None
+    """What to remember of the list once these rows are loaded; None: what is remembered stays."""
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    """Main and child tables in their own Arrow schema, removals included."""
+    rejected: list[Rejected] = field(default_factory=list)
+    seen: Ids | None = None
+    """The key ids met, where the read proves absence."""
+    gone: list[Gone] = field(default_factory=list)
+    finished: bool = False
+    read_id: str = ""
+
+    @property
+    def rows(self) -> int:
+        return sum(table.num_rows for table in self.tables.values())

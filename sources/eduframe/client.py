@@ -1,0 +1,325 @@
+"""The API over HTTP: one GET at a time, limited, retried, and checked.
+
+What comes out of :meth:`Client.get` is what was asked for, a list or an object; anything else
+(HTML, an empty or cut body, a list where an object belongs) is a failure like a 502, and is
+tried again. Facts about the API: 500 requests in 5 minutes per token, 429 with ``Retry-After``,
+``Link: rel="next"`` for the next page, 403 *or 404* for a missing right.
+"""
+
+import email.utils
+import importlib.metadata
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import orjson
+import tenacity
+
+from sources.eduframe.errors import (
+    AuthenticationError,
+    ReadFailedError,
+    ResourceOffError,
+    SettingsError,
+    StoppedError,
+)
+from sources.eduframe.limiter import Limiter
+
+log = logging.getLogger("eduframe.client")
+
+TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+ATTEMPTS = 6
+RETRY_WAIT = tenacity.wait_exponential_jitter(initial=0.5, max=30.0, jitter=1.0)
+RETRY_AFTER_DEFAULT = 30.0
+"""Seconds to wait after a 429 that does not say how long."""
+MAX_REDIRECTS = 3
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass
+class Traffic:
+    """What the requests for one resource cost; counted here, shown in the summary."""
+
+    requests: int = 0
+    retries: int = 0
+    waited: float = 0.0
+    """Seconds spent waiting for the limit."""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, requests: int = 0, retries: int = 0, waited: float = 0.0) -> None:
+        with self.lock:
+            self.requests += requests
+            self.retries += retries
+            self.waited += waited
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A checked answer: its JSON, the next page's address, and the server's clock."""
+
+    data: Any
+    next_url: str | None
+    date: datetime | None
+
+
+class BadAnswer(Exception):
+    """A failure that may pass: server error, broken connection, or a body that makes no sense."""
+
+
+class TooManyRequests(Exception):
+    """A 429, with the seconds to wait."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"429, wait {seconds:.0f} s")
+        self.seconds = seconds
+
+
+def version() -> str:
+    """The installed version of the project."""
+    try:
+        return importlib.metadata.version("eduframe-sync")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def check_base_url(base_url: str) -> str:
+    """The address without a trailing slash. Raises ``SettingsError`` unless the token is safe."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            f"base_url is {base_url!r}, which is no web address. "
+            "Set SOURCES__EDUFRAME__BASE_URL, for example https://api.eduframe.nl/api/v1."
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError("base_url must hold no credentials, query or fragment.")
+    if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
+        raise SettingsError(
+            f"base_url would send the token to {parts.hostname} unencrypted: use https."
+        )
+    return base_url.rstrip("/")
+
+
+class Client:
+    """GETs from one API with one token. Thread-safe; close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        limiter: Limiter,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        attempts: int = ATTEMPTS,
+        connections: int = 8,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self.base_url = check_base_url(base_url)
+        if not token.isascii() or not token.isprintable() or token != token.strip():
+            raise SettingsError(
+                "The API token holds spaces or characters that no token has; copy it anew into "
+                "SOURCES__EDUFRAME__API_TOKEN."
+            )
+        self.limiter = limiter
+        self._attempts = attempts
+        self._sleep = sleep or limiter.stop.wait
+        self._http = httpx.Client(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "User-Agent": f"eduframe-sync/{version()}",
+            },
+            timeout=TIMEOUT,
+            transport=transport,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(
+        self,
+        url: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        expect: Literal["list", "object"] = "list",
+        traffic: Traffic | None = None,
+    ) -> Answer:
+        """GET a path of the API, or the address of a next page.
+
+        Raises:
+            AuthenticationError: 401.
+            ResourceOffError: 403 or 404.
+            ReadFailedError: errors or nonsense until the attempts ended.
+            StoppedError: a stop was asked for.
+        """
+        traffic = traffic or Traffic()
+        address = url if "://" in url else self.base_url + url
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(BadAnswer),
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=RETRY_WAIT,
+            sleep=self._sleep,
+            before_sleep=lambda state: self._note_retry(state, address, traffic),
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, address, params, expect, traffic)
+        except BadAnswer as error:
+            raise ReadFailedError(
+                f"{describe(address)}: {error} ({self._attempts} attempts)"
+            ) from error
+
+    def _note_retry(
+        self, state: tenacity.RetryCallState, address: str, traffic: Traffic
+    ) -> None:
+        traffic.add(retries=1)
+        reason = state.outcome.exception() if state.outcome else None
+        log.warning("%s: %s; trying again", describe(address), reason)
+        if self.limiter.stop.is_set():
+            raise StoppedError("stopped between attempts")
+
+    def _once(
+        self,
+        address: str,
+        params: Mapping[str, str | int] | None,
+        expect: Literal["list", "object"],
+        traffic: Traffic,
+    ) -> Answer:
+        while True:
+            try:
+                response = self._send(address, params, traffic)
+            except TooManyRequests as limited:
+                traffic.add(retries=1)
+                log.warning(
+                    "the API answered 429: every thread waits %.0f s", limited.seconds
+                )
+                self.limiter.pause(limited.seconds)
+                continue
+            return self._check(response, expect)
+
+    def _send(
+        self, address: str, params: Mapping[str, str | int] | None, traffic: Traffic
+    ) -> httpx.Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._request(address, params, traffic)
+            if not response.is_redirect:
+                return response
+            target = urljoin(str(response.url), response.headers["Location"])
+            if not self.trusts(target):
+                raise ReadFailedError(
+                    f"{describe(address)}: redirected to another host "
+                    f"({urlsplit(target).netloc}); the token is not sent there. Is base_url right?"
+                )
+            address, params = target, None
+        raise ReadFailedError(f"{describe(address)}: redirected in circles")
+
+    def _request(
+        self, address: str, params: Mapping[str, str | int] | None, traffic: Traffic
+    ) -> httpx.Response:
+        waited = self.limiter.acquire()
+        traffic.add(requests=1, waited=waited)
+        try:
+            response = self._http.get(address, params=params)
+        except httpx.TimeoutException as error:
+            raise BadAnswer(f"no answer in time ({type(error).__name__})") from error
+        except httpx.DecodingError as error:
+            raise BadAnswer("the body's compression is broken") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise BadAnswer(f"{error or type(error).__name__}") from error
+        finally:
+            self.limiter.release()
+        if response.status_code == 429:
+            raise TooManyRequests(retry_after(response.headers.get("Retry-After")))
+        return response
+
+    def _check(self, response: httpx.Response, expect: Literal["list", "object"]) -> Answer:
+        status = response.status_code
+        if status == 401:
+            raise AuthenticationError(
+                "The API does not accept the token (401). Check SOURCES__EDUFRAME__API_TOKEN: "
+                "has it been revoked, or is it of another environment?"
+            )
+        if status in (403, 404):
+            raise ResourceOffError(f"answered {status}", status)
+        if status >= 500:
+            raise BadAnswer(f"the server answered {status}")
+        if status != 200:
+            raise ReadFailedError(
+                f"{describe(str(response.url))}: the server answered {status}: "
+                f"{response.text[:200]!r}"
+            )
+        try:
+            data = orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            what = "an empty body" if not response.content.strip() else "something that is no JSON"
+            raise BadAnswer(f"200 with {what}") from error
+        if not isinstance(data, list if expect == "list" else dict):
+            raise BadAnswer(f"200 with a JSON {type(data).__name__} where a {expect} belongs")
+        return Answer(data, self._next(response), server_date(response))
+
+    def _next(self, response: httpx.Response) -> str | None:
+        target = response.links.get("next", {}).get("url")
+        if not target:
+            return None
+        target = urljoin(str(response.url), target)
+        if not self.trusts(target):
+            raise ReadFailedError(
+                f"{describe(str(response.url))}: the next page is said to be on another host "
+                f"({urlsplit(target).netloc}); the token is not sent there"
+            )
+        return target
+
+    def trusts(self, url: str) -> bool:
+        """Whether the address has the scheme, host and port that the token is for."""
+        return _origin(url) == _origin(self.base_url)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+def describe(url: str) -> str:
+    """An address for people: the path, without host and query."""
+    return urlsplit(url).path
+
+
+def server_date(response: httpx.Response) -> datetime | None:
+    """The ``Date`` header: the server's clock, to the second."""
+    return _http_date(response.headers.get("Date"))
+
+
+def _http_date(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def retry_after(header: str | None, now: Callable[[], float] = time.time) -> float:
+    """Seconds to wait by a ``Retry-After`` header: seconds, an HTTP date, or a default."""
+    if not header:
+        return RETRY_AFTER_DEFAULT
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        moment = _http_date(header)
+        if moment is None:
+            return RETRY_AFTER_DEFAULT
+        return max(0.0, moment.timestamp() - now())

@@ -1,0 +1,142 @@
+"""The words in which `endpoints.py` declares what is synced.
+
+An :class:`Endpoint` is one list of the API and the table it fills. A :class:`Child` is one
+nested part of its rows and the table *that* fills. Everything here is data; what is done with
+it stands in the modules that read and normalise.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schemas.base import Row
+
+JsonRow = dict[str, Any]
+
+Shape = Literal["object", "objects", "links", "values", "custom", "associations"]
+"""How a nested part becomes rows:
+
+- ``object``: one nested object, one row.
+- ``objects``: a list of objects, a row each.
+- ``links``: a list of ids of another table, a row each.
+- ``values``: a list of plain values, a row each with its ``position`` (from 0).
+- ``custom``: a map from slug to value, a row per value, typed into ``value_…`` columns.
+- ``associations``: a map from association slug to linked custom records, a row per record.
+"""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A nested part of a row that has a table of its own.
+
+    ``owner`` maps the child table's columns to the parent row's (``{"order_id": "id"}``); the
+    children of one parent are replaced as a whole. A *shared* child table has several kinds of
+    owner, told apart by the column ``owner_table``, which holds the owner's table name.
+    """
+
+    field: str
+    table: str
+    shape: Shape
+    owner: Mapping[str, str]
+    shared: bool = False
+    row: type[Row] | None = None
+    """The model of a nested object; None for links, values and maps."""
+    key: tuple[str, ...] = ()
+    """What is unique among the children of one parent; () where nothing is."""
+    column: str = "value"
+    """``links`` and ``values``: the column that holds the linked id, or the value."""
+    references: str | None = None
+    """``links``: the table that ``column`` refers to."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Where a list under a parent finds the parents to ask for.
+
+    ``params`` maps the path's parameters to columns of the parent's table; ``columns`` maps
+    columns of this list's own rows to columns of the parent's (left out: the same as
+    ``params``). ``where`` keeps only the parents with one of these values; ``rename`` translates
+    a parent's value into the one that the path takes.
+    """
+
+    table: str
+    params: Mapping[str, str]
+    columns: Mapping[str, str] | None = None
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rename: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One list of the API (or one object that is read like a list of one), and its table."""
+
+    path: str
+    table: str
+    row: type[Row]
+    children: tuple[Child, ...] = ()
+    key: tuple[str, ...] = ("id",)
+    scopes: tuple[str, ...] = ()
+    feature_flag: str | None = None
+    paged: bool = True
+    """Whether the list takes ``per_page``; without it the answer is the whole list."""
+    single: bool = False
+    """Whether the answer is one object instead of a list."""
+    parents: tuple[Parent, ...] = ()
+    parent_setting: str | None = None
+    """The setting that lists the values of the path's only parameter."""
+    item_path: str | None = None
+    """The path that reads one row, where the API has one."""
+    detail_path: str | None = None
+    """A path, filled from a row, that is read for each row: for fields the list itself lacks."""
+    flatten: Callable[[Iterable[JsonRow]], list[JsonRow]] | None = None
+    """Turns an answer that is no flat list of rows into one."""
+    enabled: bool = True
+    """Whether it is synced without being named in ``include``."""
+    beta: bool = False
+    deprecated: bool = False
+
+    @property
+    def cursor(self) -> str | None:
+        """The column whose growth tells of a change; None where rows have none."""
+        return "updated_at" if "updated_at" in self.row.model_fields else None
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """The path's parameters, in order."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A list that only repeats rows of another one, and so is never requested."""
+
+    path: str
+    by: str
+
+
+def links(field: str, table: str, owner: str, column: str, to: str) -> Child:
+    """A list of ids: a link table of (parent's id, linked id)."""
+    return Child(field, table, "links", {owner: "id"}, key=(column,), column=column, references=to)
+
+
+def values(field: str, table: str, owner: str) -> Child:
+    """A list of plain values: a table of (parent's id, position, value)."""
+    return Child(field, table, "values", {owner: "id"}, key=("position",))
+
+
+def objects(
+    field: str,
+    table: str,
+    row: type[Row],
+    owner: str | Mapping[str, str],
+    key: tuple[str, ...] = ("id",),
+) -> Child:
+    """A list of objects with a table of its own; ``owner`` is the column of the parent's id."""
+    columns = {owner: "id"} if isinstance(owner, str) else owner
+    return Child(field, table, "objects", columns, row=row, key=key)
+
+
+def shared(field: str, table: str, row: type[Row], *, many: bool, key: tuple[str, ...]) -> Child:
+    """A nested object (or a list of them) whose table has several kinds of owner."""
+    shape: Shape = "objects" if many else "object"
+    return Child(field, table, shape, {"owner_id": "id"}, shared=True, row=row, key=key)

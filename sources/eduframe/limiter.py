@@ -1,0 +1,112 @@
+"""The request limit: never more than so many requests in any window, over all threads.
+
+A sliding log. A request holds its place from the moment it is allowed until one window after
+its *response*: the server counted it somewhere in between, so however the network jitters, the
+server never sees too many in a window. There is no smoothing beyond that: the first burst is
+free, and time lost while nothing was asked is caught up.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from sources.eduframe.errors import StoppedError
+
+Clock = Callable[[], float]
+
+
+class Limiter:
+    """At most ``requests`` requests in any ``window`` seconds. Thread-safe.
+
+    ``clock`` gives wall-clock seconds and ``wait(condition, seconds)`` waits; both are injected
+    by tests. ``stop`` ends every wait with :class:`StoppedError`.
+    """
+
+    def __init__(
+        self,
+        requests: int,
+        window: float,
+        *,
+        clock: Clock = time.monotonic,
+        wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.requests = requests
+        self.window = window
+        self.stop = stop or threading.Event()
+        self._clock = clock
+        self._wait = wait
+        self._changed = threading.Condition()
+        self._finished: deque[float] = deque()
+        self._in_flight = 0
+        self._paused_until = 0.0
+
+    def acquire(self) -> float:
+        """Wait for a place in the window and take it. Returns the seconds waited.
+
+        Raises:
+            StoppedError: a stop was asked for while waiting.
+        """
+        began = self._clock()
+        with self._changed:
+            while True:
+                if self.stop.is_set():
+                    raise StoppedError("stopped while waiting for the request limit")
+                now = self._clock()
+                delay = self._delay(now)
+                if delay <= 0:
+                    self._in_flight += 1
+                    return now - began
+                self._wait(self._changed, min(delay, 1.0))
+
+    def release(self) -> None:
+        """The response is in (or the request failed): its place is free one window from now."""
+        with self._changed:
+            self._in_flight -= 1
+            self._finished.append(self._clock())
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """No thread sends anything for so many seconds: what a 429 asks for."""
+        with self._changed:
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def wake(self) -> None:
+        """Let waiting threads look at ``stop`` now."""
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def left(self) -> int:
+        """Requests that could be sent right now."""
+        with self._changed:
+            self._forget(self._clock())
+            return max(0, self.requests - self._in_flight - len(self._finished))
+
+    @property
+    def recent(self) -> list[float]:
+        """Seconds since each response that still holds a place."""
+        with self._changed:
+            now = self._clock()
+            self._forget(now)
+            return [now - finished for finished in self._finished]
+
+    def remember(self, ages: list[float]) -> None:
+        """Take over the places of an earlier run: seconds since each of its responses."""
+        with self._changed:
+            now = self._clock()
+            self._finished = deque(sorted([*self._finished, *(now - age for age in ages)]))
+
+    def _delay(self, now: float) -> float:
+        self._forget(now)
+        paused = self._paused_until - now
+        if self._in_flight + len(self._finished) < self.requests:
+            return paused
+        if not self._finished:
+            return max(paused, 1.0)
+        return max(paused, self._finished[0] + self.window - now)
+
+    def _forget(self, now: float) -> None:
+        while self._finished and self._finished[0] + self.window <= now:
+            self._finished.popleft()

@@ -1,0 +1,254 @@
+"""The destination is the memory: what it holds decides what is written and what is gone.
+
+Keys and hashes, the positions of unfinished reads, and the parents still to be asked are read
+from the destination at the start of a run. A row counts only if the load package that wrote it
+was completed: dlt loads table by table, so after a crash a row may be there without its
+children. Such rows are known, but with an unknown hash, and so are written again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from dlt.common.pipeline import SupportsPipeline
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from sources.eduframe.declare import Parent
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.hashing import UNKNOWN, VERSION, VERSION_SHIFT
+from sources.eduframe.known import Ids, Known, key_ids
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Table
+
+CHUNK = 100_000
+"""Rows fetched at a time."""
+
+
+class Memory:
+    """Reads the dataset of one pipeline. A context manager: one connection, held while open."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline: SupportsPipeline | Any = pipeline
+        self._client: Any = None
+
+    def __enter__(self) -> "Memory":
+        self._manager = self._pipeline.sql_client()
+        self._client = self._manager.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.__exit__(kind, error, trace)
+
+    def query(self, sql: str, *params: Any) -> Iterator[pa.Table]:
+        """The result of a query, in Arrow tables. A table that is not there gives no rows."""
+        try:
+            with self._client.execute_query(sql, *params) as cursor:
+                for chunk in cursor.iter_arrow(chunk_size=CHUNK):
+                    yield pa.table(chunk) if not isinstance(chunk, pa.Table) else chunk
+        except DatabaseUndefinedRelation:
+            return
+
+    def execute(self, sql: str, *params: Any) -> None:
+        """Run a statement. A table that is not there is no error."""
+        try:
+            self._client.execute_sql(sql, *params)
+        except DatabaseUndefinedRelation:
+            return
+
+    def name(self, table: str) -> str:
+        """The qualified, quoted name of a table."""
+        return str(self._client.make_qualified_table_name(table))
+
+    def column(self, column: str) -> str:
+        """The quoted name of a column."""
+        return str(self._client.escape_column_name(column))
+
+    def completed(self, alias: str = "") -> str:
+        """SQL that is true for rows of completed load packages."""
+        prefix = f"{alias}." if alias else ""
+        return (
+            f"{prefix}{self.column('_dlt_load_id')} IN (SELECT {self.column('load_id')} "
+            f"FROM {self.name('_dlt_loads')} WHERE {self.column('status')} = 0)"
+        )
+
+    def existing(self, names: Iterable[str]) -> set[str]:
+        """Which of these tables are there."""
+        if not self._client.has_dataset():
+            return set()
+        with self._pipeline.destination_client() as client:
+            return {name for name, columns in client.get_storage_tables(list(names)) if columns}
+
+    def known(self, table: Table, parent: Mapping[str, str] | None, whole: bool) -> Known:
+        """The rows of a main table. ``parent`` maps its columns to those of the parent's key.
+
+        ``whole`` is False where a child table is missing: then every row must be written again.
+        """
+        columns = [*dict.fromkeys([*table.key, *(parent or {})])]
+        selected = ", ".join(self.column(c) for c in columns)
+        sql = (
+            f"SELECT {selected}, {self.column('_row_hash')}, "
+            f"{self.column('_deleted_at')} IS NOT NULL AS gone, "
+            f"{self.completed()} AS complete FROM {self.name(table.name)}"
+        )
+        keys, hashes, deleted, parents = [], [], [], []
+        for rows in self.query(sql):
+            row_hash = _ints(rows.column(len(columns)))
+            gone = _flags(rows.column(len(columns) + 1))
+            sound = _flags(rows.column(len(columns) + 2)) & ~gone & whole
+            sound &= row_hash >> VERSION_SHIFT == VERSION
+            named = dict(zip(columns, rows.columns, strict=False))
+            keys.append(
+                row_hash
+                if table.key == ("_row_hash",)
+                else key_ids([named[name] for name in table.key])
+            )
+            hashes.append(np.where(sound, row_hash, UNKNOWN))
+            deleted.append(gone)
+            if parent:
+                parents.append(key_ids([named[name] for name in parent]))
+        if not keys:
+            return Known(parents=np.zeros(0, np.int64) if parent else None)
+        known = Known(
+            np.concatenate(keys),
+            np.concatenate(hashes),
+            np.concatenate(deleted),
+            np.concatenate(parents) if parent else None,
+        )
+        for child in CHILD_TABLES[table.name]:
+            for owners, counts in self._child_counts(child):
+                known.set_child_counts(child.name, owners, counts)
+        return known
+
+    def _child_counts(self, table: Table) -> Iterator[tuple[Ids, Any]]:
+        assert table.child is not None
+        owner = ", ".join(self.column(name) for name in table.owner_key)
+        shared = table.child.shared
+        where = f"WHERE {self.column('owner_table')} = %s " if shared else ""
+        sql = (
+            f"SELECT {owner}, COUNT(*) AS rows_held FROM {self.name(table.name)} "
+            f"{where}GROUP BY {owner}"
+        )
+        for rows in self.query(sql, *([table.endpoint.table] if shared else [])):
+            yield key_ids(rows.columns[:-1]), _ints(rows.columns[-1])
+
+    def parents(self, parent: Parent, since: datetime | None) -> list[tuple[Any, ...]] | None:
+        """The living parents written after ``since``, as values of the path's parameters.
+
+        None where the destination holds no parent at all.
+        """
+        owner, join = self._owner_of(parent.table)
+        params = [f"p.{self.column(c)}" for c in parent.params.values()]
+        extra = [f"p.{self.column(c)}" for c in (parent.columns or {}).values()]
+        source = f"FROM {self.name(parent.table)} AS p {join}"
+        if not any(rows.num_rows for rows in self.query(f"SELECT 1 {source} LIMIT 1")):
+            return None
+        conditions = [f"{owner}.{self.column('_deleted_at')} IS NULL"]
+        values: list[Any] = []
+        for column, allowed in parent.where.items():
+            conditions.append(f"p.{self.column(column)} IN ({', '.join(['%s'] * len(allowed))})")
+            values += allowed
+        if since is not None:
+            conditions.append(f"{owner}.{self.column('_synced_at')} > %s")
+            values.append(since)
+        sql = (
+            f"SELECT DISTINCT {', '.join(params + extra)} {source} "
+            f"WHERE {' AND '.join(conditions)}"
+        )
+        found: list[tuple[Any, ...]] = []
+        for rows in self.query(sql, *values):
+            found += list(zip(*(c.to_pylist() for c in rows.columns), strict=True))
+        return found
+
+    def _owner_of(self, table: str) -> tuple[str, str]:
+        """The alias of the main table that says whether a row lives, and the join to it."""
+        if table in MAIN_TABLES:
+            return "p", ""
+        for endpoint in ENDPOINTS:
+            for child in endpoint.children:
+                if child.table == table:
+                    on = " AND ".join(
+                        f"p.{self.column(mine)} = o.{self.column(theirs)}"
+                        for mine, theirs in child.owner.items()
+                    )
+                    return "o", f"JOIN {self.name(endpoint.table)} AS o ON {on}"
+        raise KeyError(table)
+
+    def rows(self, table: Table, ids: Ids) -> pa.Table:
+        """The rows with these key ids, whole, in the table's own Arrow schema."""
+        wanted = np.sort(ids)
+        names = [c.name for c in table.all_columns]
+        sql = f"SELECT {', '.join(self.column(n) for n in names)} FROM {self.name(table.name)}"
+        values: tuple[Any, ...] = ()
+        if len(ids) <= 500 and table.endpoint.key == ("id",) and _is_bigint(table):
+            marks = ", ".join(["%s"] * len(ids))
+            sql += f" WHERE {self.column('id')} IN ({marks})"
+            values = tuple(int(i) for i in ids)
+        parts = []
+        for rows in self.query(sql, *values):
+            arrays = [
+                _to_type(column, field.type)
+                for column, field in zip(rows.columns, table.arrow_schema, strict=True)
+            ]
+            part = pa.table(arrays, schema=table.arrow_schema)
+            found = _table_ids(table, part)
+            places = np.minimum(np.searchsorted(wanted, found), max(len(wanted) - 1, 0))
+            parts.append(part.filter(pa.array(wanted[places] == found)))
+        return pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
+
+    def seen(self, resource: str, read_id: str) -> Iterable[Ids]:
+        """The key ids that an unfinished read has seen so far."""
+        sql = (
+            f"SELECT {self.column('key_id')} FROM {self.name('_sync_seen')} WHERE "
+            f"{self.column('resource')} = %s AND {self.column('read_id')} = %s "
+            f"AND {self.completed()}"
+        )
+        for rows in self.query(sql, resource, read_id):
+            yield _ints(rows.column(0))
+
+    def forget_seen(self, unfinished: Iterable[str]) -> None:
+        """Remove the keys of reads that are over; ``unfinished`` are the ids of those that last."""
+        keep = list(unfinished)
+        table = self.name("_sync_seen")
+        where = ""
+        if keep:
+            marks = ", ".join(["%s"] * len(keep))
+            where = f" WHERE {self.column('read_id')} NOT IN ({marks})"
+        if any(t.num_rows for t in self.query(f"SELECT 1 FROM {table}{where} LIMIT 1", *keep)):
+            self.execute(f"DELETE FROM {table}{where or ' WHERE 1 = 1'}", *keep)
+
+
+def _table_ids(table: Table, rows: pa.Table) -> Ids:
+    if table.key == ("_row_hash",):
+        return _ints(rows.column("_row_hash"))
+    return key_ids([rows.column(name) for name in table.key])
+
+
+def _is_bigint(table: Table) -> bool:
+    return any(c.name == "id" and c.type == "bigint" for c in table.columns)
+
+
+def _to_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == kind:
+        return column
+    if pa.types.is_null(column.type):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    return column.cast(kind)
+
+
+def _ints(column: pa.ChunkedArray) -> Ids:
+    return np.asarray(
+        column.combine_chunks().cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False),
+        np.int64,
+    )
+
+
+def _flags(column: pa.ChunkedArray) -> Any:
+    filled = column.combine_chunks().cast(pa.bool_()).fill_null(False)
+    return np.asarray(filled.to_numpy(zero_copy_only=False), np.bool_)

@@ -1,0 +1,249 @@
+"""The dlt source: one resource per list of the API, and one per shared child table.
+
+``pipeline.run(eduframe_source())`` reads, filters and merges in one load package, in any dlt
+pipeline. A list that fails yields nothing more and moves no cursor; nothing is ever deleted.
+Checkpoints, deletions and recovery are the business of ``pipelines.sync``, which loads through
+the very same resources.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.extract import DltResource
+
+from sources.eduframe.batch import Batch, ResourceRun
+from sources.eduframe.client import Client
+from sources.eduframe.declare import Endpoint, JsonRow, Parent
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.explode import explode
+from sources.eduframe.known import Known
+from sources.eduframe.limiter import Limiter
+from sources.eduframe.memory import Memory
+from sources.eduframe.parents import ParentBook, ParentRef, make_ref, owner_table
+from sources.eduframe.plan import Plan, Policy, Position, choose_mode, now_utc, parse
+from sources.eduframe.reader import Reader, read_rows
+from sources.eduframe.settings import (
+    CUSTOM_OBJECT_TYPES,
+    DEFAULT_BASE_URL,
+    Settings,
+    install_defaults,
+    names,
+    select,
+)
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Table
+
+log = logging.getLogger("eduframe.source")
+
+
+class _QuietHints(logging.Filter):
+    """Two warnings of dlt's are of no use here.
+
+    For each JSON column, that its Arrow column is text: it is meant so. For each table with two
+    foreign keys to one table, that it keeps the last: so it does.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not (
+            "several column hints were different" in message
+            or "has multiple references to" in message
+        )
+
+
+def table_hints(table: Table) -> dict[str, Any]:
+    """dlt's hints for a table: merged by key, children replaced by owner."""
+    hints: dict[str, Any] = {"write_disposition": "merge", "columns": table.dlt_columns()}
+    references = table.dlt_references()
+    return hints | ({"references": references} if references else {})
+
+
+def endpoint_resource(
+    endpoint: Endpoint,
+    batches: Callable[[], Iterable[Batch | None]],
+    shared: dict[str, list[pa.Table]],
+) -> DltResource:
+    """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
+
+    def rows() -> Iterator[Any]:
+        state = dlt.current.resource_state()
+        for batch in batches():
+            if batch is None:
+                yield None
+                continue
+            for name, table in batch.tables.items():
+                if name in SHARED_TABLES:
+                    shared.setdefault(name, []).append(table)
+                else:
+                    yield dlt.mark.with_table_name(table, name)
+            if batch.position is not None:
+                state.clear()
+                state.update(batch.position.dump())
+
+    resource = dlt.resource(rows, name=endpoint.table)
+    for child in CHILD_TABLES[endpoint.table]:
+        if child.name not in SHARED_TABLES:
+            resource.apply_hints(
+                table_name=child.name, create_table_variant=True, **table_hints(child)
+            )
+    # last, as a table variant starts from the hints that the resource has by then
+    resource.apply_hints(**table_hints(MAIN_TABLES[endpoint.table]))
+    return resource
+
+
+def shared_resource(
+    name: str, shared: Mapping[str, list[pa.Table]], ready: Callable[[], bool]
+) -> DltResource:
+    """The resource of a child table with several kinds of owner: what the lists left for it."""
+
+    def rows() -> Iterator[Any]:
+        while not ready():
+            yield None
+        yield from shared.get(name, ())
+
+    return dlt.resource(rows, name=name, **table_hints(SHARED_TABLES[name]))
+
+
+def quiet_hints() -> None:
+    """Keep dlt from warning of what is meant so."""
+    logger = logging.getLogger("dlt")
+    if not any(isinstance(f, _QuietHints) for f in logger.filters):
+        logger.addFilter(_QuietHints())
+
+
+@dlt.source(name="eduframe", section="eduframe")
+def eduframe_source(
+    api_token: str = dlt.secrets.value,
+    base_url: str = DEFAULT_BASE_URL,
+    requests_per_window: int = 500,
+    window_seconds: float = 300.0,
+    include: Any = None,
+    exclude: Any = None,
+    custom_object_types: Any = CUSTOM_OBJECT_TYPES,
+) -> list[DltResource]:
+    """The lists of the Eduframe API as dlt resources, typed, with their nested parts as tables.
+
+    Rows with ``updated_at`` are filtered by that cursor; what remains is compared by hash with
+    the destination of the running pipeline, and only what differs is yielded. Shared child tables
+    (``addresses``, ``grades``, ``custom_values`` and the bookings) are resources of their own:
+    select them along with their owners in ``with_resources``.
+
+    Raises:
+        AuthenticationError: the API does not accept the token.
+        SettingsError: a setting is no value of its kind.
+    """
+    install_defaults()
+    quiet_hints()
+    settings = Settings()
+    settings.include, settings.exclude = include, exclude
+    chosen = select(settings).on
+    client = Client(base_url, api_token, Limiter(requests_per_window, window_seconds))
+    book = ParentBook(chosen)
+    shared: dict[str, list[pa.Table]] = {}
+    waiting: set[str] = set()
+    reading = _PlainReading(client, book, names("custom_object_types", custom_object_types))
+
+    def batches(endpoint: Endpoint) -> Callable[[], Iterator[Batch | None]]:
+        def read() -> Iterator[Batch | None]:
+            waiting.add(endpoint.table)
+            try:
+                yield from reading.batches(endpoint)
+            finally:
+                waiting.discard(endpoint.table)
+
+        return read
+
+    resources = [endpoint_resource(e, batches(e), shared) for e in chosen]
+    return resources + [shared_resource(n, shared, lambda: not waiting) for n in SHARED_TABLES]
+
+
+class _PlainReading:
+    """Reads lists within an ordinary ``pipeline.run``, without checkpoints or deletions."""
+
+    def __init__(self, client: Client, book: ParentBook, object_types: tuple[str, ...]) -> None:
+        self._client = client
+        self._book = book
+        self._object_types = object_types
+        self._now = now_utc()
+
+    def batches(self, endpoint: Endpoint) -> Iterator[Batch | None]:
+        position = Position.load(dict(dlt.current.resource_state()))
+        position.unfinished = None
+        known = self._known(endpoint)
+        policy = Policy(deletes="ignore")
+        mode = choose_mode(
+            endpoint, position, known, policy.reconcile_every, self._now, forced=False
+        )
+        parents: list[ParentRef] = []
+        if endpoint.params:
+            mode = "reconcile"
+            for number in range(len(endpoint.parents)):
+                page = self._book.page(endpoint, number)
+                while page.started and not page.ended:
+                    yield None
+            parents = self._parents(endpoint)
+        plan = Plan(
+            endpoint, mode, position, known, policy, self._now, since=parse(position.cursor)
+        )
+        run = ResourceRun(endpoint.table)
+        for batch in Reader(plan, self._client, run, self._book, parents).batches():
+            if run.status in ("failed", "off", "held back"):
+                batch.position = position
+            yield batch
+        if run.status != "done":
+            log.error("%s: %s: %s", endpoint.table, run.status, run.message)
+
+    def _parents(self, endpoint: Endpoint) -> list[ParentRef]:
+        with Memory(dlt.current.pipeline()) as memory:
+            held = [memory.parents(parent, None) for parent in endpoint.parents]
+        return gather_parents(self._client, endpoint, self._book, held, self._object_types)
+
+    def _known(self, endpoint: Endpoint) -> Known:
+        """What the running pipeline's destination holds; nothing where it holds nothing yet."""
+        pipeline = dlt.current.pipeline()
+        with Memory(pipeline) as memory:
+            return memory.known(MAIN_TABLES[endpoint.table], None, whole=True)
+
+
+def gather_parents(
+    client: Client,
+    endpoint: Endpoint,
+    book: ParentBook,
+    held: Sequence[Sequence[tuple[Any, ...]] | None],
+    object_types: Sequence[str],
+) -> list[ParentRef]:
+    """The parents to ask for: those held to be asked, and those written in this run.
+
+    ``held`` has, for each of the declared parents, what the destination says (None where it
+    holds no parent at all: then they are read from the API, without loading them).
+    """
+    if endpoint.parent_setting:
+        return [ParentRef((value,), (value,)) for value in object_types]
+    refs: set[ParentRef] = set()
+    for number, (parent, values) in enumerate(zip(endpoint.parents, held, strict=True)):
+        page = book.page(endpoint, number)
+        refs.update(make_ref(parent, value) for value in values or ())
+        refs.update(page.written)
+        if values is None and not page.started:
+            refs.update(parents_from_api(client, parent))
+    return list(refs)
+
+
+def parents_from_api(client: Client, parent: Parent) -> Iterator[ParentRef]:
+    """The parents, straight from the API."""
+    owner = next(e for e in ENDPOINTS if e.table == owner_table(parent.table))
+    for row in read_rows(client, owner):
+        for values in _parent_values(owner, parent, row):
+            if all(values.get(name) in allowed for name, allowed in parent.where.items()):
+                wanted = [*parent.params.values(), *(parent.columns or {}).values()]
+                yield make_ref(parent, [values.get(name) for name in wanted])
+
+
+def _parent_values(owner: Endpoint, parent: Parent, row: JsonRow) -> list[JsonRow]:
+    if owner.table == parent.table:
+        return [row]
+    child = next(c for c in owner.children if c.table == parent.table)
+    from_owner = {mine: row.get(theirs) for mine, theirs in child.owner.items()}
+    return [{**item, **from_owner} for item in explode(child, row.get(child.field))]
