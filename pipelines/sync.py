@@ -23,7 +23,7 @@ from pipelines.recovery import recover
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
 from sources.eduframe.batch import Batch, ResourceRun
-from sources.eduframe.client import Answer, Client, version
+from sources.eduframe.client import Answer, Client
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import (
     AuthenticationError,
@@ -49,6 +49,7 @@ from sources.eduframe.settings import (
 )
 from sources.eduframe.source import gather_parents
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
+from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.sync")
 

@@ -7,7 +7,6 @@ tried again. Facts about the API: 500 requests in 5 minutes per token, 429 with 
 """
 
 import email.utils
-import importlib.metadata
 import logging
 import threading
 import time
@@ -29,6 +28,7 @@ from sources.eduframe.errors import (
     StoppedError,
 )
 from sources.eduframe.limiter import Limiter
+from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.client")
 
@@ -77,14 +77,6 @@ class TooManyRequests(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"429, wait {seconds:.0f} s")
         self.seconds = seconds
-
-
-def version() -> str:
-    """The installed version of the project."""
-    try:
-        return importlib.metadata.version("eduframe-sync")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
 
 
 def check_base_url(base_url: str) -> str:

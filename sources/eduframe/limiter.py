@@ -85,6 +85,12 @@ class Limiter:
             return max(0, self.requests - self._in_flight - len(self._finished))
 
     @property
+    def wait_now(self) -> float:
+        """Seconds until the next request may be sent."""
+        with self._changed:
+            return max(0.0, self._delay(self._clock()))
+
+    @property
     def recent(self) -> list[float]:
         """Seconds since each response that still holds a place."""
         with self._changed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import dlt
 import orjson
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.container import Container
@@ -235,6 +236,17 @@ def select(settings: Settings, wanted: Iterable[str] = ()) -> Selection:
         else:
             off[name] = "not included" if endpoint.enabled else "off by default"
     return Selection(tuple(on), off)
+
+
+def resolve_selection() -> Selection:
+    """The resources that are on by the configuration, which needs no token for that."""
+    install_defaults()
+    check_names()
+    settings = Settings()
+    for name in ("include", "exclude"):
+        value = dlt.config.get(".".join((*SECTIONS, name)))
+        setattr(settings, name, value)
+    return select(settings)
 
 
 def check_names() -> None:

@@ -16,10 +16,10 @@ STATUS = {"completed": "completed", "active": "active", "planned": "confirmed"}
 
 
 def enrollments(world: "World", row: JsonRow, place: "Place") -> None:
-    """First the students that were ordered for, then others, in planned courses with a place."""
+    """Students that were ordered for, and others, in planned courses with a place left."""
     places: deque[Any] = world.memo.get("places") or deque()
     taken = world.memo.setdefault("taken", {})
-    if places:
+    if world.rng.random() * (place.n - place.i) < len(places):
         order_id, student_id, planned_id, created = places.popleft()
         row |= {"order_id": order_id, "student_id": student_id, "planned_course_id": planned_id}
         row |= {"created_at": created, "updated_at": max(created, row["updated_at"])}

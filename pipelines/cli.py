@@ -1,0 +1,174 @@
+"""The command line: ``eduframe sync``, ``resources``, ``check`` and ``demo``.
+
+Results go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 failed, 2 wrong use or
+configuration, 3 partly done, 4 another run holds the lock. Heavy imports stand in the commands,
+so that ``--help`` is quick.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+FAILED, WRONG_USE, LOCKED = 1, 2, 4
+
+app = typer.Typer(
+    name="eduframe",
+    help="Mirror the Eduframe API into a database that people analyse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Resources = Annotated[
+    list[str] | None, typer.Argument(help="Only these resources (see: eduframe resources).")
+]
+Destination = Annotated[
+    str, typer.Option(help="Where to: duckdb, postgres, bigquery or another dlt destination.")
+]
+Dataset = Annotated[str, typer.Option(help="The dataset (schema) in the destination.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Log more, and show tracebacks of errors.")
+    ] = False,
+) -> None:
+    """Mirror the Eduframe API into a database that people analyse."""
+    from sources.eduframe.version import version as installed
+
+    if version:
+        typer.echo(f"eduframe-sync {installed()}")
+        raise typer.Exit
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@app.command()
+def sync(
+    resources: Resources = None,
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    reconcile: Annotated[
+        bool,
+        typer.Option(
+            "--reconcile",
+            help="Compare by content and find deletions, whenever that was last done.",
+        ),
+    ] = False,
+    allow_mass_delete: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RESOURCE",
+            help="Let this resource lose any number of rows, this once (may be repeated).",
+        ),
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many minutes; the next run goes on.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the dataset up to date with the API."""
+    from pipelines.pipeline import make_pipeline
+    from pipelines.progress import watching
+    from pipelines.summary import print_summary
+    from pipelines.sync import sync as run_sync
+    from sources.eduframe.settings import check_resources, resolve
+
+    check_resources([*(resources or ()), *(allow_mass_delete or ())])
+    settings = resolve()
+    pipeline = make_pipeline(destination, dataset)
+    with watching() as watch:
+        report = run_sync(
+            pipeline,
+            resources or (),
+            settings=settings,
+            reconcile=reconcile,
+            allow_mass_delete=allow_mass_delete or (),
+            max_minutes=max_minutes,
+            watch=watch,
+        )
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        print_summary(report)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def resources(as_json: Json = False) -> None:
+    """Show what is synced: path, table, key, how changes are found, what a token needs."""
+    from pipelines.catalogue import print_resources
+
+    print_resources(as_json=as_json)
+
+
+@app.command()
+def check(
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    as_json: Json = False,
+) -> None:
+    """Try the token, the address and the destination, and each resource."""
+    from pipelines.check import run_check
+
+    raise typer.Exit(run_check(destination, dataset, as_json=as_json))
+
+
+@app.command()
+def demo() -> None:
+    """Sync a simulated training provider, and show what arrived. Needs no token."""
+    from pipelines.demo import run_demo
+
+    raise typer.Exit(run_demo())
+
+
+def main() -> None:
+    """Run the command line, and turn what goes wrong into a line and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(FAILED) from None
+    except Exception as error:
+        raise SystemExit(_tell(error)) from None
+
+
+def _tell(error: Exception) -> int:
+    from sources.eduframe.errors import EduframeError, LockedError, SettingsError
+
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    if isinstance(error, EduframeError):
+        print(f"eduframe: {error}", file=sys.stderr)
+        if isinstance(error, SettingsError):
+            return WRONG_USE
+        return LOCKED if isinstance(error, LockedError) else FAILED
+    print(f"eduframe: {_plain(error)} (eduframe --debug … shows more)", file=sys.stderr)
+    return FAILED
+
+
+def _plain(error: BaseException) -> str:
+    """The cause at the bottom of an unexpected error, in a line."""
+    seen: list[Any] = [error]
+    while (cause := seen[-1].__cause__ or seen[-1].__context__) and cause not in seen:
+        seen.append(cause)
+    lines = [line.strip() for line in str(seen[-1]).splitlines() if line.strip()]
+    return f"{type(seen[-1]).__name__}: {lines[0] if lines else 'no further word'}"
+
+
+if __name__ == "__main__":
+    main()

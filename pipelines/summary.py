@@ -1,0 +1,83 @@
+"""The summary of a run on stdout: a table, one row per resource, and what deserves a word."""
+
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.report import Report
+from sources.eduframe.batch import ResourceRun
+
+WIDE = 150
+"""Columns where there is no terminal to fit."""
+
+
+def console() -> Console:
+    """A console for results: coloured on a terminal, plain and wide elsewhere."""
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=WIDE, no_color=True, highlight=False)
+
+
+def print_summary(report: Report) -> None:
+    """Print the table of resources, what was noticed, and how the run ended."""
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("resource", no_wrap=True)
+    table.add_column("how", no_wrap=True)
+    for name in ("read", "new", "changed", "deleted", "set aside", "requests", "waited", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for run in report.runs.values():
+        table.add_row(*_cells(run), style=_style(run))
+    out.print(table)
+    for run in report.runs.values():
+        for remark in remarks(run):
+            out.print(f"{run.resource}: {remark}", markup=False)
+    for note in report.notes:
+        out.print(note, markup=False)
+    written = report.total("new") + report.total("changed")
+    out.print(
+        f"{report.status}: {report.total('read'):,} rows read with {report.requests:,} requests in "
+        f"{report.seconds:.1f} s; {written:,} written, {report.total('deleted'):,} deleted, "
+        f"to {report.destination}, dataset {report.dataset}",
+        markup=False,
+    )
+    if report.message:
+        out.print(report.message, markup=False)
+
+
+def _cells(run: ResourceRun) -> list[str]:
+    numbers = [run.read, run.new, run.changed, run.deleted, run.rejected, run.traffic.requests]
+    return [
+        run.resource,
+        run.mode or "",
+        *(f"{number:,}" if number else "·" for number in numbers),
+        f"{run.traffic.waited:.0f}" if run.traffic.waited >= 1 else "·",
+        f"{run.seconds:.1f}",
+        "newly off" if run.newly_off else run.status,
+    ]
+
+
+def _style(run: ResourceRun) -> str:
+    if run.incomplete:
+        return "bold red"
+    return "dim" if run.status == "off" else ""
+
+
+def remarks(run: ResourceRun) -> list[str]:
+    """What deserves a word beside the numbers."""
+    found = [run.message] if run.message else []
+    found += run.notes
+    if run.rejected:
+        found.append(f"{run.rejected:,} rows do not fit the model: see _rejected_rows")
+    if run.unknown_fields:
+        names = ", ".join(sorted(run.unknown_fields))
+        found.append(f"fields that are not known yet, kept in _extra: {names}")
+    if run.unknown_values:
+        values = ", ".join(sorted(run.unknown_values)[:10])
+        found.append(f"values outside of what the API declares, kept: {values}")
+    if run.traffic.retries:
+        found.append(f"{run.traffic.retries:,} requests were tried again")
+    return found
