@@ -5,7 +5,7 @@ and it counts as done only when dlt has completed the whole package.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -90,14 +90,14 @@ class Loader:
         }
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         shared: dict[str, list[pa.Table]] = {}
-        made = [self._resource(batch, shared) for batch in merged]
-        empty = [n for n in BY_NAME if n not in by_resource and self._lacks(n)]
-        made += [self._resource(Batch(name, None), shared) for name in empty]
+        merged += [Batch(n, None) for n in BY_NAME if n not in by_resource and self._lacks(n)]
+        pending = {batch.resource for batch in merged}
+        made = [self._resource(batch, shared, pending) for batch in merged]
         for name in SHARED_TABLES:
             if name in self._missing:
                 shared.setdefault(name, []).append(ALL_TABLES[name].arrow_schema.empty_table())
         wanted = {name for b in merged for name in b.tables if name in SHARED_TABLES} | set(shared)
-        made += [shared_resource(name, shared, lambda: True) for name in sorted(wanted)]
+        made += [shared_resource(name, shared, lambda: not pending) for name in sorted(wanted)]
         made += self._log_resources(logs)
         self._pipeline.run(_piece(made))
         self._missing = set()
@@ -107,11 +107,18 @@ class Loader:
         tables = [MAIN_TABLES[resource], *CHILD_TABLES[resource]]
         return any(t.name in self._missing and t.name not in SHARED_TABLES for t in tables)
 
-    def _resource(self, batch: Batch, shared: dict[str, list[pa.Table]]) -> DltResource:
+    def _resource(
+        self, batch: Batch, shared: dict[str, list[pa.Table]], pending: set[str]
+    ) -> DltResource:
         for table in (MAIN_TABLES[batch.resource], *CHILD_TABLES[batch.resource]):
             if table.name in self._missing and table.name not in SHARED_TABLES:
                 batch.tables.setdefault(table.name, table.arrow_schema.empty_table())
-        return endpoint_resource(BY_NAME[batch.resource], lambda: [batch], shared)
+
+        def batches() -> Iterator[Batch]:
+            yield batch
+            pending.discard(batch.resource)
+
+        return endpoint_resource(BY_NAME[batch.resource], batches, shared)
 
     def _merge(self, name: str, batches: list[Batch], logs: dict[str, list[pa.Table]]) -> Batch:
         """The batches of one list as one; its log rows go to ``logs``."""
