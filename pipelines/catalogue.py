@@ -56,7 +56,7 @@ def print_resources(*, as_json: bool) -> None:
             row["changes"],
             ", ".join(row["scopes"]),
             row["feature_flag"] or "",
-            "on" if row["on"] else row["why_off"],
+            str(row["why_off"] or "on"),
             ", ".join(row["children"]),
         )
     for row in covered:

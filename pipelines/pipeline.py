@@ -38,10 +38,9 @@ def make_pipeline(
         if file is None and not dlt.secrets.get("destination.duckdb.credentials"):
             file = DUCKDB_FILE
         target = dlt.destinations.duckdb(file) if file else "duckdb"
+    where: dict[str, Any] = {"pipelines_dir": pipelines_dir} if pipelines_dir else {}
     try:
-        pipeline = dlt.pipeline(
-            name, destination=target, dataset_name=dataset, pipelines_dir=pipelines_dir
-        )
+        pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
     except (DltException, ImportError, ValueError) as error:
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"

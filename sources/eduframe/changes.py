@@ -252,7 +252,7 @@ def select(rows: Normalised, mask: Flags) -> Normalised:
     return Normalised(rows.main.filter(pa.array(mask)), rows.hashes[mask], children, owners)
 
 
-def concat(parts: list[dict[str, pa.Table]]) -> dict[str, pa.Table]:
+def concat(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
     """Several sets of tables as one."""
     together: dict[str, list[pa.Table]] = {}
     for tables in parts:

@@ -108,7 +108,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         attempts: int = ATTEMPTS,
         connections: int = 8,
-        sleep: Callable[[float], object] | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.base_url = check_base_url(base_url)
         if not token.isascii() or not token.isprintable() or token != token.strip():
@@ -118,7 +118,7 @@ class Client:
             )
         self.limiter = limiter
         self._attempts = attempts
-        self._sleep = sleep or limiter.stop.wait
+        self._sleep = sleep or self._wait
         self._http = httpx.Client(
             headers={
                 "Authorization": f"Bearer {token}",
@@ -172,6 +172,9 @@ class Client:
             raise ReadFailedError(
                 f"{describe(address)}: {error} ({self._attempts} attempts)"
             ) from error
+
+    def _wait(self, seconds: float) -> None:
+        self.limiter.stop.wait(seconds)
 
     def _note_retry(
         self, state: tenacity.RetryCallState, address: str, traffic: Traffic

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from dlt.common.pipeline import SupportsPipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from sources.eduframe.declare import Parent
@@ -30,7 +29,7 @@ class Memory:
     """Reads the dataset of one pipeline. A context manager: one connection, held while open."""
 
     def __init__(self, pipeline: Any) -> None:
-        self._pipeline: SupportsPipeline | Any = pipeline
+        self._pipeline = pipeline
         self._client: Any = None
 
     def __enter__(self) -> "Memory":

@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from schemas.base import parse_decimal
 from sources.eduframe.declare import Child, Endpoint, JsonRow
 from sources.eduframe.explode import Unfit, explode
 from sources.eduframe.hashing import concat_texts, hash_rows, row_texts, set_texts
@@ -116,8 +115,10 @@ def key_of(endpoint: Endpoint, raw: Any) -> tuple[Any, ...] | None:
     values = []
     for name in endpoint.key:
         value = raw.get(name)
-        wanted = int if types.get(name) == "bigint" else str
-        if type(value) is not wanted or (wanted is int and not -(2**63) <= value < 2**63):
+        if types.get(name) == "bigint":
+            if type(value) is not int or not -(2**63) <= value < 2**63:
+                return None
+        elif type(value) is not str:
             return None
         values.append(value)
     return tuple(values)
@@ -347,7 +348,7 @@ def _extra(
         for column in columns:
             for number, (item, source) in enumerate(zip(items, raw, strict=True)):
                 _keep_as_served(column, item, source, extras.setdefault(number, {}))
-        for number, (item, source) in enumerate(zip(items, raw, strict=True)):
+        for number, source in enumerate(raw):
             _keep_nested_unknown(table, columns, source, number, extras, result)
     if not any(extras.values()):
         return pa.nulls(len(items), pa.string())
@@ -404,5 +405,3 @@ def _count_unknown_values(
             if value is not None and value not in column.one_of:
                 result.unknown_values[f"{table.name}.{column.name} = {value!r}"] += 1
 
-
-__all__ = ["Normalised", "Rejected", "normalise", "parse_decimal"]

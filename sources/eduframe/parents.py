@@ -114,7 +114,9 @@ class ParentBook:
         present = np.array([ref.key_id for page in pages for ref in page.present], np.int64)
         return np.setdiff1d(parents, present)
 
-    def note(self, table: str, written: Mapping[str, pa.Table], read: Mapping[str, pa.Table]) -> None:
+    def note(
+        self, table: str, written: Mapping[str, pa.Table], read: Mapping[str, pa.Table]
+    ) -> None:
         """Note parents in a batch: the rows that are written, and all that were read."""
         for place, parent in self._wanted.get(table, ()):
             refs = refs_in(parent, written.get(parent.table))

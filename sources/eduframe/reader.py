@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
@@ -23,8 +23,8 @@ from sources.eduframe.client import Answer, Client
 from sources.eduframe.declare import Endpoint, JsonRow
 from sources.eduframe.errors import ReadFailedError, ResourceError, ResourceOffError, StoppedError
 from sources.eduframe.gone import find_gone
-from sources.eduframe.parents import ParentBook, ParentRef, column_names
 from sources.eduframe.known import Known
+from sources.eduframe.parents import ParentBook, ParentRef, column_names
 from sources.eduframe.plan import CLOCK_MARGIN, Plan, Policy, Position, now_utc, parse
 from sources.eduframe.tables import MAIN_TABLES
 
@@ -233,7 +233,7 @@ class Reader:
     # ---- pages to batches
 
     def _get(self, url: str, params: Mapping[str, str | int] | None) -> Answer:
-        expect = "object" if self.endpoint.single else "list"
+        expect: Literal["list", "object"] = "object" if self.endpoint.single else "list"
         answer = self._client.get(url, params, expect=expect, traffic=self.run.traffic)
         self.run.pages += 1
         return answer

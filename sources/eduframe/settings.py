@@ -244,7 +244,7 @@ def resolve_selection() -> Selection:
     check_names()
     settings = Settings()
     for name in ("include", "exclude"):
-        value = dlt.config.get(".".join((*SECTIONS, name)))
+        value: Any = dlt.config.get(".".join((*SECTIONS, name)))
         setattr(settings, name, value)
     return select(settings)
 

@@ -109,7 +109,8 @@ class Table:
     @cached_property
     def arrow_schema(self) -> pa.Schema:
         return pa.schema(
-            pa.field(c.name, c.arrow, nullable=c.name not in self.merge_columns) for c in self.all_columns
+            pa.field(c.name, c.arrow, nullable=c.name not in self.merge_columns)
+            for c in self.all_columns
         )
 
     @property
