@@ -9,17 +9,22 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from pipelines.duckdb_file import wait_for_file
+from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
-from pipelines.recovery import recover
+from pipelines.pipeline import first_line
+from pipelines.recovery import load_pending, recover
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
 from sources.eduframe.batch import Batch, ResourceRun
@@ -34,6 +39,7 @@ from sources.eduframe.errors import (
     StoppedError,
     UnreachableError,
 )
+from sources.eduframe.hashing import hash_text
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.memory import Memory
 from sources.eduframe.parents import ParentBook, column_names, owner_table
@@ -50,10 +56,12 @@ from sources.eduframe.settings import (
 from sources.eduframe.source import gather_parents
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
 from sources.eduframe.version import version
+from sources.eduframe.window import WindowFile
 
 log = logging.getLogger("eduframe.sync")
 
 QUEUED_BATCHES = 40
+LOAD_RETRY_SECONDS = 3.0
 IDENTITY = "/educators/current"
 
 
@@ -94,6 +102,7 @@ def sync(
 
     Raises:
         SettingsError: a setting or a resource's name is wrong.
+        LockedError: another run into this dataset is going on.
         AuthenticationError: the token is not accepted (found before anything was read).
         OtherCustomerError: the dataset holds the data of another customer.
         UnreachableError: there is no connection to the API.
@@ -123,9 +132,13 @@ def sync(
         timer.daemon = True
         timer.start()
     try:
-        with Client(
-            settings.base_url, settings.api_token, limiter, connections=settings.threads * 6
-        ) as client:
+        with (
+            one_at_a_time(pipeline),
+            shared_window(pipeline, settings, limiter),
+            Client(
+                settings.base_url, settings.api_token, limiter, connections=settings.threads * 6
+            ) as client,
+        ):
             _Sync(pipeline, settings, selection.on, found, client, run).run(
                 forced=reconcile, named=bool(resources)
             )
@@ -133,6 +146,20 @@ def sync(
         if timer:
             timer.cancel()
     return report
+
+
+@contextmanager
+def shared_window(pipeline: Any, settings: Settings, limiter: Limiter) -> Iterator[None]:
+    """Let the limiter know of the requests of the last run, and the next run of this one's."""
+    host = urlsplit(settings.base_url).netloc
+    name = f"window.{hash_text(f'{host} {settings.api_token}'):x}.log"
+    journal = WindowFile(Path(pipeline.pipelines_dir) / name, settings.window_seconds)
+    limiter.remember(journal.open(without_memory=settings.requests_per_window // 2))
+    limiter.journal = journal
+    try:
+        yield
+    finally:
+        journal.close()
 
 
 class _Sync:
@@ -159,6 +186,7 @@ class _Sync:
 
     def run(self, *, forced: bool, named: bool) -> None:
         report = self.report
+        wait_for_file(self.pipeline, self.settings.lock_wait_seconds)
         report.notes += recover(self.pipeline)
         state = self.pipeline.state.get("sources", {}).get("eduframe", {})
         customer, answer = self._identify(state.get("customer"))
@@ -216,6 +244,13 @@ class _Sync:
         """Runs are told apart, and ordered, by their start, even if the clock was set back."""
         with Memory(self.pipeline) as memory:
             table, column = memory.name("_sync_runs"), memory.column("started_at")
+            status = memory.column("status")
+            running = f"FROM {table} WHERE {status} = 'running'"
+            if any(rows.num_rows for rows in memory.query(f"SELECT 1 {running} LIMIT 1")):
+                memory.execute(
+                    f"UPDATE {table} SET {status} = 'interrupted' WHERE {status} = 'running'"
+                )
+                self.report.notes.append("the last run did not come to its end")
             for rows in memory.query(f"SELECT MAX({column}) AS latest FROM {table}"):
                 latest = rows.column(0).to_pylist()[0] if rows.num_rows else None
                 if latest is not None and latest >= self.report.started_at:
@@ -390,21 +425,60 @@ class _Sync:
         self._clean_up()
 
     def _load(self, loader: Loader, piece: list[Batch]) -> None:
+        """Load a piece; where the destination fails, try the pending package for a while more."""
+        patience = self.settings.lock_wait_seconds
+        deadline = time.monotonic() + patience
+        wait_for_file(self.pipeline, patience)
         try:
             loader.load(piece, [self.report.run_row()], self.report.resource_rows())
+            return
         except PipelineStepFailed as error:
-            self.report.notes += recover(self.pipeline, after=error)
-            raise LoadFailed(str(error)) from error
+            failure = error
+        while True:
+            log.warning("loading failed, and is tried again: %s", cause_of(failure))
+            try:
+                wait_for_file(self.pipeline, patience)
+                load_pending(self.pipeline)
+            except PipelineStepFailed as error:
+                failure = error
+            else:
+                if not self.pipeline.has_pending_data and failure.step != "extract":
+                    self.report.notes.append(
+                        f"a load failed and was tried again: {cause_of(failure)}"
+                    )
+                    return
+            if time.monotonic() >= deadline or failure.step == "extract":
+                raise LoadFailed(
+                    f"The destination does not take the data: {cause_of(failure)}. Nothing is "
+                    "lost: the next run goes on from what was loaded."
+                ) from failure
+            time.sleep(LOAD_RETRY_SECONDS)
 
     def _clean_up(self) -> None:
+        """Forget the keys of reads that are over, and settle rows that were set aside."""
+        report = self.report
         state = self.pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
         unfinished = [s["unfinished"]["id"] for s in state.values() if s.get("unfinished")]
+        reconciled = [
+            run.resource
+            for run in report.runs.values()
+            if run.status == "done" and run.mode == "reconcile"
+        ]
+        wait_for_file(self.pipeline, self.settings.lock_wait_seconds)
         with Memory(self.pipeline) as memory:
             memory.forget_seen(unfinished)
+            memory.resolve_rejected(reconciled, report.run_id, report.started_at)
 
 
 class LoadFailed(EduframeError):
-    """dlt could not load a package."""
+    """The destination did not take a load package."""
+
+
+def cause_of(error: BaseException) -> str:
+    """What lies at the bottom of dlt's error, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def heal(pipeline: Any, missing: Iterable[str]) -> None:

@@ -62,6 +62,8 @@ class Changes:
         self._lost: Counter[str] = Counter()
         self._totals = {name: int(counts.sum()) for name, counts in plan.known.children.items()}
         self.braked: list[str] = []
+        self.frozen: set[str] = set()
+        """Child tables that this read cannot speak of: they keep what they have."""
 
     def detect(self, rows: list[Any]) -> Found:
         """Normalise raw rows, and keep those that differ from what the destination holds."""
@@ -95,7 +97,7 @@ class Changes:
     def release(self) -> dict[str, pa.Table]:
         """The rows that were held back: with their losses, unless those are suspicious."""
         braked = self._suspicious()
-        for name in sorted(braked):
+        for name in sorted(braked - self.frozen):
             lost, total = self._lost[name], self._totals[name]
             self.braked.append(
                 f"{name}: {lost} of {total} rows ({lost / total:.0%}) would be removed, as their "
@@ -106,6 +108,12 @@ class Changes:
         parts = [self._tables(held.rows, held.places, held.losing, braked) for held in self._held]
         self._held = []
         return concat(parts)
+
+    def freeze(self, row: JsonRow) -> None:
+        """The row came without its details: leave alone what is held of the parts it lacks."""
+        self.frozen |= {
+            table.name for table in self._children if table.child and table.child.field not in row
+        }
 
     def _write(self, rows: Normalised, ids: Ids, places: Ids) -> dict[str, pa.Table]:
         losing = self._losses(rows, places)
@@ -147,8 +155,8 @@ class Changes:
     def _suspicious(self) -> set[str]:
         policy = self._plan.policy
         if policy.allow_mass_delete:
-            return set()
-        return {
+            return set(self.frozen)
+        return self.frozen | {
             name
             for name, lost in self._lost.items()
             if lost >= FEW and lost > policy.max_delete_share * self._totals[name]

@@ -211,6 +211,19 @@ class Memory:
         for rows in self.query(sql, resource, read_id):
             yield _ints(rows.column(0))
 
+    def resolve_rejected(self, resources: list[str], run_id: str, now: datetime) -> None:
+        """Mark rows that were set aside, and of which a complete read of this run found none."""
+        if not resources:
+            return
+        table, resolved = self.name("_rejected_rows"), self.column("resolved_at")
+        where = (
+            f"WHERE {resolved} IS NULL AND {self.column('run_id')} <> %s AND "
+            f"{self.column('resource')} IN ({', '.join(['%s'] * len(resources))})"
+        )
+        found = self.query(f"SELECT 1 FROM {table} {where} LIMIT 1", run_id, *resources)
+        if any(rows.num_rows for rows in found):
+            self.execute(f"UPDATE {table} SET {resolved} = %s {where}", now, run_id, *resources)
+
     def forget_seen(self, unfinished: Iterable[str]) -> None:
         """Remove the keys of reads that are over; ``unfinished`` are the ids of those that last."""
         keep = list(unfinished)

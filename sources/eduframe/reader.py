@@ -246,7 +246,10 @@ class Reader:
         """Each row with the fields of its own answer, where the list gives less than that."""
         if self.endpoint.detail_path is None:
             return rows
-        return [self._detailed(row) if isinstance(row, dict) else row for row in rows]
+        return [self._detailed(row) if self._asks_details(row) else row for row in rows]
+
+    def _asks_details(self, row: Any) -> bool:
+        return isinstance(row, dict) and not self._changes.frozen
 
     def _detailed(self, row: JsonRow) -> JsonRow:
         assert self.endpoint.detail_path is not None
@@ -258,7 +261,9 @@ class Reader:
         try:
             detail = self._client.get(path, expect="object", traffic=self.run.traffic).data
         except ResourceOffError as off:
-            raise ReadFailedError(f"{path}: answered {off.status}") from off
+            self.run.notes.append(f"{path} answered {off.status}: details are not read")
+            self._changes.freeze(row)
+            return row
         return {**row, **detail}
 
     def _note_begin(self, answer: Answer) -> None:

@@ -1,0 +1,71 @@
+"""The DuckDB file: one process at a time may write it, so we open it briefly, and wait for it."""
+
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipelines.pipeline import duckdb_path, first_line
+from sources.eduframe.errors import EduframeError
+
+log = logging.getLogger("eduframe.duckdb")
+
+RETRY_SECONDS = 0.25
+
+
+class FileBusyError(EduframeError):
+    """Another program holds the DuckDB file open."""
+
+
+class FileUnusableError(EduframeError):
+    """The DuckDB file cannot be opened for writing."""
+
+
+def wait_for_file(pipeline: Any, seconds: float) -> None:
+    """Wait until the pipeline's DuckDB file can be written; at once for other destinations.
+
+    Raises:
+        FileBusyError: another program still holds it after so many seconds; names it.
+        FileUnusableError: no right to write, no folder, no DuckDB file, a disk that is full.
+    """
+    path = duckdb_path(pipeline)
+    if path is None:
+        return
+    deadline = time.monotonic() + seconds
+    told = False
+    while True:
+        try:
+            _try(path)
+        except duckdb.Error as error:
+            if "lock" not in str(error).lower():
+                raise FileUnusableError(
+                    f"The DuckDB file {path} cannot be written: {first_line(error)}. "
+                    "Set DESTINATION__DUCKDB__CREDENTIALS to a file in a folder you may write in."
+                ) from error
+            if time.monotonic() >= deadline:
+                raise FileBusyError(
+                    f"The DuckDB file {path} is held open by {_holder(str(error))}, even after "
+                    f"waiting {seconds:g} s. Close it there, or let it read only, and run the "
+                    "sync again; nothing is lost."
+                ) from error
+            if not told:
+                log.info("%s is held open by %s; waiting", path, _holder(str(error)))
+                told = True
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def _try(path: Path) -> None:
+    existed = path.exists()
+    duckdb.connect(str(path)).close()
+    if not existed:
+        path.unlink(missing_ok=True)
+
+
+def _holder(message: str) -> str:
+    found = re.search(r"held in (.+?) \(PID (\d+)\)", message)
+    return f"{Path(found[1]).name} (process {found[2]})" if found else "another program"
