@@ -39,7 +39,7 @@ def print_resources(*, as_json: bool) -> None:
     """Print the declared lists, and those that others cover."""
     off = _off()
     found = [describe(endpoint, off) for endpoint in ENDPOINTS]
-    covered = [
+    covered: list[dict[str, Any]] = [
         {"path": c.path, "covered_by": c.by, "on": False, "resource": None} for c in COVERED
     ]
     if as_json:
@@ -55,7 +55,7 @@ def print_resources(*, as_json: bool) -> None:
             ", ".join(row["key"]),
             row["changes"],
             ", ".join(row["scopes"]),
-            row["feature_flag"] or "",
+            str(row["feature_flag"] or ""),
             str(row["why_off"] or "on"),
             ", ".join(row["children"]),
         )

@@ -1,4 +1,4 @@
-"""The command line: ``eduframe sync``, ``resources``, ``check`` and ``demo``.
+"""The command line: ``eduframe sync``, ``resources``, ``check``, ``status``, ``doctor``, ``demo``.
 
 Results go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 failed, 2 wrong use or
 configuration, 3 partly done, 4 another run holds the lock. Heavy imports stand in the commands,
@@ -126,6 +126,30 @@ def check(
     from pipelines.check import run_check
 
     raise typer.Exit(run_check(destination, dataset, as_json=as_json))
+
+
+@app.command()
+def status(
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    max_age: Annotated[
+        str | None,
+        typer.Option(help="Exit with 3 if a table is older than this, for example 26h."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show how fresh each table is: rows, last sync, last reconciliation, deletions, age."""
+    from pipelines.status import run_status
+
+    raise typer.Exit(run_status(destination, dataset, max_age=max_age, as_json=as_json))
+
+
+@app.command()
+def doctor(destination: Destination = "duckdb", dataset: Dataset = "eduframe") -> None:
+    """Find and mend what a crash can leave behind, without reading the API."""
+    from pipelines.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(destination, dataset))
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """One run at a time for a pipeline and dataset, by locks that a crash frees.
 
-One lock is a file beside dlt's working folders. Where the destination has advisory locks
-(Postgres) there is one in it too, which also holds between machines; for the other destinations
-only one scheduler may run the sync.
+One lock is a file beside dlt's working folder, which serves one run at a time. Where the
+destination has advisory locks (Postgres) there is one in it too, which also holds between
+machines; for the other destinations only one scheduler may run the sync.
 """
 
 import json
@@ -36,21 +36,21 @@ def one_at_a_time(pipeline: Any) -> Iterator[None]:
 
 @contextmanager
 def _file_lock(pipeline: Any) -> Iterator[None]:
-    name = f"{pipeline.pipeline_name}.{pipeline.destination.destination_name}"
-    path = Path(pipeline.pipelines_dir) / f"{name}.{pipeline.dataset_name}.lock"
+    path = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = path.with_suffix(".holder")
     lock = fasteners.InterProcessLock(path)
     if not lock.acquire(blocking=False):
         raise LockedError(
-            f"Another run of pipeline {pipeline.pipeline_name} into dataset "
-            f"{pipeline.dataset_name} is going on{_who(holder)}. Wait for it to end."
+            f"Another run of pipeline {pipeline.pipeline_name} is going on{_who(holder)}. Wait for "
+            "it to end. (Two syncs at a time need a DLT_DATA_DIR each.)"
         )
     try:
         mine = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "dataset": pipeline.dataset_name,
         }
         holder.write_text(json.dumps(mine), encoding="utf-8")
         yield
@@ -62,7 +62,10 @@ def _file_lock(pipeline: Any) -> Iterator[None]:
 def _who(holder: Path) -> str:
     try:
         known = json.loads(holder.read_text(encoding="utf-8"))
-        return f": process {known['pid']} on {known['host']}, since {known['since']}"
+        return (
+            f": process {known['pid']} on {known['host']}, into dataset {known['dataset']}, "
+            f"since {known['since']}"
+        )
     except (OSError, ValueError, KeyError):
         return ""
 

@@ -7,6 +7,7 @@ newer local state win, and after a restored backup rows would be missing for goo
 """
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from dlt.common.exceptions import DltException
@@ -16,13 +17,43 @@ from pipelines.pipeline import first_line
 log = logging.getLogger("eduframe.recovery")
 
 
+TARGET_FILE = "eduframe-target"
+"""Says, in the working folder, which dataset it belongs to."""
+TRACE_FILE = "trace.pickle"
+"""dlt's record of the last run, kept for ``dlt pipeline eduframe trace``."""
+
+
 def recover(pipeline: Any) -> list[str]:
     """Settle what is pending, and take the state from the destination. Returns what was done."""
-    notes = _settle(pipeline)
+    folder = Path(pipeline.working_dir)
+    target = _target(pipeline)
+    notes: list[str] = []
+    belongs = _read(folder / TARGET_FILE)
+    if belongs in (None, target.encode()):
+        notes = _settle(pipeline)
+    else:
+        log.info("the working folder belonged to another dataset, and is made anew")
+    trace = _read(folder / TRACE_FILE)
     pipeline.drop()
     pipeline.activate()
     pipeline.sync_destination()
+    (folder / TARGET_FILE).write_text(target, "utf-8")
+    if trace is not None and belongs == target.encode():
+        (folder / TRACE_FILE).write_bytes(trace)
     return notes
+
+
+def _target(pipeline: Any) -> str:
+    """Names the dataset and the place it is in, for telling one from another."""
+    with pipeline.destination_client() as client:
+        place = client.config.data_location() or ""
+    if pipeline.destination.destination_type.endswith("duckdb"):
+        place = str(Path(place).resolve())
+    return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _settle(pipeline: Any) -> list[str]:

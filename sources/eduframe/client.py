@@ -262,6 +262,8 @@ class Client:
             raise BadAnswer(f"200 with {what}") from error
         if not isinstance(data, list if expect == "list" else dict):
             raise BadAnswer(f"200 with a JSON {type(data).__name__} where a {expect} belongs")
+        if expect == "list" and data and not any(isinstance(row, dict) for row in data):
+            raise BadAnswer(f"200 with a list of {type(data[0]).__name__} where rows belong")
         return Answer(data, self._next(response), server_date(response))
 
     def _next(self, response: httpx.Response) -> str | None:

@@ -1,0 +1,71 @@
+"""``eduframe doctor``: find and mend what crashes can leave behind.
+
+The sync does all of this by itself at its start; the doctor does it without reading the API,
+and says what it found.
+"""
+
+from typing import Any
+
+import typer
+
+from pipelines.duckdb_file import wait_for_file
+from pipelines.lock import one_at_a_time
+from pipelines.pieces import ALL_TABLES
+from pipelines.pipeline import make_pipeline
+from pipelines.recovery import recover
+from pipelines.report import DONE
+from pipelines.sync import heal
+from sources.eduframe.memory import Memory
+from sources.eduframe.plan import Position, now_utc, parse
+from sources.eduframe.settings import Settings, duration
+from sources.eduframe.tables import MAIN_TABLES
+
+
+def run_doctor(destination: str, dataset: str) -> int:
+    """Mend the pipeline's working folder and dataset, and tell what was found."""
+    pipeline = make_pipeline(destination, dataset)
+    with one_at_a_time(pipeline):
+        wait_for_file(pipeline, Settings.lock_wait_seconds)
+        found = recover(pipeline) + _look(pipeline)
+    for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
+        typer.echo(line)
+    return DONE
+
+
+def _look(pipeline: Any) -> list[str]:
+    found: list[str] = []
+    state = pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
+    positions = {name: Position.load(dict(kept)) for name, kept in state.items()}
+    unfinished = {n: p.unfinished for n, p in positions.items() if p.unfinished}
+    oldest = now_utc() - duration("max_read_age", Settings.max_read_age)
+    for name, read in unfinished.items():
+        began = parse(read.began)
+        stale = "starts anew" if began is None or began < oldest else "goes on from there"
+        found.append(f"{name}: a read was interrupted after {read.rows} rows; the next {stale}")
+    with Memory(pipeline) as memory:
+        existing = memory.existing(ALL_TABLES)
+        for name in sorted(set(MAIN_TABLES) & existing):
+            half = _count(
+                memory,
+                f"SELECT COUNT(*) FROM {memory.name(name)} WHERE NOT ({memory.completed()})",
+            )
+            if half:
+                found.append(f"{name}: {half} rows of a half-loaded piece; they are written again")
+        memory.forget_seen(read.id for read in unfinished.values())
+        running = _count(
+            memory,
+            f"SELECT COUNT(*) FROM {memory.name('_sync_runs')} "
+            f"WHERE {memory.column('status')} = 'running'",
+        )
+    if running:
+        found.append(f"{running} runs did not come to their end")
+    missing = set(ALL_TABLES) - existing
+    if existing and missing:
+        heal(pipeline, missing)
+        found.append(f"tables were missing, and are made anew: {', '.join(sorted(missing))}; "
+                     "the next sync fills them")
+    return found
+
+
+def _count(memory: Memory, sql: str) -> int:
+    return sum(int(rows.column(0)[0].as_py()) for rows in memory.query(sql) if rows.num_rows)
