@@ -51,7 +51,8 @@ def _look(pipeline: Any) -> list[str]:
             )
             if half:
                 found.append(f"{name}: {half} rows of a half-loaded piece; they are written again")
-        memory.forget_seen(read.id for read in unfinished.values())
+        missed = [p.missed for p in positions.values() if p.missed]
+        memory.forget_seen([*missed, *(read.id for read in unfinished.values())])
         running = _count(
             memory,
             f"SELECT COUNT(*) FROM {memory.name('_sync_runs')} "

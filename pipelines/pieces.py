@@ -27,6 +27,7 @@ from sources.eduframe.batch import Batch
 from sources.eduframe.changes import later_wins, removals
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import hash_text
+from sources.eduframe.known import Ids
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Policy
 from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
@@ -128,19 +129,14 @@ class Loader:
         parts += self._deletions(batches, logs)
         for batch in batches:
             self._log_rejected(batch, logs)
+        kept: list[Ids] = []
         if not last.finished and last.position is not None and last.position.unfinished:
-            seen = [b.seen for b in batches if b.seen is not None and len(b.seen)]
-            if seen:
-                ids = np.unique(np.concatenate(seen))
-                rows = pa.table(
-                    [
-                        pa.repeat(pa.scalar(name), len(ids)),
-                        pa.repeat(pa.scalar(last.position.unfinished.id), len(ids)),
-                        pa.array(ids),
-                    ],
-                    schema=SYNC_SEEN.arrow_schema,
-                )
-                logs.setdefault(SYNC_SEEN.name, []).append(rows)
+            kept = [b.seen for b in batches if b.seen is not None]
+        elif last.missed is not None:
+            kept = [last.missed]
+        if kept:
+            rows = _keys(name, last.read_id, np.unique(np.concatenate(kept)))
+            logs.setdefault(SYNC_SEEN.name, []).append(rows)
         return Batch(name, last.position, later_wins(table, parts))
 
     def _deletions(
@@ -229,6 +225,16 @@ class Loader:
             rows = pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
             made.append(table.resource(rows, self._customer if table is SYNC_RUNS else None))
         return made
+
+
+def _keys(resource: str, read_id: str, ids: Ids) -> pa.Table:
+    """Rows of ``_sync_seen``."""
+    columns = [
+        pa.repeat(pa.scalar(resource), len(ids)),
+        pa.repeat(pa.scalar(read_id), len(ids)),
+        pa.array(ids),
+    ]
+    return pa.table(columns, schema=SYNC_SEEN.arrow_schema)
 
 
 def _key_texts(columns: list[pa.ChunkedArray]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.duckdb_file import wait_for_file
@@ -40,6 +41,7 @@ from sources.eduframe.errors import (
     UnreachableError,
 )
 from sources.eduframe.hashing import hash_text
+from sources.eduframe.known import Ids
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.memory import Memory
 from sources.eduframe.parents import ParentBook, column_names, owner_table
@@ -284,6 +286,8 @@ class _Sync:
                 endpoint, mode, position, known, policy, self.report.started_at,
                 since=parse(position.cursor),
             )
+            if position.missed:
+                plan.missed_before = _together(memory.seen(name, position.missed))
             self._resume(plan, memory, forced)
             plans[name] = plan
             since = None if plan.mode == "reconcile" else parse(position.parents_until)
@@ -458,7 +462,8 @@ class _Sync:
         """Forget the keys of reads that are over, and settle rows that were set aside."""
         report = self.report
         state = self.pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
-        unfinished = [s["unfinished"]["id"] for s in state.values() if s.get("unfinished")]
+        lasting = [s["unfinished"]["id"] for s in state.values() if s.get("unfinished")]
+        lasting += [s["missed"] for s in state.values() if s.get("missed")]
         reconciled = [
             run.resource
             for run in report.runs.values()
@@ -466,12 +471,16 @@ class _Sync:
         ]
         wait_for_file(self.pipeline, self.settings.lock_wait_seconds)
         with Memory(self.pipeline) as memory:
-            memory.forget_seen(unfinished)
+            memory.forget_seen(lasting)
             memory.resolve_rejected(reconciled, report.run_id, report.started_at)
 
 
 class LoadFailed(EduframeError):
     """The destination did not take a load package."""
+
+
+def _together(parts: Iterable[Ids]) -> Ids:
+    return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
 def cause_of(error: BaseException) -> str:

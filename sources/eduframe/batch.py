@@ -71,6 +71,8 @@ class Batch:
     seen: Ids | None = None
     """The key ids met, where the read proves absence."""
     gone: list[Gone] = field(default_factory=list)
+    missed: Ids | None = None
+    """The key ids that are missing, and count as gone if the next complete read lacks them."""
     finished: bool = False
     read_id: str = ""
 

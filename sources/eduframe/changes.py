@@ -201,10 +201,13 @@ class Changes:
         if skip.any():
             children = children.filter(pa.array(~skip[rows.owners[table.name]]))
         living = _complete(table, children, {"_removed": None})
-        held = self._plan.known.children.get(table.name)
-        if held is None or not len(held):
-            return living
-        had = (places >= 0) & (np.where(places >= 0, held[places], 0) > 0)
+        known = self._plan.known
+        had = np.isin(
+            table_key_ids(self._table, rows.main, rows.hashes), known.strays.get(table.name, ())
+        )
+        held = known.children.get(table.name)
+        if held is not None and len(held):
+            had |= (places >= 0) & (np.where(places >= 0, held[places], 0) > 0)
         emptied = had & (_counts(rows, table.name) == 0) & ~skip
         if not emptied.any():
             return living

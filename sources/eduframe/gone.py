@@ -21,10 +21,10 @@ from sources.eduframe.plan import Plan, Position, parse
 
 log = logging.getLogger("eduframe.gone")
 
+NOTHING: Ids = np.zeros(0, np.int64)
+
 EMPTY_AGREES_AFTER = timedelta(hours=1)
 """A short list that turns empty is believed when two reads so far apart agree."""
-MAX_QUESTIONS = 100
-"""So many missing rows are asked for one by one; more wait for the next reconciliation."""
 
 
 def find_gone(
@@ -36,28 +36,33 @@ def find_gone(
     read_parents: Ids,
     parents: Sequence[ParentRef],
     parents_gone: Ids,
-) -> list[Gone]:
-    """The rows that this finished read proves gone, or none, with the reason in ``run``."""
+) -> tuple[list[Gone], Ids]:
+    """The rows that this finished read proves gone, or none, with the reason in ``run``.
+
+    Also the key ids of rows that are missing, but that only a second read can prove gone.
+    """
     endpoint, known, policy = plan.endpoint, plan.known, plan.policy
     if endpoint.key == ("_row_hash",):
-        return _counted(run, [Gone(known.missing(), "not in the list, whose content is its key")])
+        conflicts = Gone(known.missing(), "not in the list, whose content is its key")
+        return _counted(run, [conflicts]), NOTHING
     if policy.deletes == "ignore" or endpoint.single:
-        return []
+        return [], NOTHING
     if plan.unfinished.unkeyed:
         run.notes.append("a row without a usable key was set aside: nothing counts as gone")
-        return []
+        return [], NOTHING
     if endpoint.params:
         found = _under_parents(plan, read_parents, parents, parents_gone)
     elif plan.mode == "reconcile":
         found = [Gone(known.missing(), "a complete read of the list lacks it")]
     else:
-        return []
+        return [], NOTHING
     count = sum(len(gone.ids) for gone in found)
     if _is_suspicious(plan, run, position, count):
-        return []
+        return [], NOTHING
     if count and plan.unfinished.by_number and endpoint.item_path:
-        found = [_confirm(plan, run, client, found[0])]
-    return _counted(run, found)
+        found, missed = _confirm(plan, run, client, found[0])
+        return _counted(run, found), missed
+    return _counted(run, found), NOTHING
 
 
 def _counted(run: ResourceRun, found: list[Gone]) -> list[Gone]:
@@ -114,26 +119,34 @@ def _is_suspicious(plan: Plan, run: ResourceRun, position: Position, count: int)
     return True
 
 
-def _confirm(plan: Plan, run: ResourceRun, client: Client, gone: Gone) -> Gone:
+def _confirm(
+    plan: Plan, run: ResourceRun, client: Client, gone: Gone
+) -> tuple[list[Gone], Ids]:
     """Ask for each missing row itself: with pages by number, rows slip between pages.
 
-    Gone is what answers 404 while a row that was seen answers 200.
+    Gone is what answers 404 while a row that was seen answers 200, or what the reconciliation
+    before this one missed too. Also returns the key ids that are left for the next one.
     """
-    none = Gone(np.zeros(0, np.int64), gone.proof)
     item_path = plan.endpoint.item_path
     assert item_path is not None
-    if len(gone.ids) > MAX_QUESTIONS:
+    twice = np.isin(gone.ids, plan.missed_before)
+    proven = Gone(gone.ids[twice], "two complete reads in a row lack it")
+    open_questions = gone.ids[~twice]
+    if len(open_questions) > plan.policy.max_questions:
         run.notes.append(
-            f"{len(gone.ids)} rows are missing, too many to ask for one by one, and pages by "
-            "number may skip rows: left for the next reconciliation"
+            f"{len(open_questions)} rows are missing, too many to ask for one by one, and pages "
+            "by number may skip rows: they count as gone if the next reconciliation lacks them too"
         )
-        return none
+        return [proven], open_questions
+    if not len(open_questions):
+        return [proven], open_questions
     seen = plan.known.keys[plan.known.seen & ~plan.known.deleted]
     if not len(seen) or not _is_there(client, run, item_path, int(seen[0])):
-        run.notes.append("rows are missing, but no row can be read by its id: none was deleted")
-        return none
-    absent = [key for key in gone.ids if not _is_there(client, run, item_path, int(key))]
-    return Gone(np.array(absent, np.int64), "a complete read lacks it, and its own path is 404")
+        run.notes.append("rows are missing, but no row can be read by its id: left for next time")
+        return [proven], open_questions
+    absent = [key for key in open_questions if not _is_there(client, run, item_path, int(key))]
+    asked = Gone(np.array(absent, np.int64), "a complete read lacks it, and its own path is 404")
+    return [proven, asked], np.zeros(0, np.int64)
 
 
 def _is_there(client: Client, run: ResourceRun, item_path: str, key: int) -> bool:

@@ -50,6 +50,9 @@ class Known:
     """For lists under a parent: the key id of each row's parent."""
     children: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     """Child table to the number of child rows of each row."""
+    strays: dict[str, Ids] = field(default_factory=dict)
+    """Child table to the owners of child rows whose own row is not there (half-loaded pieces,
+    a main table dropped by hand)."""
     seen: Flags = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,9 @@ class Known:
         places, found = self.find(owners)
         aligned = self.children.setdefault(table, np.zeros(len(self.keys), np.int32))
         aligned[places[found]] = counts[found]
+        if not found.all():
+            before = self.strays.get(table, _no_ids())
+            self.strays[table] = np.concatenate([before, owners[~found]])
 
     def missing(self) -> Ids:
         """The key ids of living rows that this read has not seen."""

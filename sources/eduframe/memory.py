@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import DBApiCursorImpl
 
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import UNKNOWN, VERSION, VERSION_SHIFT
 from sources.eduframe.known import Ids, Known, key_ids
+from sources.eduframe.normalise import dump_json
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 CHUNK = 100_000
@@ -49,8 +51,7 @@ class Memory:
         """The result of a query, in Arrow tables. A table that is not there gives no rows."""
         try:
             with self._client.execute_query(sql, *params) as cursor:
-                for chunk in cursor.iter_arrow(chunk_size=CHUNK):
-                    yield pa.table(chunk) if not isinstance(chunk, pa.Table) else chunk
+                yield from _chunks(cursor)
         except DatabaseUndefinedRelation:
             return
 
@@ -112,13 +113,12 @@ class Memory:
             deleted.append(gone)
             if parent:
                 parents.append(key_ids([named[name] for name in parent]))
-        if not keys:
-            return Known(parents=np.zeros(0, np.int64) if parent else None)
+        nothing = np.zeros(0, np.int64)
         known = Known(
-            np.concatenate(keys),
-            np.concatenate(hashes),
-            np.concatenate(deleted),
-            np.concatenate(parents) if parent else None,
+            np.concatenate([nothing, *keys]),
+            np.concatenate([nothing, *hashes]),
+            np.concatenate([np.zeros(0, np.bool_), *deleted]),
+            np.concatenate([nothing, *parents]) if parent else None,
         )
         for child in CHILD_TABLES[table.name]:
             for owners, counts in self._child_counts(child):
@@ -234,6 +234,21 @@ class Memory:
             where = f" WHERE {self.column('read_id')} NOT IN ({marks})"
         if any(t.num_rows for t in self.query(f"SELECT 1 FROM {table}{where} LIMIT 1", *keep)):
             self.execute(f"DELETE FROM {table}{where or ' WHERE 1 = 1'}", *keep)
+
+
+def _chunks(cursor: Any) -> Iterator[pa.Table]:
+    """A result in Arrow tables: the driver's own where it has them, else made from its rows."""
+    if type(cursor).iter_arrow is not DBApiCursorImpl.iter_arrow:
+        for chunk in cursor.iter_arrow(chunk_size=CHUNK):
+            yield chunk if isinstance(chunk, pa.Table) else pa.table(chunk)
+        return
+    names = [column[0] for column in cursor.description]
+    while rows := cursor.fetchmany(CHUNK):
+        columns = [
+            pa.array([dump_json(v) if isinstance(v, dict | list) else v for v in column])
+            for column in zip(*rows, strict=True)
+        ]
+        yield pa.table(columns, names=names)
 
 
 def _table_ids(table: Table, rows: pa.Table) -> Ids:

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import numpy as np
+
 from sources.eduframe.declare import Endpoint
-from sources.eduframe.known import Known
+from sources.eduframe.known import Ids, Known
 
 Mode = Literal["reconcile", "cursor", "parents"]
 """How changes are found: by content, in a complete read; by ``updated_at``; or, for a list under
@@ -30,6 +32,8 @@ class Policy:
     deletes: Deletes = "soft"
     max_delete_share: float = 0.2
     allow_mass_delete: bool = False
+    max_questions: int = 100
+    """So many missing rows are asked for one by one, where pages go by number."""
 
 
 @dataclass
@@ -69,6 +73,10 @@ class Position:
     """False while the list answers 403 or 404."""
     empty_since: str | None = None
     """When a complete read first found nothing where rows are known."""
+    missed: str | None = None
+    """The read that missed rows whose absence a second one has to confirm."""
+    held: bool = False
+    """Whether the table held rows after the last read."""
     unfinished: Unfinished | None = None
 
     @classmethod
@@ -84,7 +92,9 @@ class Position:
         return position
 
     def dump(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if v is not None}
+        return {k: v for k, v in asdict(self).items() if v is not None and v is not False} | (
+            {"readable": False} if self.readable is False else {}
+        )
 
 
 @dataclass
@@ -101,6 +111,8 @@ class Plan:
     since: datetime | None = None
     """``cursor`` mode: rows whose greatest ``updated_at`` is before this are not looked at."""
     resumed: bool = False
+    missed_before: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The key ids that an earlier reconciliation missed, and could not ask for one by one."""
     unfinished: Unfinished = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +138,8 @@ def choose_mode(
     """The rule: by content where there is no cursor, where it is time, or where it is asked for."""
     reconciled = parse(position.reconciled_at)
     due = reconciled is None or now - reconciled >= every
-    if forced or due or (not len(known) and not endpoint.params):
+    emptied = not len(known) and (position.held or not endpoint.params)
+    if forced or due or emptied:
         return "reconcile"
     if endpoint.params:
         return "parents"

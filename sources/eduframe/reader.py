@@ -328,13 +328,17 @@ class Reader:
         began = parse(unfinished.began)
         held = self.plan.known.parents
         known_parents = np.zeros(0, np.int64) if held is None else np.unique(held)
-        gone = find_gone(
+        gone, missed = find_gone(
             self.plan, self.run, position, self._client,
             read_parents=np.array(sorted(self._read_parents), np.int64),
             parents=self._parents,
             parents_gone=self.book.gone(self.endpoint, known_parents),
         )
         batch.gone = gone
+        position.missed = None
+        if len(missed):
+            batch.missed = missed
+            position.missed = unfinished.id
         if self._changes.braked:
             self.run.status = "held back"
             self.run.message = "; ".join(
@@ -345,6 +349,7 @@ class Reader:
         position.cursor = self._next_cursor(began)
         position.began = unfinished.began or position.began
         position.readable = True
+        position.held = bool(self.plan.known.living or self.run.new or self.run.changed)
         position.unfinished = None
         if self.plan.mode == "reconcile" and self.run.status == "done":
             position.reconciled_at = self.plan.synced_at.isoformat()

@@ -8,7 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -73,6 +73,9 @@ class Settings(BaseConfiguration):
     """What happens to rows that are gone: soft (marked), hard (removed) or ignore."""
     max_delete_share: float = 0.2
     """More than this share of a table (and 50 rows) is never deleted without being told to."""
+    max_absence_questions: int = 100
+    """Where pages go by number, so many missing rows are asked for one by one before they count
+    as gone; more of them wait for a second reconciliation."""
     threads: int = 4
     """How many lists are read at a time."""
     piece_seconds: float = 60.0
@@ -149,9 +152,8 @@ def policy_of(settings: Settings, own: Any, allow: bool = False) -> Policy:
     if not 0 <= share <= 1:
         raise SettingsError(f"max_delete_share is {share}; it must be between 0 and 1.")
     known: dict[str, Deletes] = {"soft": "soft", "hard": "hard", "ignore": "ignore"}
-    return Policy(
-        duration("reconcile_every", own.reconcile_every), known[deletes], share, allow
-    )
+    every = duration("reconcile_every", own.reconcile_every)
+    return Policy(every, known[deletes], share, allow, settings.max_absence_questions)
 
 
 def policies(settings: Settings, allow: Iterable[str] = ()) -> dict[str, Policy]:
@@ -169,7 +171,7 @@ def policies(settings: Settings, allow: Iterable[str] = ()) -> dict[str, Policy]
             resource == name and key == "reconcile_every" for resource, key in _resource_keys()
         ):
             every = duration("reconcile_parents_every", settings.reconcile_parents_every)
-            policy = Policy(every, policy.deletes, policy.max_delete_share, name in allowed)
+            policy = replace(policy, reconcile_every=every)
         found[name] = policy
     return found
 
