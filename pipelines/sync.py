@@ -360,8 +360,7 @@ class _Sync:
                         self.batches.put(None)
 
         first = [name for name, parents in waiting_for.items() if not parents]
-        first.sort(key=lambda name: -len(plans[name].known))
-        for name in first:
+        for name in sorted(first, key=lambda name: _turn(plans[name])):
             pool.submit(work, name)
         if not plans:
             self.batches.put(None)
@@ -378,9 +377,14 @@ class _Sync:
             pool.shutdown(wait=True)
 
     def _dependencies(self, plans: dict[str, Plan]) -> dict[str, set[str]]:
-        """For each list the lists that must be read before it: its parents', if they are read."""
+        """For each list the lists that must be read before it: its parents', if they are read.
+
+        An interrupted read goes on at once, with the parents that the destination holds.
+        """
         return {
-            name: {owner_table(p.table) for p in plan.endpoint.parents} & set(plans)
+            name: set()
+            if plan.resumed
+            else {owner_table(p.table) for p in plan.endpoint.parents} & set(plans)
             for name, plan in plans.items()
         }
 
@@ -477,6 +481,14 @@ class _Sync:
 
 class LoadFailed(EduframeError):
     """The destination did not take a load package."""
+
+
+def _turn(plan: Plan) -> tuple[bool, str, int]:
+    """The order of reading: interrupted reads, then what was read longest ago, then the longest.
+
+    So that runs that are always cut short still come round to every list.
+    """
+    return not plan.resumed, plan.position.began or "", -len(plan.known)
 
 
 def _together(parts: Iterable[Ids]) -> Ids:
