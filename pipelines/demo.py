@@ -41,7 +41,7 @@ SHOWN_ROWS = 6
 
 NEXT = f"""\
 What next?
-- Ask it something yourself: the file is {DUCKDB_FILE}, the tables are in the dataset {DATASET_NAME}.
+- Ask it something yourself: the file is {DUCKDB_FILE}, the dataset {DATASET_NAME}.
 - Run eduframe demo again: nothing has changed, so nothing is written.
 - Sync your own data: set SOURCES__EDUFRAME__API_TOKEN, then eduframe check, then eduframe sync."""
 

@@ -19,6 +19,9 @@ import fasteners
 from sources.eduframe.errors import LockedError
 from sources.eduframe.hashing import hash_text
 
+_held: set[Path] = set()
+"""The locks that this process holds: the system's lock keeps out other processes alone."""
+
 
 @contextmanager
 def one_at_a_time(pipeline: Any) -> Iterator[None]:
@@ -40,11 +43,12 @@ def _file_lock(pipeline: Any) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = path.with_suffix(".holder")
     lock = fasteners.InterProcessLock(path)
-    if not lock.acquire(blocking=False):
+    if path in _held or not lock.acquire(blocking=False):
         raise LockedError(
             f"Another run of pipeline {pipeline.pipeline_name} is going on{_who(holder)}. Wait for "
             "it to end. (Two syncs at a time need a DLT_DATA_DIR each.)"
         )
+    _held.add(path)
     try:
         mine = {
             "pid": os.getpid(),
@@ -56,6 +60,7 @@ def _file_lock(pipeline: Any) -> Iterator[None]:
         yield
     finally:
         holder.unlink(missing_ok=True)
+        _held.discard(path)
         lock.release()
 
 

@@ -1,10 +1,12 @@
 """The pipeline: its name, its destination and its dataset."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.exceptions import DltException
+from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import install_defaults
@@ -40,7 +42,12 @@ def make_pipeline(
         target = dlt.destinations.duckdb(file) if file else "duckdb"
     where: dict[str, Any] = {"pipelines_dir": pipelines_dir} if pipelines_dir else {}
     try:
-        pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
+        try:
+            pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
+        except (ValueError, KeyError):
+            # a damaged working folder: what it held is in the destination, or is read again
+            shutil.rmtree(Path(pipelines_dir or get_dlt_pipelines_dir()) / name, ignore_errors=True)
+            pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
     except (DltException, ImportError, ValueError) as error:
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
@@ -70,11 +77,7 @@ def duckdb_path(pipeline: Any) -> Path | None:
     """The pipeline's DuckDB file; None for other destinations."""
     if not pipeline.destination.destination_type.endswith("duckdb"):
         return None
-    try:
-        with pipeline.destination_client() as client:
-            database = client.config.credentials.database
-    except DltException:
-        return None
+    database = pipeline.destination_client().config.credentials.database
     return Path(database) if database and database != ":memory:" else None
 
 

@@ -45,8 +45,7 @@ def recover(pipeline: Any) -> list[str]:
 
 def _target(pipeline: Any) -> str:
     """Names the dataset and the place it is in, for telling one from another."""
-    with pipeline.destination_client() as client:
-        place = client.config.data_location() or ""
+    place = pipeline.destination_client().config.data_location() or ""
     if pipeline.destination.destination_type.endswith("duckdb"):
         place = str(Path(place).resolve())
     return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"

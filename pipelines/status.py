@@ -105,7 +105,7 @@ def _status(memory: Memory, resource: str, limit: timedelta | None) -> TableStat
         reconciled,
         age,
     )
-    if limit and found.status != "off":
+    if limit is not None and found.status != "off":
         found.too_old = age is None or age > limit.total_seconds()
     return found
 

@@ -21,7 +21,13 @@ from sources.eduframe.batch import Batch, ResourceRun
 from sources.eduframe.changes import Changes, later_wins, newest_update
 from sources.eduframe.client import Answer, Client
 from sources.eduframe.declare import Endpoint, JsonRow
-from sources.eduframe.errors import ReadFailedError, ResourceError, ResourceOffError, StoppedError
+from sources.eduframe.errors import (
+    AuthenticationError,
+    ReadFailedError,
+    ResourceError,
+    ResourceOffError,
+    StoppedError,
+)
 from sources.eduframe.gone import find_gone
 from sources.eduframe.known import Known
 from sources.eduframe.parents import ParentBook, ParentRef, column_names
@@ -83,6 +89,9 @@ class Reader:
         except ResourceOffError as off:
             self._turn_off(off)
             yield Batch(self.endpoint.table, self._stored())
+        except AuthenticationError:
+            yield self._flush()
+            raise
         except ResourceError as failure:
             run.status, run.message = "failed", str(failure)
             log.error("%s: %s", self.endpoint.table, failure)

@@ -1,0 +1,358 @@
+"""Killed, stopped, throttled, left with half a load package: the next run just goes on."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PLENTY, MakeWarehouse, Warehouse
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from pipelines.doctor import run_doctor
+from pipelines.lock import one_at_a_time
+from pipelines.pieces import Loader
+from pipelines.report import PARTLY
+from pipelines.status import run_status
+from pipelines.sync import LoadFailed, Run, sync
+from sources.eduframe.errors import LockedError
+from sources.eduframe.settings import Settings
+from sources.simulator import Fault, Simulator
+
+LISTS = ("users", "orders", "enrollments", "invoices", "payments")
+
+
+def run(warehouse: Warehouse, *resources: str, **kw: Any) -> Any:
+    settings = {"requests_per_window": PLENTY, **warehouse.settings, **kw.pop("settings", {})}
+    return sync(
+        warehouse.pipeline,
+        resources,
+        settings=Settings(
+            api_token=warehouse.sim.token, base_url=warehouse.sim.base_url, **settings
+        ),
+        **kw,
+    )
+
+
+def stop_after(sim: Simulator, requests: int) -> Callable[[Run], None]:
+    """Something to give to ``watch``: ends the run once so many more requests were made."""
+    until = len(sim.requests) + requests
+
+    def watch(run: Run) -> None:
+        def hook(request: Any) -> None:
+            if len(sim.requests) >= until:
+                run.stop("ended by the test")
+
+        sim.before_response = hook
+
+    return watch
+
+
+@pytest.fixture
+def big() -> Iterator[Simulator]:
+    with Simulator(scale=1, requests_per_window=PLENTY) as sim:
+        yield sim
+
+
+def test_a_stopped_run_loads_what_it_read_and_the_next_goes_on(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    report = run(warehouse, "attendances", "payments", watch=stop_after(big, 12))
+    big.before_response = None
+    assert report.exit_code == PARTLY
+    assert report.stopped == "ended by the test"
+    read = warehouse.count("attendances")
+    assert 0 < read < 2500
+    before = len(big.requests)
+    report = run(warehouse, "attendances", "payments")
+    assert report.exit_code == 0
+    assert any("went on after" in note for note in report.runs["attendances"].notes)
+    again = sum(r.path.endswith("/attendances") for r in big.requests[before:])
+    assert again == (2500 - read) // 100
+    warehouse.assert_equals_truth("attendances")
+    warehouse.assert_equals_truth("payments")
+
+
+def test_deletions_of_a_read_that_spans_runs_are_found_once_at_its_end(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    run(warehouse, "attendances")
+    keys = [row["id"] for row in big.rows("attendances")]
+    for key in (keys[3], keys[-3]):
+        big.delete("attendances", key)
+    run(warehouse, "attendances", reconcile=True, watch=stop_after(big, 10))
+    big.before_response = None
+    assert warehouse.count("_sync_seen") > 0
+    assert warehouse.count("_deletions") == 0
+    shutil.rmtree(warehouse.folder / "dlt")
+    warehouse.pipeline = warehouse.make_pipeline()
+    report = run(warehouse, "attendances", reconcile=True)
+    assert report.runs["attendances"].deleted == 2
+    gone = {row["key"] for row in warehouse.rows("_deletions")}
+    assert gone == {str(keys[3]), str(keys[-3])}
+    assert warehouse.count("_sync_seen") == 0
+    warehouse.assert_equals_truth("attendances")
+
+
+def test_a_position_that_has_expired_starts_the_read_anew(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    run(warehouse, "attendances", watch=stop_after(big, 10))
+    big.before_response = None
+    big.expire_cursors()
+    report = run(warehouse, "attendances")
+    assert report.exit_code == 0
+    assert any("anew" in note for note in report.runs["attendances"].notes)
+    warehouse.assert_equals_truth("attendances")
+
+
+def test_a_read_that_is_too_old_starts_anew(make_warehouse: MakeWarehouse, big: Simulator) -> None:
+    warehouse = make_warehouse(big)
+    run(warehouse, "attendances", watch=stop_after(big, 10))
+    big.before_response = None
+    report = run(warehouse, "attendances", settings={"max_read_age": "0s"})
+    assert any("older than 0s" in note for note in report.runs["attendances"].notes)
+    warehouse.assert_equals_truth("attendances")
+
+
+def command(sim: Simulator, folder: Path, **env: str) -> dict[str, Any]:
+    return {
+        "cwd": folder,
+        "env": {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "HOME": str(folder),
+            "DLT_DATA_DIR": str(folder / "data"),
+            "SOURCES__EDUFRAME__API_TOKEN": sim.token,
+            "SOURCES__EDUFRAME__BASE_URL": sim.base_url,
+            "SOURCES__EDUFRAME__REQUESTS_PER_WINDOW": str(PLENTY),
+            "SOURCES__EDUFRAME__PIECE_SECONDS": "0.3",
+            **env,
+        },
+    }
+
+
+SYNC = [sys.executable, "-m", "pipelines.cli", "sync"]
+
+
+def wait_for_requests(sim: Simulator, number: int) -> None:
+    for _ in range(1200):
+        if len(sim.requests) >= number:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not get that far")
+
+
+def test_killed_at_any_moment_the_next_run_goes_on(tmp_path: Path, empty_file: Path) -> None:
+    shutil.copy(empty_file, tmp_path / "warehouse.duckdb")
+    with Simulator(scale=1, requests_per_window=PLENTY, latency=0.02) as sim:
+        setup = command(sim, tmp_path)
+        for requests in (30, 100, 170):
+            with subprocess.Popen([*SYNC, *LISTS], stderr=subprocess.DEVNULL, **setup) as process:
+                wait_for_requests(sim, requests)
+                process.send_signal(signal.SIGKILL)
+        done = subprocess.run([*SYNC, *LISTS], capture_output=True, text=True, **setup, check=False)
+        assert done.returncode == 0, done.stderr
+        warehouse = Warehouse(sim, tmp_path)
+        for resource in LISTS:
+            warehouse.assert_equals_truth(resource)
+        runs = warehouse.rows("_sync_runs")
+        assert len({row["run_id"] for row in runs}) == len(runs)
+        assert [row["status"] for row in runs].count("running") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_what_was_read(
+    tmp_path: Path, empty_file: Path, number: signal.Signals
+) -> None:
+    shutil.copy(empty_file, tmp_path / "warehouse.duckdb")
+    with Simulator(scale=1, requests_per_window=PLENTY, latency=0.05) as sim:
+        setup = command(sim, tmp_path)
+        with subprocess.Popen(
+            [*SYNC, "attendances"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, **setup
+        ) as process:
+            wait_for_requests(sim, 8)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == PARTLY, err
+        assert f"ended by {number.name}" in out.decode()
+        assert Warehouse(sim, tmp_path).count("attendances") > 0
+
+
+def test_a_second_run_ends_at_once_and_says_who_runs(warehouse: Warehouse) -> None:
+    with one_at_a_time(warehouse.pipeline), pytest.raises(LockedError, match=f"{os.getpid()}"):
+        run(warehouse, "users")
+    assert run(warehouse, "users").exit_code == 0
+
+
+def test_a_package_left_pending_is_loaded_first(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_load(*args: Any, **kw: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(warehouse.pipeline), "load", no_load)
+        with pytest.raises(KeyboardInterrupt):
+            run(warehouse, "users")
+    assert warehouse.count("users") == 0
+    report = run(warehouse, "labels")
+    assert any("left pending" in note for note in report.notes)
+    warehouse.assert_equals_truth("users")
+
+
+def test_a_package_that_cannot_be_loaded_is_given_up_and_read_again(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kw: Any) -> None:
+        raise PipelineStepFailed(warehouse.pipeline, "load", "1", ValueError("no"), None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(warehouse.pipeline), "load", broken)
+        with pytest.raises(LoadFailed, match="Nothing is lost"):
+            run(warehouse, "users", settings={"lock_wait_seconds": 0})
+        patched.setattr("pipelines.sync.Client", refuse)
+        with pytest.raises(RuntimeError, match="not yet"):
+            run(warehouse, "users")
+    report = run(warehouse, "users")
+    assert report.exit_code == 0
+    warehouse.assert_equals_truth("users")
+
+
+def refuse(*args: Any, **kw: Any) -> None:
+    raise RuntimeError("not yet")
+
+
+def test_a_piece_that_landed_in_part_is_written_again(warehouse: Warehouse) -> None:
+    run(warehouse, "users")
+    warehouse.execute("UPDATE _dlt_loads SET status = 1")
+    warehouse.execute("DELETE FROM user_labels")
+    assert run(warehouse, "users", reconcile=True).exit_code == 0
+    warehouse.assert_equals_truth("users")
+
+
+@pytest.mark.parametrize("damage", ["state.json", "schemas", "everything"])
+def test_no_damage_to_the_working_folder_needs_a_person(warehouse: Warehouse, damage: str) -> None:
+    run(warehouse, "users")
+    folder = Path(warehouse.pipeline.working_dir)
+    if damage == "everything":
+        shutil.rmtree(folder)
+    else:
+        for file in [*folder.glob(damage), *folder.glob(f"{damage}/*")]:
+            if file.is_file():
+                file.write_text("{ cut off")
+    warehouse.pipeline = warehouse.make_pipeline()
+    before = warehouse.marks()
+    assert run(warehouse, "users").exit_code == 0
+    assert warehouse.marks() == before
+
+
+def test_a_working_folder_of_another_dataset_is_not_loaded_here(
+    make_warehouse: MakeWarehouse, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_warehouse(sim)
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "load", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(first, "users")
+    other = tmp_path / "other"
+    other.mkdir()
+    second = make_warehouse(sim, other)
+    second.folder = first.folder
+    second.pipeline = second.make_pipeline()
+    assert run(second, "labels").exit_code == 0
+    assert second.count("users") == 0
+
+
+def interrupted(self: Loader, batches: Any, runs: Any, resources: Any) -> None:
+    original(self, batches, runs, resources)
+    raise KeyboardInterrupt
+
+
+original = Loader.load
+
+
+def test_a_token_revoked_half_way_fails_and_loads_what_was_read(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    big.inject(Fault("status", status=401, after=12, times=None))
+    report = run(warehouse, "attendances")
+    assert report.exit_code == 1
+    assert "401" in (report.fatal or "")
+    assert big.token not in (report.fatal or "")
+    assert warehouse.count("attendances") > 0
+    big.clear_faults()
+    assert run(warehouse, "attendances").exit_code == 0
+    warehouse.assert_equals_truth("attendances")
+
+
+def test_runs_that_follow_each_other_share_one_window(warehouse: Warehouse) -> None:
+    window = 2.0
+    limit = 12
+    for _ in range(4):
+        run(
+            warehouse,
+            "labels",
+            "users",
+            "orders",
+            settings={"requests_per_window": limit, "window_seconds": window},
+        )
+    times = sorted(r.at for r in warehouse.sim.requests)
+    assert len(times) > limit
+    for place in range(len(times) - limit):
+        assert times[place + limit] - times[place] >= window
+
+
+def test_rows_set_aside_are_settled_when_they_fit(warehouse: Warehouse) -> None:
+    key = warehouse.sim.rows("users")[0]["id"]
+    good = warehouse.sim.rows("users")[0]["first_name"]
+    warehouse.sim.change("users", key, first_name={"not": "a name"})
+    assert run(warehouse, "users").runs["users"].rejected == 1
+    assert [row["resolved_at"] for row in warehouse.rows("_rejected_rows")] == [None]
+    warehouse.sim.change("users", key, first_name=good)
+    run(warehouse, "users", reconcile=True)
+    assert [row["key"] for row in warehouse.rows("_rejected_rows") if row["resolved_at"]] == [
+        str(key)
+    ]
+
+
+def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
+    warehouse: Warehouse,
+) -> None:
+    run(warehouse, "users")
+    code = (
+        f"import duckdb, sys; c = duckdb.connect({str(warehouse.file)!r}); "
+        "print(1, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(Exception, match=f"process {process.pid}"):
+            run(warehouse, "users", settings={"lock_wait_seconds": 0.5})
+        process.communicate(b"")
+    assert run(warehouse, "users").exit_code == 0
+
+
+def test_status_tells_the_age_and_doctor_finds_nothing(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(warehouse.file))
+    monkeypatch.setenv("SOURCES__EDUFRAME__INCLUDE", "users,labels")
+    run(warehouse, "users", "labels")
+    with contextlib.chdir(warehouse.folder):
+        assert run_status("duckdb", "eduframe", max_age="26h", as_json=False) == 0
+        assert run_status("duckdb", "eduframe", max_age="0s", as_json=True) == PARTLY
+        assert '"too_old": true' in capsys.readouterr().out
+        assert run_doctor("duckdb", "eduframe") == 0
