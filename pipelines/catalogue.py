@@ -11,6 +11,9 @@ from pipelines.summary import console
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 
+UNWRAPPED = 400
+"""Columns that no row needs more of: without a terminal, a row is a line."""
+
 
 def describe(endpoint: Endpoint, off: dict[str, str]) -> dict[str, Any]:
     """One resource, as the command shows it."""
@@ -61,7 +64,7 @@ def print_resources(*, as_json: bool) -> None:
         )
     for row in covered:
         table.add_row(row["path"], "", "", "", "", "", f"covered by {row['covered_by']}", "")
-    console().print(table)
+    console(UNWRAPPED).print(table)
 
 
 def _off() -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import DltException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
@@ -36,9 +37,7 @@ def make_pipeline(
     install_defaults()
     target: Any = destination
     if destination == "duckdb":
-        file = duckdb_file
-        if file is None and not dlt.secrets.get("destination.duckdb.credentials"):
-            file = DUCKDB_FILE
+        file = duckdb_file or _configured_file()
         target = dlt.destinations.duckdb(file) if file else "duckdb"
     where: dict[str, Any] = {"pipelines_dir": pipelines_dir} if pipelines_dir else {}
     try:
@@ -52,6 +51,7 @@ def make_pipeline(
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
         ) from error
+    _check_credentials(pipeline, destination)
     kind = pipeline.destination.destination_type.rsplit(".", 1)[-1]
     if kind not in CAN_DELETE:
         raise SettingsError(
@@ -60,6 +60,33 @@ def make_pipeline(
         )
     check_dataset(pipeline)
     return pipeline
+
+
+def _check_credentials(pipeline: Any, destination: str) -> None:
+    key = f"DESTINATION__{destination.upper()}__CREDENTIALS"
+    try:
+        pipeline.destination_client()
+    except ConfigFieldMissingException as error:
+        raise SettingsError(
+            f"The destination {destination} is not configured: {', '.join(error.fields)} is "
+            f"missing. Set {key}, or the same in .dlt/secrets.toml."
+        ) from error
+    except (DltException, ImportError, ValueError) as error:
+        raise SettingsError(
+            f"The destination {destination} cannot be used: {first_line(error)}. See {key}."
+        ) from error
+
+
+def _configured_file() -> str | None:
+    """The DuckDB file by the configuration, as an absolute path; None for what is no plain file.
+
+    dlt would resolve a relative path against the folder that the pipeline was first run in.
+    """
+    key = "destination.duckdb.credentials"
+    value: Any = dlt.secrets.get(key) or dlt.secrets.get(f"{key}.database") or DUCKDB_FILE
+    if not isinstance(value, str) or value.startswith((":", "md:")):
+        return None
+    return str(Path(value.removeprefix("duckdb:///")).expanduser().absolute())
 
 
 def check_dataset(pipeline: Any) -> None:

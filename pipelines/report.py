@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from sources.eduframe.batch import ResourceRun
+from sources.eduframe.client import Traffic
 
 DONE, FAILED, WRONG_USE, PARTLY, LOCKED = 0, 1, 2, 3, 4
 """The exit codes: all is well; nothing could be done; wrong use or configuration; partly done;
@@ -26,6 +27,8 @@ class Report:
     runs: dict[str, ResourceRun] = field(default_factory=dict)
     off: dict[str, str] = field(default_factory=dict)
     """Resources that were not to be read, with the reason."""
+    identity: Traffic = field(default_factory=Traffic)
+    """The request that asks whose data it is, where that is no resource of the run."""
     notes: list[str] = field(default_factory=list)
     fatal: str | None = None
     stopped: str | None = None
@@ -65,7 +68,7 @@ class Report:
 
     @property
     def requests(self) -> int:
-        return sum(run.traffic.requests for run in self.runs.values())
+        return self.identity.requests + sum(r.traffic.requests for r in self.runs.values())
 
     @property
     def message(self) -> str | None:

@@ -13,11 +13,11 @@ WIDE = 150
 """Columns where there is no terminal to fit."""
 
 
-def console() -> Console:
+def console(width: int = WIDE) -> Console:
     """A console for results: coloured on a terminal, plain and wide elsewhere."""
     if sys.stdout.isatty():
         return Console()
-    return Console(width=WIDE, no_color=True, highlight=False)
+    return Console(width=width, no_color=True, highlight=False)
 
 
 def print_summary(report: Report) -> None:

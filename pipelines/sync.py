@@ -211,7 +211,7 @@ class _Sync:
         """Whose data the token reads, and that the dataset is theirs, before a row is read."""
         host = urlsplit(self.client.base_url).hostname
         run = self.report.runs.get("educators")
-        traffic = run.traffic if run else None
+        traffic = run.traffic if run else self.report.identity
         answer: Answer | None = None
         try:
             answer = self.client.get(IDENTITY, expect="object", traffic=traffic)

