@@ -12,9 +12,9 @@ from pipelines.duckdb_file import wait_for_file
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import make_pipeline
+from pipelines.planning import heal
 from pipelines.recovery import recover
 from pipelines.report import DONE
-from pipelines.sync import heal
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position, now_utc, parse
 from sources.eduframe.settings import Settings, duration

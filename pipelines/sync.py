@@ -9,54 +9,44 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-import numpy as np
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.duckdb_file import wait_for_file
+from pipelines.identity import identify
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
 from pipelines.pipeline import first_line
+from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
 from pipelines.recovery import load_pending, recover
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
 from sources.eduframe.batch import Batch, ResourceRun
-from sources.eduframe.client import Answer, Client
+from sources.eduframe.client import Client
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import (
-    AuthenticationError,
     EduframeError,
-    OtherCustomerError,
-    ReadFailedError,
-    ResourceOffError,
-    StoppedError,
-    UnreachableError,
 )
 from sources.eduframe.hashing import hash_text
-from sources.eduframe.known import Ids
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.memory import Memory
-from sources.eduframe.parents import ParentBook, column_names, owner_table
-from sources.eduframe.plan import Plan, Position, choose_mode, now_utc, parse
+from sources.eduframe.parents import ParentBook, owner_table
+from sources.eduframe.plan import Plan, now_utc
 from sources.eduframe.reader import Reader
 from sources.eduframe.settings import (
     Settings,
-    duration,
     names,
     policies,
     resolve,
     select,
 )
 from sources.eduframe.source import gather_parents
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
 from sources.eduframe.version import version
 from sources.eduframe.window import WindowFile
 
@@ -64,7 +54,6 @@ log = logging.getLogger("eduframe.sync")
 
 QUEUED_BATCHES = 40
 LOAD_RETRY_SECONDS = 3.0
-IDENTITY = "/educators/current"
 
 
 class Run:
@@ -191,142 +180,27 @@ class _Sync:
         wait_for_file(self.pipeline, self.settings.lock_wait_seconds)
         report.notes += recover(self.pipeline)
         state = self.pipeline.state.get("sources", {}).get("eduframe", {})
-        customer, answer = self._identify(state.get("customer"))
-        self._after_the_last_run()
-        loader = Loader(
-            self.pipeline, report.run_id, report.started_at, self.policies, customer
-        )
+        customer, answer = identify(self.client, report, state.get("customer"))
+        wanted = {*ALL_TABLES, *(table.name for table in LOG_TABLES)}
         with Memory(self.pipeline) as memory:
-            existing = memory.existing([*ALL_TABLES, *(t.name for t in LOG_TABLES)])
-            plans = self._plan(memory, existing, state.get("resources", {}), forced, named)
-        missing = {*ALL_TABLES, *(t.name for t in LOG_TABLES)} - existing
+            come_after_the_last_run(memory, report)
+            context = Context(
+                self.settings,
+                self.policies,
+                self.client,
+                report,
+                state.get("resources", {}),
+                memory.existing(wanted),
+            )
+            plans, self.held_parents = make_plans(
+                memory, self.endpoints, context, forced=forced, named=named
+            )
+        missing = wanted - context.existing
+        loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
         heal(self.pipeline, missing)
         self._read_and_load(plans, answer, loader)
         report.pieces = loader.pieces
-
-    # ---- before reading
-
-    def _identify(self, stored: dict[str, Any] | None) -> tuple[dict[str, Any] | None, Any]:
-        """Whose data the token reads, and that the dataset is theirs, before a row is read."""
-        host = urlsplit(self.client.base_url).hostname
-        run = self.report.runs.get("educators")
-        traffic = run.traffic if run else self.report.identity
-        answer: Answer | None = None
-        try:
-            answer = self.client.get(IDENTITY, expect="object", traffic=traffic)
-        except (ReadFailedError, ResourceOffError) as error:
-            self._give_up_if_unreachable(error)
-            self.report.notes.append(f"whose data this is cannot be told: {IDENTITY}: {error}")
-        except StoppedError:
-            return stored, None
-        if run and answer:
-            run.pages = 0
-        educator = answer.data.get("id") if answer else (stored or {}).get("educator_id")
-        if stored and (stored.get("educator_id"), stored.get("host")) != (educator, host):
-            raise OtherCustomerError(
-                f"The dataset {self.report.dataset} holds the data of educator "
-                f"{stored.get('educator_id')} at {stored.get('host')}, but the token reads "
-                f"educator {educator} at {host}. Nothing was read. Use another dataset "
-                "(--dataset), or the token of that educator."
-            )
-        if educator is None:
-            return stored, answer
-        return {"educator_id": educator, "host": host}, answer
-
-    def _give_up_if_unreachable(self, error: EduframeError) -> None:
-        cause = error.__cause__.__cause__ if error.__cause__ else None
-        if isinstance(cause, httpx.TransportError):
-            raise UnreachableError(
-                f"Cannot reach {urlsplit(self.client.base_url).netloc}: {cause}. Check the "
-                "network, and base_url (SOURCES__EDUFRAME__BASE_URL)."
-            ) from error
-
-    def _after_the_last_run(self) -> None:
-        """Runs are told apart, and ordered, by their start, even if the clock was set back."""
-        with Memory(self.pipeline) as memory:
-            table, column = memory.name("_sync_runs"), memory.column("started_at")
-            status = memory.column("status")
-            running = f"FROM {table} WHERE {status} = 'running'"
-            if any(rows.num_rows for rows in memory.query(f"SELECT 1 {running} LIMIT 1")):
-                memory.execute(
-                    f"UPDATE {table} SET {status} = 'interrupted' WHERE {status} = 'running'"
-                )
-                self.report.notes.append("the last run did not come to its end")
-            for rows in memory.query(f"SELECT MAX({column}) AS latest FROM {table}"):
-                latest = rows.column(0).to_pylist()[0] if rows.num_rows else None
-                if latest is not None and latest >= self.report.started_at:
-                    self.report.started_at = latest + timedelta(microseconds=1)
-
-    def _plan(
-        self,
-        memory: Memory,
-        existing: set[str],
-        state: dict[str, Any],
-        forced: bool,
-        named: bool,
-    ) -> dict[str, Plan]:
-        plans = {}
-        for endpoint in self.endpoints:
-            name = endpoint.table
-            position = Position.load(state.get(name, {}))
-            children = {t.name for t in CHILD_TABLES[name]}
-            columns = {c: c for c in column_names(endpoint)} if endpoint.params else None
-            known = memory.known(MAIN_TABLES[name], columns, whole=children <= existing)
-            policy = self.policies[name]
-            mode = choose_mode(
-                endpoint,
-                position,
-                known,
-                policy.reconcile_every,
-                self.report.started_at,
-                forced=forced and (named or not endpoint.params),
-            )
-            plan = Plan(
-                endpoint, mode, position, known, policy, self.report.started_at,
-                since=parse(position.cursor),
-            )
-            if position.missed:
-                plan.missed_before = _together(memory.seen(name, position.missed))
-            self._resume(plan, memory, forced)
-            plans[name] = plan
-            since = None if plan.mode == "reconcile" else parse(position.parents_until)
-            self.held_parents[name] = [memory.parents(p, since) for p in endpoint.parents]
-        return plans
-
-    def _resume(self, plan: Plan, memory: Memory, forced: bool) -> None:
-        """Go on with an interrupted read, if there is one that can still be gone on with."""
-        unfinished, name = plan.position.unfinished, plan.endpoint.table
-        if unfinished is None:
-            return
-        run = self.report.runs[name]
-        began = parse(unfinished.began)
-        oldest = now_utc() - duration("max_read_age", self.settings.max_read_age)
-        seen = list(memory.seen(name, unfinished.id))
-        at = unfinished.parent if plan.endpoint.params else unfinished.next_url
-        if at is None or began is None:
-            why = ""
-        elif began < oldest:
-            why = f"the interrupted read is older than {self.settings.max_read_age}"
-        elif unfinished.mode != plan.mode and (forced or unfinished.mode != "reconcile"):
-            why = "it is to be read in another way than the interrupted read"
-        elif unfinished.next_url and not self.client.trusts(unfinished.next_url):
-            why = "the interrupted read was of another address"
-        elif unfinished.rows and not len(plan.known):
-            why = "the table was emptied since"
-        elif unfinished.mode == "reconcile" and unfinished.rows and not seen:
-            why = "the keys of the interrupted read are lost"
-        else:
-            plan.mode, plan.resumed = unfinished.mode, True
-            plan.unfinished = unfinished
-            for ids in seen:
-                plan.known.mark_seen(ids)
-            run.notes.append(f"went on after {unfinished.rows} rows of an interrupted read")
-            return
-        if why:
-            run.notes.append(f"reading starts anew: {why}")
-
-    # ---- reading and loading
 
     def _read_and_load(self, plans: dict[str, Plan], answer: Any, loader: Loader) -> None:
         report = self.report
@@ -491,25 +365,8 @@ def _turn(plan: Plan) -> tuple[bool, str, int]:
     return not plan.resumed, plan.position.began or "", -len(plan.known)
 
 
-def _together(parts: Iterable[Ids]) -> Ids:
-    return np.concatenate([np.zeros(0, np.int64), *parts])
-
-
 def cause_of(error: BaseException) -> str:
     """What lies at the bottom of dlt's error, in a line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {first_line(error)}"
-
-
-def heal(pipeline: Any, missing: Iterable[str]) -> None:
-    """Make dlt create tables that were dropped by hand, which it believes to be there."""
-    schema = pipeline.default_schema_name and pipeline.default_schema
-    if not schema or not (set(missing) & set(schema.tables)):
-        return
-    with pipeline.destination_client() as client:
-        if client.is_storage_initialized():
-            client.update_stored_schema(force=True)
-
-
-__all__ = ["AuthenticationError", "LoadFailed", "Run", "sync"]

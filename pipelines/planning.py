@@ -1,0 +1,137 @@
+"""Before reading: how each list is read in this run, and from where.
+
+All of it comes from the destination: what it holds of each list, how far the last read of it
+came, and which parents are still to be asked.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from pipelines.report import Report
+from sources.eduframe.client import Client
+from sources.eduframe.declare import Endpoint
+from sources.eduframe.known import Ids
+from sources.eduframe.memory import Memory
+from sources.eduframe.parents import column_names
+from sources.eduframe.plan import Plan, Policy, Position, choose_mode, now_utc, parse
+from sources.eduframe.settings import Settings, duration
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
+
+
+@dataclass(frozen=True)
+class Context:
+    """What planning looks at, beside the destination's tables."""
+
+    settings: Settings
+    policies: Mapping[str, Policy]
+    client: Client
+    report: Report
+    state: Mapping[str, Any]
+    """dlt's state of each resource."""
+    existing: set[str]
+    """The tables that are there."""
+
+
+def come_after_the_last_run(memory: Memory, report: Report) -> None:
+    """Runs are told apart, and ordered, by their start, even if the clock was set back."""
+    table, column = memory.name("_sync_runs"), memory.column("started_at")
+    status = memory.column("status")
+    running = f"FROM {table} WHERE {status} = 'running'"
+    if any(rows.num_rows for rows in memory.query(f"SELECT 1 {running} LIMIT 1")):
+        memory.execute(
+            f"UPDATE {table} SET {status} = 'interrupted' WHERE {status} = 'running'"
+        )
+        report.notes.append("the last run did not come to its end")
+    for rows in memory.query(f"SELECT MAX({column}) AS latest FROM {table}"):
+        latest = rows.column(0).to_pylist()[0] if rows.num_rows else None
+        if latest is not None and latest >= report.started_at:
+            report.started_at = latest + timedelta(microseconds=1)
+
+
+def make_plans(
+    memory: Memory,
+    endpoints: Sequence[Endpoint],
+    context: Context,
+    *,
+    forced: bool,
+    named: bool,
+) -> tuple[dict[str, Plan], dict[str, list[Any]]]:
+    """A plan for each list, and for lists under a parent the parents that are to be asked."""
+    plans: dict[str, Plan] = {}
+    parents: dict[str, list[Any]] = {}
+    synced_at = context.report.started_at
+    for endpoint in endpoints:
+        name = endpoint.table
+        position = Position.load(context.state.get(name, {}))
+        children = {t.name for t in CHILD_TABLES[name]}
+        columns = {c: c for c in column_names(endpoint)} if endpoint.params else None
+        known = memory.known(MAIN_TABLES[name], columns, whole=children <= context.existing)
+        policy = context.policies[name]
+        mode = choose_mode(
+            endpoint,
+            position,
+            known,
+            policy.reconcile_every,
+            synced_at,
+            forced=forced and (named or not endpoint.params),
+        )
+        since = parse(position.cursor)
+        plan = Plan(endpoint, mode, position, known, policy, synced_at, since)
+        if position.missed:
+            plan.missed_before = _together(memory.seen(name, position.missed))
+        _resume(plan, memory, context, forced)
+        plans[name] = plan
+        written_after = None if plan.mode == "reconcile" else parse(position.parents_until)
+        parents[name] = [memory.parents(p, written_after) for p in endpoint.parents]
+    return plans, parents
+
+
+def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
+    """Go on with an interrupted read, if there is one that can still be gone on with."""
+    unfinished, name = plan.position.unfinished, plan.endpoint.table
+    if unfinished is None:
+        return
+    run = context.report.runs[name]
+    began = parse(unfinished.began)
+    oldest = now_utc() - duration("max_read_age", context.settings.max_read_age)
+    seen = list(memory.seen(name, unfinished.id))
+    at = unfinished.parent if plan.endpoint.params else unfinished.next_url
+    if at is None or began is None:
+        why = ""
+    elif began < oldest:
+        why = f"the interrupted read is older than {context.settings.max_read_age}"
+    elif unfinished.mode != plan.mode and (forced or unfinished.mode != "reconcile"):
+        why = "it is to be read in another way than the interrupted read"
+    elif unfinished.next_url and not context.client.trusts(unfinished.next_url):
+        why = "the interrupted read was of another address"
+    elif unfinished.rows and not len(plan.known):
+        why = "the table was emptied since"
+    elif unfinished.mode == "reconcile" and unfinished.rows and not seen:
+        why = "the keys of the interrupted read are lost"
+    else:
+        plan.mode, plan.resumed = unfinished.mode, True
+        plan.unfinished = unfinished
+        for ids in seen:
+            plan.known.mark_seen(ids)
+        run.notes.append(f"went on after {unfinished.rows} rows of an interrupted read")
+        return
+    if why:
+        run.notes.append(f"reading starts anew: {why}")
+
+
+def _together(parts: Iterable[Ids]) -> Ids:
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def heal(pipeline: Any, missing: Iterable[str]) -> None:
+    """Make dlt create tables that were dropped by hand, which it believes to be there."""
+    schema = pipeline.default_schema_name and pipeline.default_schema
+    if not schema or not (set(missing) & set(schema.tables)):
+        return
+    with pipeline.destination_client() as client:
+        if client.is_storage_initialized():
+            client.update_stored_schema(force=True)
