@@ -4,6 +4,8 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -45,6 +47,7 @@ class Warehouse:
         self.folder = folder
         self.file = folder / "warehouse.duckdb"
         self.settings = settings
+        self.connection: duckdb.DuckDBPyConnection | None = None
         self.ahead = timedelta()
         """How far the sync's clock is set ahead."""
         self.pipeline = self.make_pipeline()
@@ -67,7 +70,8 @@ class Warehouse:
             **self.settings,
             **settings,
         }
-        with patch("pipelines.sync.now_utc", lambda: datetime.now(UTC) + self.ahead):
+        clock = patch("pipelines.sync.now_utc", lambda: datetime.now(UTC) + self.ahead)
+        with clock, self.held_open():
             return sync(
                 self.pipeline,
                 resources,
@@ -76,15 +80,32 @@ class Warehouse:
                 allow_mass_delete=tuple(allow_mass_delete),
             )
 
+    def held_open(self) -> AbstractContextManager[Any]:
+        """Keeps DuckDB from reading its file anew for each connection: syncs are twice as fast."""
+        return duckdb.connect(str(self.file))
+
     def query(self, sql: str, *params: Any) -> Table:
         """The rows that a query gives."""
-        with duckdb.connect(str(self.file), read_only=True) as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET search_path = 'eduframe'")
+        with self.reading() as connection:
             found = connection.execute(sql, params)
             names = [column[0] for column in found.description or ()]
             arrow = found.to_arrow_table()
             columns = [column.to_pylist() for column in arrow.columns]
             return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One connection for many queries; opening the file costs more than most of them."""
+        if self.connection is not None:
+            yield self.connection
+            return
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'; SET search_path = 'eduframe'")
+            self.connection = connection
+            try:
+                yield connection
+            finally:
+                self.connection = None
 
     def execute(self, sql: str) -> None:
         """Change something by hand."""
@@ -94,7 +115,8 @@ class Warehouse:
 
     def tables(self) -> dict[str, Table]:
         """The rows of every table but dlt's own."""
-        return {t: self.rows(t) for t in self.types() if not t.startswith("_dlt")}
+        with self.reading():
+            return {t: self.rows(t) for t in self.types() if not t.startswith("_dlt")}
 
     def rows(self, table: str) -> Table:
         return self.query(f'SELECT * FROM "{table}"')
@@ -125,7 +147,8 @@ class Warehouse:
 
     def assert_equals_truth(self, *resources: str, include: Collection[str] = ()) -> None:
         """The living rows of every table (or those of some resources) are what the API serves."""
-        assert_equals_truth(self, self.sim, resources, include)
+        with self.reading():
+            assert_equals_truth(self, self.sim, resources, include)
 
 
 def assert_equals_truth(

@@ -119,7 +119,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              children=(objects("edition_description_section_contents",
                                "edition_description_section_contents",
                                catalog.EditionDescriptionSectionContent, "catalog_variant_id",
-                               key=("edition_description_section_id",)),
+                               key=()),
                        CUSTOM,
                        custom_records("catalog_variant"))),
     Endpoint("/categories", "categories", catalog.Category,

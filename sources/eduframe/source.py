@@ -39,10 +39,11 @@ log = logging.getLogger("eduframe.source")
 
 
 class _QuietHints(logging.Filter):
-    """Two warnings of dlt's are of no use here.
+    """Some warnings of dlt's are of no use here.
 
     For each JSON column, that its Arrow column is text: it is meant so. For each table with two
-    foreign keys to one table, that it keeps the last: so it does.
+    foreign keys to one table, that it keeps the last: so it does. For each table on its way to
+    Postgres, that rows are written out as text: slower than its CSV, which loses empty strings.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -50,12 +51,15 @@ class _QuietHints(logging.Filter):
         return not (
             "several column hints were different" in message
             or "has multiple references to" in message
+            or "ArrowToInsertValuesWriter" in message
         )
 
 
-def table_hints(table: Table) -> dict[str, Any]:
+def table_hints(table: Table, file_format: str | None = None) -> dict[str, Any]:
     """dlt's hints for a table: merged by key, children replaced by owner."""
     hints: dict[str, Any] = {"write_disposition": "merge", "columns": table.dlt_columns()}
+    if file_format:
+        hints["file_format"] = file_format
     references = table.dlt_references()
     return hints | ({"references": references} if references else {})
 
@@ -64,6 +68,7 @@ def endpoint_resource(
     endpoint: Endpoint,
     batches: Callable[[], Iterable[Batch | None]],
     shared: dict[str, list[pa.Table]],
+    file_format: str | None = None,
 ) -> DltResource:
     """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
 
@@ -86,10 +91,10 @@ def endpoint_resource(
     for child in CHILD_TABLES[endpoint.table]:
         if child.name not in SHARED_TABLES:
             resource.apply_hints(
-                table_name=child.name, create_table_variant=True, **table_hints(child)
+                table_name=child.name, create_table_variant=True, **table_hints(child, file_format)
             )
     # last, as a table variant starts from the hints that the resource has by then
-    resource.apply_hints(**table_hints(MAIN_TABLES[endpoint.table]))
+    resource.apply_hints(**table_hints(MAIN_TABLES[endpoint.table], file_format))
     return resource
 
 
