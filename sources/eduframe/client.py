@@ -37,6 +37,7 @@ ATTEMPTS = 6
 RETRY_WAIT = tenacity.wait_exponential_jitter(initial=0.5, max=30.0, jitter=1.0)
 RETRY_AFTER_DEFAULT = 30.0
 """Seconds to wait after a 429 that does not say how long."""
+RETRY_AFTER_MOST = 86_400.0
 MAX_REDIRECTS = 3
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
@@ -117,6 +118,7 @@ class Client:
                 "SOURCES__EDUFRAME__API_TOKEN."
             )
         self.limiter = limiter
+        self._token = token
         self._attempts = attempts
         self._sleep = sleep or self._wait
         self._http = httpx.Client(
@@ -232,12 +234,16 @@ class Client:
         except httpx.DecodingError as error:
             raise BadAnswer("the body's compression is broken") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise BadAnswer(f"{error or type(error).__name__}") from error
+            raise BadAnswer(self._redact(f"{error or type(error).__name__}")) from error
         finally:
             self.limiter.release()
         if response.status_code == 429:
             raise TooManyRequests(retry_after(response.headers.get("Retry-After")))
         return response
+
+    def _redact(self, text: str) -> str:
+        """A text of the server's or the network's, without the token, should they echo it."""
+        return text.replace(self._token, "(token)")
 
     def _check(self, response: httpx.Response, expect: Literal["list", "object"]) -> Answer:
         status = response.status_code
@@ -253,7 +259,7 @@ class Client:
         if status != 200:
             raise ReadFailedError(
                 f"{describe(str(response.url))}: the server answered {status}: "
-                f"{response.text[:200]!r}"
+                f"{self._redact(response.text)[:200]!r}"
             )
         try:
             data = orjson.loads(response.content)
@@ -314,9 +320,12 @@ def retry_after(header: str | None, now: Callable[[], float] = time.time) -> flo
     if not header:
         return RETRY_AFTER_DEFAULT
     try:
-        return max(0.0, float(header))
+        seconds = float(header)
     except ValueError:
         moment = _http_date(header)
         if moment is None:
             return RETRY_AFTER_DEFAULT
-        return max(0.0, moment.timestamp() - now())
+        seconds = moment.timestamp() - now()
+    if seconds != seconds:
+        return RETRY_AFTER_DEFAULT
+    return min(max(0.0, seconds), RETRY_AFTER_MOST)

@@ -35,7 +35,7 @@ def explode(child: Child, value: Any) -> Iterable[JsonRow]:
 
 
 def _object(child: Child, value: Any) -> Iterable[JsonRow]:
-    return (_need(child, value, dict),) if value else ()
+    return () if value in ([], {}) else (_need(child, value, dict),)
 
 
 def _objects(child: Child, value: Any) -> Iterable[JsonRow]:
@@ -93,16 +93,15 @@ def _associations(child: Child, value: Any) -> Iterable[JsonRow]:
         items = [_need(child, item, dict) for item in value]
         pairs = [(item.get("slug", item.get("custom_object_slug")), item) for item in items]
     else:
-        pairs = list(_need(child, value, dict).items())
-    rows = [
-        {
-            "association_slug": slug,
-            "custom_object_slug": _need(child, item, dict).get("custom_object_slug"),
-            "custom_record_id": record,
-        }
-        for slug, item in pairs
-        for record in _need(child, item.get("custom_record_ids") or [], list)
-    ]
+        pairs = [(k, _need(child, v, dict)) for k, v in _need(child, value, dict).items()]
+    rows = []
+    for slug, item in pairs:
+        rest = {k: v for k, v in item.items() if k not in ("slug", "custom_record_ids")}
+        records = item.get("custom_record_ids")
+        for record in [] if records is None else _need(child, records, list):
+            if type(record) is not int:
+                raise Unfit(f"{child.field}: a {type(record).__name__} where an id belongs")
+            rows.append({**rest, "association_slug": slug, "custom_record_id": record})
     return _last_by(child.key, rows)
 
 

@@ -26,7 +26,8 @@ from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
 
 Indices = npt.NDArray[np.int64]
 
-_MISSING: dict[str, Any] = {"object": None, "custom": {}, "associations": {}}
+_NOTHING: dict[str, Any] = {"object": None, "custom": {}, "associations": {}}
+"""What stands for no children at all, where that is no empty list."""
 
 
 class DoesNotCast(Exception):
@@ -70,7 +71,7 @@ def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
     for raw in rows:
         try:
             typed = validate(endpoint, raw)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             rejected.append(Rejected(key_of(endpoint, raw), dump_json(raw), reason(error)))
         else:
             good_raw.append(raw)
@@ -90,11 +91,14 @@ def validate(endpoint: Endpoint, raw: Any) -> JsonRow:
         raise Unfit(f"a {type(raw).__name__} where an object belongs")
     row = dict(raw)
     for child in endpoint.children:
-        if row.get(child.field) is None and endpoint.row.model_fields[child.field].is_required():
-            row[child.field] = _MISSING.get(child.shape, [])
+        value = row.get(child.field)
+        nothing = _NOTHING.get(child.shape, [])
+        required = endpoint.row.model_fields[child.field].is_required()
+        if (value is None and required) or value in ([], {}):
+            row[child.field] = nothing
     typed = endpoint.row.model_validate(row).model_dump(mode="python")
     for column in MAIN_TABLES[endpoint.table].columns:
-        value = typed.get(column.path[0])
+        value = _dig(typed, column.path)
         if column.type == "bigint" and isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise Unfit(f"{column.name}: {value} is too large for a 64-bit integer")
         if len(column.path) == 1 and column.path[0] not in endpoint.row.model_fields:
@@ -124,7 +128,7 @@ def key_of(endpoint: Endpoint, raw: Any) -> tuple[Any, ...] | None:
     return tuple(values)
 
 
-def reason(error: ValueError) -> str:
+def reason(error: Exception) -> str:
     """What is wrong with a row, in a line: the fields, and what pydantic says of each."""
     if not isinstance(error, ValidationError):
         return str(error)
@@ -194,8 +198,10 @@ def _check_nested_keys(table: Table, rows: Sequence[JsonRow]) -> None:
         if len(column.path) == 2:
             nested.setdefault(column.path[0], set()).add(column.path[1])
     for name, known in nested.items():
-        if any(not row[name].keys() <= known for row in rows if row.get(name)):
-            raise DoesNotCast(name)
+        for row in rows:
+            nested_object = row.get(name)
+            if type(nested_object) is not dict or not nested_object.keys() <= known:
+                raise DoesNotCast(name)
 
 
 def _children(
@@ -210,7 +216,7 @@ def _children(
     child = table.child
     assert child is not None
     items, owners = _explode_all(child, rows)
-    raw_items = _explode_all(child, raw)[0] if exact else items
+    raw_items = _explode_all(child, raw)[0] if exact and child.row is not None else items
     columns = table.columns[len(table.owner_columns) :]
     typed = exact or child.shape == "custom"
     arrays = [_column(column, items, typed) for column in columns]
@@ -303,18 +309,27 @@ def _cast_timestamp(values: list[Any], column: Column) -> pa.Array:
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < len("2026-01-31T09:30:00Z"):
         raise DoesNotCast(column.name)
-    return texts.cast(column.arrow)
+    if pc.all(pc.ends_with(texts, "Z")).as_py() is False:
+        raise DoesNotCast(column.name)
+    return _in_calendar(texts, column).cast(column.arrow)
 
 
 def _cast_json(values: list[Any], column: Column) -> pa.Array:
     kinds = {type(v) for v in values} - {type(None)}
-    if kinds - {dict, list}:
+    if kinds - {column.container or dict, column.container or list}:
         raise DoesNotCast(column.name)
     return pa.array([None if v is None else dump_json(v) for v in values], pa.string())
 
 
 def _cast_date(values: list[Any], column: Column) -> pa.Array:
-    return pa.array(values, pa.string()).cast(column.arrow)
+    return _in_calendar(pa.array(values, pa.string()), column).cast(column.arrow)
+
+
+def _in_calendar(texts: pa.Array, column: Column) -> pa.Array:
+    """Arrow knows a year 0000, Python does not."""
+    if pc.any(pc.starts_with(texts, "0000")).as_py():
+        raise DoesNotCast(column.name)
+    return texts
 
 
 _CASTS: Mapping[str, Callable[[list[Any], Column], pa.Array]] = {
@@ -365,8 +380,8 @@ def _keep_as_served(column: Column, typed: JsonRow, raw: JsonRow, extra: JsonRow
     if served is None:
         return
     lost = held is None
-    if column.type == "decimal" and isinstance(served, str) and isinstance(held, Decimal):
-        lost = Decimal(served) != held
+    if column.type == "decimal" and isinstance(held, Decimal):
+        lost = Decimal(str(served)) != held
     if lost:
         extra[column.name] = served
 

@@ -54,6 +54,8 @@ class Column:
     references: References | None = None
     one_of: tuple[str, ...] = ()
     loose: bool = False
+    container: type | None = None
+    """JSON columns: whether the value is a map or a list; None where either may be."""
     required: bool = False
     """Whether a row without a value does not fit the model (the destination allows null)."""
 
@@ -193,6 +195,7 @@ def _field_columns(name: str, info: FieldInfo) -> Iterator[Column]:
             )
         return
     loose = any(isinstance(m, Loose) for m in metadata)
+    origin = get_origin(kind)
     yield Column(
         name=name,
         type=_PYTHON_TYPES.get(kind, "json") if isinstance(kind, type) else "json",
@@ -201,6 +204,7 @@ def _field_columns(name: str, info: FieldInfo) -> Iterator[Column]:
         references=next((m for m in metadata if isinstance(m, References)), None),
         one_of=next((m.values for m in metadata if isinstance(m, OneOf)), ()),
         loose=loose,
+        container=origin if origin in (dict, list) else None,
         required=not optional and not loose,
     )
 
