@@ -69,7 +69,8 @@ def make_plans(
         position = Position.load(context.state.get(name, {}))
         children = {t.name for t in CHILD_TABLES[name]}
         columns = {c: c for c in column_names(endpoint)} if endpoint.params else None
-        known = memory.known(MAIN_TABLES[name], columns, whole=children <= context.existing)
+        whole = {name, *children} <= context.existing
+        known = memory.known(MAIN_TABLES[name], columns, whole=whole)
         policy = context.policies[name]
         mode = choose_mode(
             endpoint,
@@ -77,7 +78,7 @@ def make_plans(
             known,
             policy.reconcile_every,
             synced_at,
-            forced=forced and (named or not endpoint.params),
+            forced=not whole or (forced and (named or not endpoint.params)),
         )
         since = parse(position.cursor)
         plan = Plan(endpoint, mode, position, known, policy, synced_at, since)

@@ -75,7 +75,10 @@ def parse_timestamp(value: Any) -> datetime:
         return value.astimezone(UTC)
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
         raise ValueError("not a timestamp with an offset, such as 2026-01-31T09:30:00.000Z")
-    return datetime.fromisoformat(value).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not within the years 1 to 9999") from None
 
 
 def parse_date(value: Any) -> date:

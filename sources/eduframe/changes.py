@@ -45,6 +45,7 @@ class Found:
 class Held:
     """Rows that lose children, and for each child table which of the rows do."""
 
+    ids: Ids
     rows: Normalised
     places: Ids
     losing: dict[str, Flags]
@@ -59,6 +60,8 @@ class Changes:
         self._table = MAIN_TABLES[plan.endpoint.table]
         self._children = CHILD_TABLES[plan.endpoint.table]
         self._held: list[Held] = []
+        self._new: Ids = np.zeros(0, np.int64)
+        """The key ids of new rows that this read has met, sorted."""
         self._lost: Counter[str] = Counter()
         self._totals = {name: int(counts.sum()) for name, counts in plan.known.children.items()}
         self.braked: list[str] = []
@@ -76,8 +79,9 @@ class Changes:
         run.unknown_values.update(batch.unknown_values)
         ids = table_key_ids(self._table, batch.main, batch.hashes)
         rejected = [r.key for r in batch.rejected if r.key is not None]
-        seen = np.concatenate([ids, np.array([_key_id(k) for k in rejected], np.int64)])
+        seen = np.concatenate([ids, np.array([key_id(k) for k in rejected], np.int64)])
         known.mark_seen(seen)
+        self._let_go(ids)
         places, found = known.find(ids)
         same = np.zeros(len(ids), np.bool_)
         same[found] = known.hashes[places[found]] == batch.hashes[found]
@@ -86,6 +90,7 @@ class Changes:
         run.changed += int(np.count_nonzero(write & found))
         chosen = select(batch, write)
         tables = self._write(chosen, ids[write], np.where(found, places, -1)[write])
+        self._remember(ids[write & ~found])
         return Found(
             tables,
             {self._table.name: batch.main, **batch.children},
@@ -93,6 +98,28 @@ class Changes:
             seen,
             unkeyed=len(rejected) < len(batch.rejected),
         )
+
+    def _let_go(self, ids: Ids) -> None:
+        """Rows that turn up again count as they are now: drop the versions that are held back."""
+        for held in self._held:
+            keep = ~np.isin(held.ids, ids)
+            if not keep.all():
+                held.ids, held.places = held.ids[keep], held.places[keep]
+                held.rows = select(held.rows, keep)
+                held.losing = {name: flags[keep] for name, flags in held.losing.items()}
+
+    def _remember(self, ids: Ids) -> None:
+        ids = np.sort(ids)
+        in_order = not len(self._new) or not len(ids) or self._new[-1] < ids[0]
+        self._new = np.concatenate([self._new, ids])
+        if not in_order:
+            self._new.sort(kind="stable")
+
+    def _met_before(self, ids: Ids) -> Flags:
+        if not len(self._new):
+            return np.zeros(len(ids), np.bool_)
+        places = np.minimum(np.searchsorted(self._new, ids), len(self._new) - 1)
+        return np.asarray(self._new[places] == ids)
 
     def release(self) -> dict[str, pa.Table]:
         """The rows that were held back: with their losses, unless those are suspicious."""
@@ -123,9 +150,9 @@ class Changes:
             if name not in braked:
                 hold |= flags
         if hold.any():
-            self._held.append(
-                Held(select(rows, hold), places[hold], {n: f[hold] for n, f in losing.items()})
-            )
+            lost = {name: flags[hold] for name, flags in losing.items()}
+            self._held.append(Held(ids[hold], select(rows, hold), places[hold], lost))
+            self._plan.known.hashes[places[hold]] = UNKNOWN
             waiting = select(rows, hold)
             waiting = replace(waiting, hashes=np.full(len(waiting.hashes), UNKNOWN))
             meanwhile = {self._table.name: self._main(waiting)}
@@ -202,9 +229,8 @@ class Changes:
             children = children.filter(pa.array(~skip[rows.owners[table.name]]))
         living = _complete(table, children, {"_removed": None})
         known = self._plan.known
-        had = np.isin(
-            table_key_ids(self._table, rows.main, rows.hashes), known.strays.get(table.name, ())
-        )
+        ids = table_key_ids(self._table, rows.main, rows.hashes)
+        had = np.isin(ids, known.strays.get(table.name, ())) | self._met_before(ids)
         held = known.children.get(table.name)
         if held is not None and len(held):
             had |= (places >= 0) & (np.where(places >= 0, held[places], 0) > 0)
@@ -228,7 +254,7 @@ class Changes:
                 continue
             key = row.get(self._table.key[0])
             if isinstance(key, int | str) and (isinstance(key, str) or abs(key) < 2**63):
-                rest.append((number, _key_id((key,))))
+                rest.append((number, key_id((key,))))
         ids = np.array([key for _, key in rest], np.int64)
         places, found = self._plan.known.find(ids)
         sound = found.copy()
@@ -371,7 +397,7 @@ def _last_of_each(ids: Ids) -> Flags:
     return last
 
 
-def _key_id(key: tuple[Any, ...]) -> int:
+def key_id(key: tuple[Any, ...]) -> int:
     if len(key) == 1 and isinstance(key[0], int):
         return key[0]
     return hash_text("\x1f".join(str(part) for part in key))

@@ -14,15 +14,19 @@ import numpy as np
 from sources.eduframe.batch import Gone, ResourceRun
 from sources.eduframe.changes import FEW
 from sources.eduframe.client import Client
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import ResourceError, ResourceOffError
 from sources.eduframe.known import Ids
 from sources.eduframe.parents import ParentRef
 from sources.eduframe.plan import Plan, Position, parse
+from sources.eduframe.tables import MAIN_TABLES
 
 log = logging.getLogger("eduframe.gone")
 
 NOTHING: Ids = np.zeros(0, np.int64)
 
+WITNESSES = 5
+"""One of so many rows that were read must be there, for a 404 to prove anything."""
 EMPTY_AGREES_AFTER = timedelta(hours=1)
 """A short list that turns empty is believed when two reads so far apart agree."""
 
@@ -59,7 +63,7 @@ def find_gone(
     count = sum(len(gone.ids) for gone in found)
     if _is_suspicious(plan, run, position, count):
         return [], NOTHING
-    if count and plan.unfinished.by_number and endpoint.item_path:
+    if count and plan.unfinished.by_number and can_ask(endpoint):
         found, missed = _confirm(plan, run, client, found[0])
         return _counted(run, found), missed
     return _counted(run, found), NOTHING
@@ -119,6 +123,13 @@ def _is_suspicious(plan: Plan, run: ResourceRun, position: Position, count: int)
     return True
 
 
+def can_ask(endpoint: Endpoint) -> bool:
+    """Whether a row can be asked for by its number, which is its whole key."""
+    columns = {column.name: column.type for column in MAIN_TABLES[endpoint.table].columns}
+    single = endpoint.key == ("id",) and columns["id"] == "bigint" and not endpoint.params
+    return single and endpoint.item_path is not None
+
+
 def _confirm(
     plan: Plan, run: ResourceRun, client: Client, gone: Gone
 ) -> tuple[list[Gone], Ids]:
@@ -141,7 +152,7 @@ def _confirm(
     if not len(open_questions):
         return [proven], open_questions
     seen = plan.known.keys[plan.known.seen & ~plan.known.deleted]
-    if not len(seen) or not _is_there(client, run, item_path, int(seen[0])):
+    if not any(_is_there(client, run, item_path, int(key)) for key in seen[:WITNESSES]):
         run.notes.append("rows are missing, but no row can be read by its id: left for next time")
         return [proven], open_questions
     absent = [key for key in open_questions if not _is_there(client, run, item_path, int(key))]

@@ -30,6 +30,9 @@ _NOTHING: dict[str, Any] = {"object": None, "custom": {}, "associations": {}}
 """What stands for no children at all, where that is no empty list."""
 
 
+_OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
+
+
 class DoesNotCast(Exception):
     """The fast path cannot take this batch."""
 
@@ -309,7 +312,7 @@ def _cast_timestamp(values: list[Any], column: Column) -> pa.Array:
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < len("2026-01-31T09:30:00Z"):
         raise DoesNotCast(column.name)
-    if pc.all(pc.ends_with(texts, "Z")).as_py() is False:
+    if pc.all(pc.match_substring_regex(texts, _OFFSET)).as_py() is False:
         raise DoesNotCast(column.name)
     return _in_calendar(texts, column).cast(column.arrow)
 
@@ -326,8 +329,8 @@ def _cast_date(values: list[Any], column: Column) -> pa.Array:
 
 
 def _in_calendar(texts: pa.Array, column: Column) -> pa.Array:
-    """Arrow knows a year 0000, Python does not."""
-    if pc.any(pc.starts_with(texts, "0000")).as_py():
+    """Arrow knows more years than Python: leave those at the edges to the exact path."""
+    if pc.any(pc.match_substring_regex(texts, "^(0000|0001|9999)")).as_py():
         raise DoesNotCast(column.name)
     return texts
 

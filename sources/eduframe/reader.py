@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import numpy as np
 
 from sources.eduframe.batch import Batch, ResourceRun
-from sources.eduframe.changes import Changes, later_wins, newest_update
+from sources.eduframe.changes import Changes, key_id, later_wins, newest_update
 from sources.eduframe.client import Answer, Client
 from sources.eduframe.declare import Endpoint, JsonRow
 from sources.eduframe.errors import (
@@ -28,8 +28,9 @@ from sources.eduframe.errors import (
     ResourceOffError,
     StoppedError,
 )
-from sources.eduframe.gone import find_gone
+from sources.eduframe.gone import can_ask, find_gone
 from sources.eduframe.known import Known
+from sources.eduframe.normalise import key_of
 from sources.eduframe.parents import ParentBook, ParentRef, column_names
 from sources.eduframe.plan import CLOCK_MARGIN, Plan, Policy, Position, now_utc, parse
 from sources.eduframe.tables import MAIN_TABLES
@@ -335,6 +336,8 @@ class Reader:
         )
         position, unfinished = self._position, self.plan.unfinished
         began = parse(unfinished.began)
+        if self._must_look_again():
+            self._look_again()
         held = self.plan.known.parents
         known_parents = np.zeros(0, np.int64) if held is None else np.unique(held)
         gone, missed = find_gone(
@@ -370,6 +373,22 @@ class Reader:
         if self.run.status == "done" and self.plan.mode == "reconcile":
             self.book.complete(self.endpoint.table, ids)
         return batch
+
+    def _must_look_again(self) -> bool:
+        """Whether rows are missing that only a second look at the whole list can prove gone.
+
+        Pages by number shift while they are read, and these rows cannot be asked for themselves.
+        """
+        plan = self.plan
+        doubtful = plan.mode == "reconcile" and plan.unfinished.by_number
+        return doubtful and not can_ask(self.endpoint) and len(plan.known.missing()) > 0
+
+    def _look_again(self) -> None:
+        self.run.notes.append("rows were missing: the list was read once more to be sure")
+        for row in read_rows(self._client, self.endpoint, self.run):
+            key = key_of(self.endpoint, row)
+            if key is not None:
+                self.plan.known.mark_seen(np.array([key_id(key)], np.int64))
 
     def _next_cursor(self, began: datetime | None) -> str | None:
         """The moment before which no change is missing.
@@ -410,9 +429,11 @@ def _sort_key(value: Any) -> tuple[int, int, str]:
     return (0, value, "") if isinstance(value, int) else (1, 0, str(value))
 
 
-def read_rows(client: Client, endpoint: Endpoint) -> Iterator[JsonRow]:
+def read_rows(
+    client: Client, endpoint: Endpoint, run: ResourceRun | None = None
+) -> Iterator[JsonRow]:
     """The raw rows of a list, for nothing but a look: no position, no comparison."""
     nothing = Plan(endpoint, "reconcile", Position(), Known(), Policy(), now_utc())
-    reader = Reader(nothing, client, ResourceRun(endpoint.table), ParentBook(()))
+    reader = Reader(nothing, client, run or ResourceRun(endpoint.table), ParentBook(()))
     for rows in reader.pages():
         yield from (row for row in rows if isinstance(row, dict))

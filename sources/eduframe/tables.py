@@ -54,7 +54,7 @@ class Column:
     references: References | None = None
     one_of: tuple[str, ...] = ()
     loose: bool = False
-    container: type | None = None
+    container: Any = None
     """JSON columns: whether the value is a map or a list; None where either may be."""
     required: bool = False
     """Whether a row without a value does not fit the model (the destination allows null)."""
