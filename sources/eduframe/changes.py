@@ -18,8 +18,8 @@ import pyarrow as pa
 from schemas.base import parse_timestamp
 from sources.eduframe.batch import ResourceRun
 from sources.eduframe.declare import Endpoint, JsonRow
-from sources.eduframe.hashing import UNKNOWN, hash_text
-from sources.eduframe.known import Flags, Ids, key_ids, table_key_ids
+from sources.eduframe.hashing import UNKNOWN
+from sources.eduframe.known import Flags, Ids, key_id, key_ids, table_key_ids
 from sources.eduframe.normalise import Normalised, Rejected, normalise
 from sources.eduframe.plan import Plan
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Table
@@ -395,12 +395,6 @@ def _last_of_each(ids: Ids) -> Flags:
     last = np.zeros(len(ids), np.bool_)
     last[len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]] = True
     return last
-
-
-def key_id(key: tuple[Any, ...]) -> int:
-    if len(key) == 1 and isinstance(key[0], int):
-        return key[0]
-    return hash_text("\x1f".join(str(part) for part in key))
 
 
 def _complete(table: Table, rows: pa.Table, values: Mapping[str, Any]) -> pa.Table:

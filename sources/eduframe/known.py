@@ -6,6 +6,7 @@ otherwise. A row costs 17 bytes, and 4 for every child table; one under a parent
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,13 @@ def key_ids(columns: list[pa.ChunkedArray]) -> Ids:
     texts = row_texts([c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c
                        for c in columns]).to_pylist()
     return np.fromiter((hash_text(text) for text in texts), np.int64, len(texts))
+
+
+def key_id(key: tuple[Any, ...]) -> int:
+    """The number of one key, the same that :func:`key_ids` gives it."""
+    if len(key) == 1 and isinstance(key[0], int):
+        return key[0]
+    return hash_text("\x1f".join(str(part) for part in key))
 
 
 def table_key_ids(table: Table, rows: pa.Table, hashes: Ids) -> Ids:

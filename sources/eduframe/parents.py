@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from sources.eduframe.declare import Endpoint, Parent
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.hashing import hash_text
-from sources.eduframe.known import Ids
+from sources.eduframe.known import Ids, key_id
 
 
 @dataclass(frozen=True, order=True)
@@ -29,9 +28,7 @@ class ParentRef:
     @property
     def key_id(self) -> int:
         """The number that stands for the parent in :attr:`Known.parents`."""
-        if len(self.columns) == 1 and isinstance(self.columns[0], int):
-            return self.columns[0]
-        return hash_text("\x1f".join(str(value) for value in self.columns))
+        return key_id(self.columns)
 
 
 def make_ref(parent: Parent, values: Sequence[Any]) -> ParentRef:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import numpy as np
 
 from sources.eduframe.batch import Batch, ResourceRun
-from sources.eduframe.changes import Changes, key_id, later_wins, newest_update
+from sources.eduframe.changes import Changes, later_wins, newest_update
 from sources.eduframe.client import Answer, Client
 from sources.eduframe.declare import Endpoint, JsonRow
 from sources.eduframe.errors import (
@@ -29,7 +29,7 @@ from sources.eduframe.errors import (
     StoppedError,
 )
 from sources.eduframe.gone import can_ask, find_gone
-from sources.eduframe.known import Known
+from sources.eduframe.known import Known, key_id
 from sources.eduframe.normalise import key_of
 from sources.eduframe.parents import ParentBook, ParentRef, column_names
 from sources.eduframe.plan import CLOCK_MARGIN, Plan, Policy, Position, now_utc, parse
