@@ -385,10 +385,10 @@ class Reader:
 
     def _look_again(self) -> None:
         self.run.notes.append("rows were missing: the list was read once more to be sure")
-        for row in read_rows(self._client, self.endpoint, self.run):
-            key = key_of(self.endpoint, row)
-            if key is not None:
-                self.plan.known.mark_seen(np.array([key_id(key)], np.int64))
+        rows = read_rows(self._client, self.endpoint, self.run)
+        keys = (key_of(self.endpoint, row) for row in rows)
+        ids = [key_id(key) for key in keys if key is not None]
+        self.plan.known.mark_seen(np.array(ids, np.int64))
 
     def _next_cursor(self, began: datetime | None) -> str | None:
         """The moment before which no change is missing.
