@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from pipelines.duckdb_file import wait_for_file
+from pipelines.duckdb_file import holding_file
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import make_pipeline
@@ -24,8 +24,7 @@ from sources.eduframe.tables import MAIN_TABLES
 def run_doctor(destination: str, dataset: str) -> int:
     """Mend the pipeline's working folder and dataset, and tell what was found."""
     pipeline = make_pipeline(destination, dataset)
-    with one_at_a_time(pipeline):
-        wait_for_file(pipeline, Settings.lock_wait_seconds)
+    with one_at_a_time(pipeline), holding_file(pipeline, Settings.lock_wait_seconds):
         found = recover(pipeline) + _look(pipeline)
     for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
         typer.echo(line)

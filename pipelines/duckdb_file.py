@@ -1,8 +1,10 @@
-"""The DuckDB file: one process at a time may write it, so we open it briefly, and wait for it."""
+"""The DuckDB file: one process at a time may write it, so we hold it briefly, and wait for it."""
 
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,12 @@ class FileUnusableError(EduframeError):
     """The DuckDB file cannot be opened for writing."""
 
 
-def wait_for_file(pipeline: Any, seconds: float) -> None:
-    """Wait until the pipeline's DuckDB file can be written; at once for other destinations.
+@contextmanager
+def holding_file(pipeline: Any, seconds: float) -> Iterator[None]:
+    """Hold the pipeline's DuckDB file open for writing; nothing for other destinations.
+
+    All that dlt and we do to the file in the meantime shares the one opening of it: nobody can
+    come in between, and the file is read and checkpointed once. It is free again afterwards.
 
     Raises:
         FileBusyError: another program still holds it after so many seconds; names it.
@@ -33,12 +39,25 @@ def wait_for_file(pipeline: Any, seconds: float) -> None:
     """
     path = duckdb_path(pipeline)
     if path is None:
+        yield
         return
+    existed = path.exists()
+    connection = _open(path, seconds)
+    try:
+        yield
+    finally:
+        unused = not existed and _is_empty(connection)
+        connection.close()
+        if unused:
+            path.unlink(missing_ok=True)
+
+
+def _open(path: Path, seconds: float) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + seconds
     told = False
     while True:
         try:
-            _try(path)
+            return duckdb.connect(str(path))
         except duckdb.Error as error:
             if "lock" not in str(error).lower():
                 raise FileUnusableError(
@@ -55,15 +74,14 @@ def wait_for_file(pipeline: Any, seconds: float) -> None:
                 log.info("%s is held open by %s; waiting", path, _holder(str(error)))
                 told = True
             time.sleep(RETRY_SECONDS)
-        else:
-            return
 
 
-def _try(path: Path) -> None:
-    existed = path.exists()
-    duckdb.connect(str(path)).close()
-    if not existed:
-        path.unlink(missing_ok=True)
+def _is_empty(connection: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        return not connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall()
+    except duckdb.Error as error:
+        log.debug("the new file cannot be looked into: %s", first_line(error))
+        return False
 
 
 def _holder(message: str) -> str:

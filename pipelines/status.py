@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from pipelines.duckdb_file import wait_for_file
+from pipelines.duckdb_file import holding_file
 from pipelines.pipeline import make_pipeline
 from pipelines.report import DONE, FAILED, PARTLY
 from pipelines.summary import console
@@ -43,8 +43,7 @@ def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: 
     limit = duration("--max-age", max_age) if max_age else None
     on = [endpoint.table for endpoint in resolve_selection().on]
     pipeline = make_pipeline(destination, dataset)
-    wait_for_file(pipeline, 10)
-    with Memory(pipeline) as memory:
+    with holding_file(pipeline, 10), Memory(pipeline) as memory:
         found = [_status(memory, name, limit) for name in on]
         runs = _last_run(memory)
     if as_json:

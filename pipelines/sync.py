@@ -11,14 +11,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.duckdb_file import wait_for_file
+from pipelines.duckdb_file import holding_file
 from pipelines.identity import identify
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
@@ -177,30 +177,38 @@ class _Sync:
 
     def run(self, *, forced: bool, named: bool) -> None:
         report = self.report
-        wait_for_file(self.pipeline, self.settings.lock_wait_seconds)
-        report.notes += recover(self.pipeline)
+        with self._writing():
+            report.notes += recover(self.pipeline)
         state = self.pipeline.state.get("sources", {}).get("eduframe", {})
         customer, answer = identify(self.client, report, state.get("customer"))
+        with self._writing():
+            plans, missing = self._plan(state.get("resources", {}), forced=forced, named=named)
+            heal(self.pipeline, missing)
+        loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
+        loader.create(missing)
+        self._read_and_load(plans, answer, loader)
+        report.pieces = loader.pieces
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """While the destination's file is ours; it is free whenever we wait for the API."""
+        return holding_file(self.pipeline, self.settings.lock_wait_seconds)
+
+    def _plan(
+        self, state: dict[str, Any], *, forced: bool, named: bool
+    ) -> tuple[dict[str, Plan], set[str]]:
+        """How each list is read, and the tables that the destination lacks."""
+        report = self.report
         wanted = {*ALL_TABLES, *(table.name for table in LOG_TABLES)}
         with Memory(self.pipeline) as memory:
             come_after_the_last_run(memory, report)
+            existing = memory.existing(wanted)
             context = Context(
-                self.settings,
-                self.policies,
-                self.client,
-                report,
-                state.get("resources", {}),
-                memory.existing(wanted),
+                self.settings, self.policies, self.client, report, state, existing
             )
             plans, self.held_parents = make_plans(
                 memory, self.endpoints, context, forced=forced, named=named
             )
-        missing = wanted - context.existing
-        loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
-        loader.create(missing)
-        heal(self.pipeline, missing)
-        self._read_and_load(plans, answer, loader)
-        report.pieces = loader.pieces
+        return plans, wanted - existing
 
     def _read_and_load(self, plans: dict[str, Plan], answer: Any, loader: Loader) -> None:
         report = self.report
@@ -308,33 +316,28 @@ class _Sync:
 
     def _load(self, loader: Loader, piece: list[Batch]) -> None:
         """Load a piece; where the destination fails, try the pending package for a while more."""
-        patience = self.settings.lock_wait_seconds
-        deadline = time.monotonic() + patience
-        wait_for_file(self.pipeline, patience)
-        try:
-            loader.load(piece, [self.report.run_row()], self.report.resource_rows())
-            return
-        except PipelineStepFailed as error:
-            failure = error
+        deadline = time.monotonic() + self.settings.lock_wait_seconds
+        failure: PipelineStepFailed | None = None
         while True:
-            log.warning("loading failed, and is tried again: %s", cause_of(failure))
             try:
-                wait_for_file(self.pipeline, patience)
-                load_pending(self.pipeline)
+                with self._writing():
+                    if failure:
+                        load_pending(self.pipeline)
+                    else:
+                        loader.load(piece, [self.report.run_row()], self.report.resource_rows())
             except PipelineStepFailed as error:
                 failure = error
+                if time.monotonic() >= deadline or error.step == "extract":
+                    raise LoadFailed(
+                        f"The destination does not take the data: {cause_of(error)}. Nothing is "
+                        "lost: the next run goes on from what was loaded."
+                    ) from error
+                log.warning("loading failed, and is tried again: %s", cause_of(error))
+                time.sleep(LOAD_RETRY_SECONDS)
             else:
-                if not self.pipeline.has_pending_data and failure.step != "extract":
-                    self.report.notes.append(
-                        f"a load failed and was tried again: {cause_of(failure)}"
-                    )
-                    return
-            if time.monotonic() >= deadline or failure.step == "extract":
-                raise LoadFailed(
-                    f"The destination does not take the data: {cause_of(failure)}. Nothing is "
-                    "lost: the next run goes on from what was loaded."
-                ) from failure
-            time.sleep(LOAD_RETRY_SECONDS)
+                break
+        if failure:
+            self.report.notes.append(f"a load failed and was tried again: {cause_of(failure)}")
 
     def _clean_up(self) -> None:
         """Forget the keys of reads that are over, and settle rows that were set aside."""
@@ -347,8 +350,7 @@ class _Sync:
             for run in report.runs.values()
             if run.status == "done" and run.mode == "reconcile"
         ]
-        wait_for_file(self.pipeline, self.settings.lock_wait_seconds)
-        with Memory(self.pipeline) as memory:
+        with self._writing(), Memory(self.pipeline) as memory:
             memory.forget_seen(lasting)
             memory.resolve_rejected(reconciled, report.run_id, report.started_at)
 

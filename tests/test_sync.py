@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -569,9 +568,6 @@ class Postgres(Warehouse):
             dataset_name="eduframe",
             pipelines_dir=str(self.folder / "dlt"),
         )
-
-    def held_open(self) -> AbstractContextManager[Any]:
-        return nullcontext()
 
     def query(self, sql: str, *params: Any) -> list[dict[str, Any]]:
         import psycopg2
