@@ -100,8 +100,8 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
     began = parse(unfinished.began)
     oldest = now_utc() - duration("max_read_age", context.settings.max_read_age)
     seen = list(memory.seen(name, unfinished.id))
-    at = unfinished.parent if plan.endpoint.params else unfinished.next_url
-    if at is None or began is None:
+    nowhere = unfinished.parent is None and unfinished.next_url is None
+    if nowhere or began is None:
         why = ""
     elif began < oldest:
         why = f"the interrupted read is older than {context.settings.max_read_age}"

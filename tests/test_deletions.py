@@ -530,6 +530,28 @@ def test_where_rows_cannot_be_asked_for_one_read_by_page_number_proves_nothing(
     warehouse.assert_equals_truth("attendances")
 
 
+def test_a_row_that_slips_between_two_pages_of_a_parents_list_stays(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts = {"custom_records": 350, "custom_objects": 1}
+    with Simulator(scale=0, counts=counts, paging="page", requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim)
+        warehouse.sync("custom_objects", "custom_records")
+        known = ids(sim, "custom_records")
+
+        def meddle(request: Any) -> None:
+            if request.query.get("page") == ["2"] and known[50] in ids(sim, "custom_records"):
+                sim.delete("custom_records", known[50])
+
+        sim.before_response = meddle
+        report = warehouse.sync("custom_records", reconcile=True)
+        sim.before_response = None
+        assert report.exit_code == 0
+        assert set(ids(sim, "custom_records")) <= living(warehouse, "custom_records")
+        warehouse.sync("custom_records", reconcile=True)
+        warehouse.assert_equals_truth("custom_records")
+
+
 def test_where_no_row_can_be_asked_for_none_is_deleted(
     paged: Simulator, make_warehouse: MakeWarehouse
 ) -> None:

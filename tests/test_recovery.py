@@ -124,6 +124,35 @@ def test_a_read_that_is_too_old_starts_anew(make_warehouse: MakeWarehouse, big: 
     warehouse.assert_equals_truth("attendances")
 
 
+def test_a_read_that_ends_within_a_parents_pages_goes_on_there(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts = {"custom_records": 5000, "custom_objects": 2}
+    with Simulator(scale=1, requests_per_window=PLENTY, counts=counts) as sim:
+        warehouse = make_warehouse(sim)
+        run(warehouse, "custom_objects")
+        report = run(warehouse, "custom_records", watch=stop_after(sim, 12))
+        sim.before_response = None
+        assert report.exit_code == PARTLY
+        read = warehouse.count("custom_records")
+        assert 0 < read < 2500
+        before = len(sim.requests)
+        report = run(warehouse, "custom_records")
+        assert any("went on after" in note for note in report.runs["custom_records"].notes)
+        again = sum("/records" in r.path for r in sim.requests[before:])
+        assert again == (5000 - read) // 100
+        warehouse.assert_equals_truth("custom_records")
+        gone = sim.rows("custom_records")[7]["id"]
+        sim.delete("custom_records", gone)
+        run(warehouse, "custom_records", reconcile=True, watch=stop_after(sim, 12))
+        sim.before_response = None
+        sim.expire_cursors()
+        report = run(warehouse, "custom_records", reconcile=True)
+        assert any("read anew" in note for note in report.runs["custom_records"].notes)
+        assert report.runs["custom_records"].deleted == 1
+        warehouse.assert_equals_truth("custom_records")
+
+
 def command(sim: Simulator, folder: Path, **env: str) -> dict[str, Any]:
     return {
         "cwd": folder,
@@ -343,6 +372,33 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
             run(warehouse, "users", settings={"lock_wait_seconds": 0.5})
         process.communicate(b"")
     assert run(warehouse, "users").exit_code == 0
+
+
+def test_readers_and_the_sync_share_the_file(warehouse: Warehouse) -> None:
+    """A reader that opens the file again and again meets write windows; the sync never fails."""
+    code = f"""
+import duckdb, sys, time
+print("ready", flush=True)
+while True:
+    try:
+        with duckdb.connect({str(warehouse.file)!r}, read_only=True) as connection:
+            connection.execute("SELECT count(*) FROM eduframe.users").fetchall()
+        print("answered", flush=True)
+    except duckdb.IOException:
+        time.sleep(0.002)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        try:
+            for _ in range(3):
+                assert run(warehouse, "users", "labels", reconcile=True).exit_code == 0
+            assert reader.stdout.readline() == "answered\n"
+        finally:
+            reader.kill()
+    warehouse.assert_equals_truth("users")
 
 
 def test_status_tells_the_age_and_doctor_finds_nothing(

@@ -47,9 +47,11 @@ class Unfinished:
     stamp: str
     """The start of the run in which the read began."""
     next_url: str | None = None
-    """The next page; None where the read goes by parents."""
+    """The next page of the list, or of the list under the parent ``within``."""
     parent: list[Any] | None = None
     """The last parent that was read to its end, in the order of the parents."""
+    within: list[Any] | None = None
+    """The parent in whose pages the read was interrupted."""
     unkeyed: bool = False
     """Whether a row was set aside whose key is unknown: then nothing counts as gone."""
     by_number: bool = False

@@ -9,18 +9,16 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
-from urllib.parse import parse_qs, quote, urlsplit
+from typing import Any
 
 import numpy as np
 
 from sources.eduframe.batch import Batch, ResourceRun
 from sources.eduframe.changes import Changes, later_wins, newest_update
 from sources.eduframe.client import Answer, Client
-from sources.eduframe.declare import Endpoint, JsonRow
 from sources.eduframe.errors import (
     AuthenticationError,
     ReadFailedError,
@@ -29,16 +27,15 @@ from sources.eduframe.errors import (
     StoppedError,
 )
 from sources.eduframe.gone import can_ask, find_gone
-from sources.eduframe.known import Known, key_id
+from sources.eduframe.known import key_id
 from sources.eduframe.normalise import key_of
-from sources.eduframe.parents import ParentBook, ParentRef, column_names
-from sources.eduframe.plan import CLOCK_MARGIN, Plan, Policy, Position, now_utc, parse
+from sources.eduframe.pages import Page, Pages
+from sources.eduframe.parents import ParentBook, ParentRef
+from sources.eduframe.plan import CLOCK_MARGIN, Plan, now_utc, parse
 from sources.eduframe.tables import MAIN_TABLES
 
 log = logging.getLogger("eduframe.reader")
 
-PER_PAGE = 100
-"""The most rows that the API gives on a page."""
 BATCH_ROWS = 2_000
 BATCH_SECONDS = 15.0
 """A batch is closed after so many rows, or when its oldest row has waited so long."""
@@ -69,6 +66,7 @@ class Reader:
         self._first_answer = first_answer
         self._position = copy.deepcopy(plan.position)
         self._changes = Changes(plan, run)
+        self._pages = Pages(client, plan.endpoint, run)
         self._buffer: list[Any] = []
         self._buffered_at = 0.0
         self._read_parents: list[int] = []
@@ -106,55 +104,32 @@ class Reader:
     # ---- a list of its own
 
     def _whole_list(self) -> Iterator[Batch]:
-        for rows in self.pages():
-            self._take(rows)
-            if self.plan.unfinished.next_url is not None and self._full():
+        for page in self._pages.walk(self._first_page()):
+            self._take(page)
+            if page.next_url is not None and self._full():
                 yield self._flush()
-        yield self._finish()
+        yield from self._finish()
 
-    def pages(self) -> Iterator[list[Any]]:
-        """The rows of each page, from the position that the plan holds."""
+    def _first_page(self) -> Page:
+        """The page that an interrupted read had come to, or else the first."""
         url = self.plan.unfinished.next_url
-        params: Mapping[str, str | int] | None = None
-        visited: set[str] = set()
-        if url is None:
-            url, params = self._first_page()
-        while url is not None:
+        if url is not None:
             try:
-                answer = self._first_answer or self._get(url, params)
+                return self._pages.at(url)
             except (ReadFailedError, ResourceOffError) as error:
-                if not self.plan.resumed or visited:
-                    raise self._unless_first(error, visited) from error
                 self._start_anew(f"the position was no longer accepted ({error})")
-                url, params = self._first_page()
-                self.plan.resumed = False
-                continue
-            self._first_answer = None
-            visited.add(url)
-            self._note_begin(answer)
-            rows = self._with_details(self._rows_of(answer))
-            url, params = answer.next_url, None
-            if url in visited:
-                raise ReadFailedError(f"{self.endpoint.path}: the pages go round in circles")
-            self.plan.unfinished.next_url = url
-            if url is not None and "page" in parse_qs(urlsplit(url).query):
-                self.plan.unfinished.by_number = True
-            yield rows
-
-    def _first_page(self) -> tuple[str, Mapping[str, str | int] | None]:
-        return self.endpoint.path, {"per_page": PER_PAGE} if self.endpoint.paged else None
-
-    def _unless_first(self, error: ResourceError, visited: set[str]) -> ResourceError:
-        """A list that answered before, and says 404 on a later page, is not off but broken."""
-        if isinstance(error, ResourceOffError) and visited:
-            return ReadFailedError(f"{self.endpoint.path}: a later page answered {error.status}")
-        return error
+        if self._first_answer:
+            return self._pages.from_answer(self._first_answer)
+        return self._pages.first()
 
     def _start_anew(self, why: str) -> None:
-        self.run.notes.append(f"reading starts anew: {why}")
-        log.warning("%s: reading starts anew: %s", self.endpoint.table, why)
+        self._note(f"reading starts anew: {why}")
         self.plan.known.seen[:] = False
         self.plan.unfinished = self.plan.new_read()
+
+    def _note(self, what: str) -> None:
+        self.run.notes.append(what)
+        log.warning("%s: %s", self.endpoint.table, what)
 
     # ---- a list under a parent
 
@@ -168,125 +143,85 @@ class Reader:
             self._read_parents += [ref.key_id for ref in ordered[:start]]
         self._position.unfinished = self.plan.unfinished
         answered = misses = 0
-        for ref, rows in self._fetch_all(ordered[start:]):
-            if isinstance(rows, ResourceOffError):
-                if rows.status == 403:
-                    raise rows
+        for ref, page in self._first_pages(ordered[start:]):
+            if isinstance(page, ResourceOffError):
+                if page.status == 403:
+                    raise page
                 misses += 1
                 if not answered and misses >= PARENT_MISSES:
-                    raise rows
+                    raise page
             else:
                 answered += 1
-                self._take(rows)
-                self._read_parents.append(ref.key_id)
+                yield from self._under_parent(ref, page)
             self.plan.unfinished.parent = list(ref.params)
+            self.plan.unfinished.within = self.plan.unfinished.next_url = None
             if self._full():
                 yield self._flush()
         if misses and not answered and not start:
             raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
         if misses:
             self.run.notes.append(f"{misses} parents answered 404; what they held stays")
-        yield self._finish()
+        yield from self._finish()
 
-    def _fetch_all(
+    def _under_parent(self, ref: ParentRef, first: Page) -> Iterator[Batch]:
+        for page in self._pages.walk(first, ref):
+            self._take(page)
+            self.plan.unfinished.within = list(ref.params)
+            if page.next_url is not None and self._full():
+                yield self._flush()
+        self._read_parents.append(ref.key_id)
+
+    def _first_pages(
         self, parents: Sequence[ParentRef]
-    ) -> Iterator[tuple[ParentRef, list[JsonRow] | ResourceOffError]]:
-        """The rows under each parent, in order, a few requests at a time."""
+    ) -> Iterator[tuple[ParentRef, Page | ResourceOffError]]:
+        """The first page under each parent, in order, a few requests at a time."""
+        unfinished = self.plan.unfinished
+        reached = (tuple(unfinished.within or ()), unfinished.next_url)
         queue = iter(parents)
         pool = ThreadPoolExecutor(PARENTS_AT_ONCE, thread_name_prefix=self.endpoint.table)
-        waiting: deque[tuple[ParentRef, Future[list[JsonRow] | ResourceOffError]]] = deque()
+        waiting: deque[tuple[ParentRef, Future[Page | ResourceOffError]]] = deque()
         try:
             for ref in itertools.islice(queue, PARENTS_AT_ONCE):
-                waiting.append((ref, pool.submit(self._fetch, ref)))
+                waiting.append((ref, pool.submit(self._first_under, ref, *reached)))
             while waiting:
                 ref, future = waiting.popleft()
-                rows = future.result()
+                page = future.result()
                 following = next(queue, None)
                 if following is not None:
-                    waiting.append((following, pool.submit(self._fetch, following)))
-                yield ref, rows
+                    waiting.append((following, pool.submit(self._first_under, following)))
+                yield ref, page
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _fetch(self, ref: ParentRef) -> list[JsonRow] | ResourceOffError:
-        names = column_names(self.endpoint)
-        values = {
-            name: quote(str(value), safe="")
-            for name, value in zip(self._param_names(), ref.params, strict=True)
-        }
-        url: str | None = self.endpoint.path.format(**values)
-        params = {"per_page": PER_PAGE} if self.endpoint.paged else None
-        injected = dict(zip(names, ref.columns, strict=True))
-        rows: list[JsonRow] = []
-        visited: set[str] = set()
-        while url is not None:
-            if url in visited:
-                raise ReadFailedError(f"{self.endpoint.path}: the pages go round in circles")
-            visited.add(url)
+    def _first_under(
+        self, ref: ParentRef, within: tuple[Any, ...] = (), url: str | None = None
+    ) -> Page | ResourceOffError:
+        """The first page under a parent, or the one that an interrupted read had come to."""
+        if url is not None and ref.params == within:
             try:
-                answer = self._get(url, params)
-            except ResourceOffError as off:
-                if rows:
-                    raise ReadFailedError(f"{url}: a later page answered {off.status}") from off
-                return off
-            self._note_begin(answer)
-            for row in self._rows_of(answer):
-                rows.append({**injected, **row} if isinstance(row, dict) else row)
-            url, params = answer.next_url, None
-        return rows
-
-    def _param_names(self) -> tuple[str, ...]:
-        if self.endpoint.parent_setting:
-            return self.endpoint.params
-        return tuple(self.endpoint.parents[0].params)
+                return self._pages.at(url, ref)
+            except (ReadFailedError, ResourceOffError) as error:
+                self._note(f"a parent's list is read anew: its position is lost ({error})")
+        try:
+            return self._pages.first(ref)
+        except ResourceOffError as off:
+            return off
 
     # ---- pages to batches
 
-    def _get(self, url: str, params: Mapping[str, str | int] | None) -> Answer:
-        expect: Literal["list", "object"] = "object" if self.endpoint.single else "list"
-        answer = self._client.get(url, params, expect=expect, traffic=self.run.traffic)
-        self.run.pages += 1
-        return answer
-
-    def _rows_of(self, answer: Answer) -> list[Any]:
-        rows = [answer.data] if self.endpoint.single else answer.data
-        return self.endpoint.flatten(rows) if self.endpoint.flatten else rows
-
-    def _with_details(self, rows: list[Any]) -> list[Any]:
-        """Each row with the fields of its own answer, where the list gives less than that."""
-        if self.endpoint.detail_path is None:
-            return rows
-        return [self._detailed(row) if self._asks_details(row) else row for row in rows]
-
-    def _asks_details(self, row: Any) -> bool:
-        return isinstance(row, dict) and not self._changes.frozen
-
-    def _detailed(self, row: JsonRow) -> JsonRow:
-        assert self.endpoint.detail_path is not None
-        names = {k: quote(str(v), safe="") for k, v in row.items() if isinstance(v, str | int)}
-        try:
-            path = self.endpoint.detail_path.format(**names)
-        except KeyError:
-            return row
-        try:
-            detail = self._client.get(path, expect="object", traffic=self.run.traffic).data
-        except ResourceOffError as off:
-            self.run.notes.append(f"{path} answered {off.status}: details are not read")
-            self._changes.freeze(row)
-            return row
-        return {**row, **detail}
-
-    def _note_begin(self, answer: Answer) -> None:
-        if not self.plan.unfinished.began:
-            began = answer.date or now_utc() - NO_DATE_MARGIN
-            self.plan.unfinished.began = began.isoformat()
-
-    def _take(self, rows: list[Any]) -> None:
+    def _take(self, page: Page) -> None:
+        unfinished = self.plan.unfinished
+        if not unfinished.began:
+            unfinished.began = (page.date or now_utc() - NO_DATE_MARGIN).isoformat()
+        unfinished.next_url = page.next_url
+        unfinished.by_number |= page.by_number
+        if self._pages.refused is not None:
+            self._changes.freeze(self._pages.refused)
         if not self._buffer:
             self._buffered_at = time.monotonic()
-        self._buffer += rows
-        self.run.read += len(rows)
-        self.plan.unfinished.rows += len(rows)
+        self._buffer += page.rows
+        self.run.read += len(page.rows)
+        unfinished.rows += len(page.rows)
 
     def _full(self) -> bool:
         waited = time.monotonic() - self._buffered_at
@@ -328,16 +263,17 @@ class Reader:
 
     # ---- the end of a read
 
-    def _finish(self) -> Batch:
-        """The last batch: rows that were held back, what is gone, and the new position."""
+    def _finish(self) -> Iterator[Batch]:
+        """The last batches: rows that were held back, what is gone, and the new position."""
+        if self.plan.unfinished.by_number:
+            yield self._flush()  # what follows asks the API again, and may fail
+            self._look_again()
         batch = self._batch()
         batch.tables = later_wins(
             MAIN_TABLES[self.endpoint.table], [batch.tables, self._changes.release()]
         )
         position, unfinished = self._position, self.plan.unfinished
         began = parse(unfinished.began)
-        if self._must_look_again():
-            self._look_again()
         held = self.plan.known.parents
         known_parents = np.zeros(0, np.int64) if held is None else np.unique(held)
         gone, missed = find_gone(
@@ -372,23 +308,34 @@ class Reader:
         ids = np.concatenate([g.ids for g in gone]) if gone else np.zeros(0, np.int64)
         if self.run.status == "done" and self.plan.mode == "reconcile":
             self.book.complete(self.endpoint.table, ids)
-        return batch
-
-    def _must_look_again(self) -> bool:
-        """Whether rows are missing that only a second look at the whole list can prove gone.
-
-        Pages by number shift while they are read, and these rows cannot be asked for themselves.
-        """
-        plan = self.plan
-        doubtful = plan.mode == "reconcile" and plan.unfinished.by_number
-        return doubtful and not can_ask(self.endpoint) and len(plan.known.missing()) > 0
+        yield batch
 
     def _look_again(self) -> None:
-        self.run.notes.append("rows were missing: the list was read once more to be sure")
-        rows = read_rows(self._client, self.endpoint, self.run)
-        keys = (key_of(self.endpoint, row) for row in rows)
-        ids = [key_id(key) for key in keys if key is not None]
-        self.plan.known.mark_seen(np.array(ids, np.int64))
+        """Pages by number shift while they are read: what is missing may have slipped through.
+
+        Rows that can be asked for one by one are; for others their list is read once more.
+        """
+        known, endpoint = self.plan.known, self.endpoint
+        refs: Sequence[ParentRef | None] = [None]
+        if endpoint.params:
+            if known.parents is None:
+                return
+            missing = {int(k) for k in known.parents[~known.seen & ~known.deleted]}
+            read = missing & set(self._read_parents)
+            refs = [ref for ref in self._parents if ref.key_id in read]
+        elif self.plan.mode != "reconcile" or can_ask(endpoint) or not len(known.missing()):
+            return
+        if refs:
+            self.run.notes.append("rows were missing: they were looked for once more to be sure")
+        for ref in refs:
+            try:
+                pages = self._pages.walk(self._pages.first(ref), ref)
+            except ResourceOffError as off:
+                raise ReadFailedError(f"{endpoint.path}: a second look was refused: {off}") from off
+            for page in pages:
+                keys = [key_of(endpoint, row) for row in page.rows if isinstance(row, dict)]
+                ids = [key_id(key) for key in keys if key is not None]
+                known.mark_seen(np.array(ids, np.int64))
 
     def _next_cursor(self, began: datetime | None) -> str | None:
         """The moment before which no change is missing.
@@ -428,12 +375,3 @@ def _sort_key(value: Any) -> tuple[int, int, str]:
     """Orders ids as numbers and slugs as text, whatever stands beside what."""
     return (0, value, "") if isinstance(value, int) else (1, 0, str(value))
 
-
-def read_rows(
-    client: Client, endpoint: Endpoint, run: ResourceRun | None = None
-) -> Iterator[JsonRow]:
-    """The raw rows of a list, for nothing but a look: no position, no comparison."""
-    nothing = Plan(endpoint, "reconcile", Position(), Known(), Policy(), now_utc())
-    reader = Reader(nothing, client, run or ResourceRun(endpoint.table), ParentBook(()))
-    for rows in reader.pages():
-        yield from (row for row in rows if isinstance(row, dict))

@@ -22,9 +22,10 @@ from sources.eduframe.explode import explode
 from sources.eduframe.known import Known
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.memory import Memory
+from sources.eduframe.pages import read_rows
 from sources.eduframe.parents import ParentBook, ParentRef, make_ref, owner_table
 from sources.eduframe.plan import Plan, Policy, Position, choose_mode, now_utc, parse
-from sources.eduframe.reader import Reader, read_rows
+from sources.eduframe.reader import Reader
 from sources.eduframe.settings import (
     CUSTOM_OBJECT_TYPES,
     DEFAULT_BASE_URL,
