@@ -6,9 +6,10 @@ so that ``--help`` is quick.
 """
 
 import logging
+import os
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -53,6 +54,8 @@ def root(
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    if not debug:  # what goes wrong is told in our own words; dlt adds tracebacks
+        os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -181,17 +184,10 @@ def _tell(error: Exception) -> int:
         if isinstance(error, SettingsError):
             return WRONG_USE
         return LOCKED if isinstance(error, LockedError) else FAILED
-    print(f"eduframe: {_plain(error)} (eduframe --debug … shows more)", file=sys.stderr)
+    from pipelines.pipeline import cause_of
+
+    print(f"eduframe: {cause_of(error)} (eduframe --debug … shows more)", file=sys.stderr)
     return FAILED
-
-
-def _plain(error: BaseException) -> str:
-    """The cause at the bottom of an unexpected error, in a line."""
-    seen: list[Any] = [error]
-    while (cause := seen[-1].__cause__ or seen[-1].__context__) and cause not in seen:
-        seen.append(cause)
-    lines = [line.strip() for line in str(seen[-1]).splitlines() if line.strip()]
-    return f"{type(seen[-1]).__name__}: {lines[0] if lines else 'no further word'}"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def run_demo() -> int:
         _say(f"a simulated training provider answers at {sim.base_url}; syncing it …")
         report = sync(
             make_pipeline(
-                "duckdb", DATASET_NAME, name=PIPELINE_NAME, duckdb_file=str(file)
+                "duckdb", DATASET_NAME, name=PIPELINE_NAME, credentials=str(file)
             ),
             settings=_settings(sim),
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 import fasteners
 
+from pipelines.pipeline import is_a
 from sources.eduframe.errors import LockedError
 from sources.eduframe.hashing import hash_text
 
@@ -32,7 +33,7 @@ def one_at_a_time(pipeline: Any) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_file_lock(pipeline))
-        if pipeline.destination.destination_type.endswith("postgres"):
+        if is_a(pipeline, "postgres"):
             stack.enter_context(_advisory_lock(pipeline))
         yield
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
+from pipelines.pipeline import is_a
 from pipelines.runlog import (
     DELETIONS,
     LOG_TABLES,
@@ -101,17 +102,9 @@ class Loader:
         wanted = {name for b in merged for name in b.tables if name in SHARED_TABLES} | set(shared)
         made += [shared_resource(name, shared, lambda: not pending) for name in sorted(wanted)]
         made += self._log_resources(logs)
-        self._pipeline.run(_piece(made), loader_file_format=self._file_format())
+        self._pipeline.run(_piece(made))
         self._missing = set()
         self.pieces += 1
-
-    def _file_format(self) -> Any:
-        """dlt's choice, but not for Postgres: its CSV turns empty strings into NULL."""
-        return "insert_values" if self._is_postgres else None
-
-    @property
-    def _is_postgres(self) -> bool:
-        return str(self._pipeline.destination.destination_type).endswith("postgres")
 
     def _lacks(self, resource: str) -> bool:
         tables = [MAIN_TABLES[resource], *CHILD_TABLES[resource]]
@@ -124,16 +117,14 @@ class Loader:
             if table.name in self._missing and table.name not in SHARED_TABLES:
                 batch.tables.setdefault(table.name, table.arrow_schema.empty_table())
 
-        if self._is_postgres:
+        if is_a(self._pipeline, "postgres"):
             batch.tables = {n: without_nul(t) for n, t in batch.tables.items()}
 
         def batches() -> Iterator[Batch]:
             yield batch
             pending.discard(batch.resource)
 
-        return endpoint_resource(
-            BY_NAME[batch.resource], batches, shared, self._file_format()
-        )
+        return endpoint_resource(BY_NAME[batch.resource], batches, shared)
 
     def _merge(self, name: str, batches: list[Batch], logs: dict[str, list[pa.Table]]) -> Batch:
         """The batches of one list as one; its log rows go to ``logs``."""

@@ -1,11 +1,13 @@
 """The pipeline: its name, its destination and its dataset."""
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.destination import Destination
 from dlt.common.exceptions import DltException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
@@ -26,21 +28,21 @@ def make_pipeline(
     dataset: str = DATASET_NAME,
     *,
     name: str = PIPELINE_NAME,
-    duckdb_file: str | None = None,
+    credentials: Any = None,
     pipelines_dir: str | None = None,
 ) -> Any:
     """The dlt pipeline of this project. DuckDB goes into ``warehouse.duckdb`` unless configured.
+
+    ``credentials`` are the destination's, as dlt takes them (DuckDB: the file); left out, they
+    come from dlt's configuration.
 
     Raises:
         SettingsError: the destination is unknown, or cannot keep what the sync promises.
     """
     install_defaults()
-    target: Any = destination
-    if destination == "duckdb":
-        file = duckdb_file or _configured_file()
-        target = dlt.destinations.duckdb(file) if file else "duckdb"
     where: dict[str, Any] = {"pipelines_dir": pipelines_dir} if pipelines_dir else {}
     try:
+        target = _destination(destination, credentials)
         try:
             pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
         except (ValueError, KeyError):
@@ -60,6 +62,21 @@ def make_pipeline(
         )
     check_dataset(pipeline)
     return pipeline
+
+
+def _destination(name: str, credentials: Any) -> Any:
+    if name == "duckdb":
+        credentials = credentials or _configured_file()
+    if name == "postgres":
+        from pipelines.postgres import postgres
+
+        return postgres(credentials)
+    return Destination.from_reference(name, credentials) if credentials else name
+
+
+def is_a(pipeline: Any, kind: str) -> bool:
+    """Whether the pipeline's destination is of this kind: ``duckdb``, ``postgres``, …"""
+    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1] == kind
 
 
 def _check_credentials(pipeline: Any, destination: str) -> None:
@@ -102,7 +119,7 @@ def check_dataset(pipeline: Any) -> None:
 
 def duckdb_path(pipeline: Any) -> Path | None:
     """The pipeline's DuckDB file; None for other destinations."""
-    if not pipeline.destination.destination_type.endswith("duckdb"):
+    if not is_a(pipeline, "duckdb"):
         return None
     database = pipeline.destination_client().config.credentials.database
     return Path(database) if database and database != ":memory:" else None
@@ -112,3 +129,12 @@ def first_line(error: BaseException) -> str:
     """The line of an error that tells what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def cause_of(error: BaseException) -> str:
+    """What lies at the bottom of dlt's error, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename or first_line(error)})"
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -77,11 +77,13 @@ def make_plans(
             position,
             known,
             policy.reconcile_every,
-            synced_at,
+            context.report.clock,
             forced=not whole or (forced and (named or not endpoint.params)),
         )
         since = parse(position.cursor)
-        plan = Plan(endpoint, mode, position, known, policy, synced_at, since)
+        plan = Plan(
+            endpoint, mode, position, known, policy, synced_at, context.report.clock, since
+        )
         if position.missed:
             plan.missed_before = _together(memory.seen(name, position.missed))
         _resume(plan, memory, context, forced)

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlt.common.exceptions import DltException
 
-from pipelines.pipeline import first_line
+from pipelines.pipeline import cause_of, is_a
 
 log = logging.getLogger("eduframe.recovery")
 
@@ -46,7 +46,7 @@ def recover(pipeline: Any) -> list[str]:
 def _target(pipeline: Any) -> str:
     """Names the dataset and the place it is in, for telling one from another."""
     place = pipeline.destination_client().config.data_location() or ""
-    if pipeline.destination.destination_type.endswith("duckdb"):
+    if is_a(pipeline, "duckdb"):
         place = str(Path(place).resolve())
     return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"
 
@@ -65,7 +65,7 @@ def _settle(pipeline: Any) -> list[str]:
             log.warning(
                 "what an earlier run left pending cannot be loaded (attempt %s): %s",
                 attempt,
-                first_line(error),
+                cause_of(error),
             )
             continue
         return ["loaded what an earlier run had left pending"]

@@ -34,9 +34,14 @@ class Report:
     stopped: str | None = None
     ended_at: datetime | None = None
     pieces: int = 0
+    clock: datetime = field(init=False)
+    """The machine's clock at the start; ``started_at`` is later if the clock was set back."""
     began: float = 0.0
     """The monotonic clock at the start."""
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.clock = self.started_at
 
     @property
     def nothing_readable(self) -> bool:
@@ -123,6 +128,7 @@ class Report:
             "rows_rejected": run.rejected,
             "requests": run.traffic.requests,
             "retries": run.traffic.retries,
+            "retry_causes": _json(run.traffic.causes),
             "waited_seconds": _seconds(run.traffic.waited),
             "seconds": _seconds(run.seconds),
             "unknown_fields": _json(run.unknown_fields),
@@ -136,7 +142,7 @@ class Report:
             {k: v for k, v in row.items() if k != "run_id"} for row in self.resource_rows()
         ]
         for row in resources:
-            for name in ("unknown_fields", "unknown_values"):
+            for name in ("retry_causes", "unknown_fields", "unknown_values"):
                 row[name] = orjson.loads(row[name]) if row[name] else {}
             for name in ("waited_seconds", "seconds"):
                 row[name] = float(row[name])

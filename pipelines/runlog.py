@@ -97,6 +97,7 @@ SYNC_RESOURCES = LogTable(
         Column("rows_rejected", "bigint"),
         Column("requests", "bigint"),
         Column("retries", "bigint"),
+        Column("retry_causes", "json", description="Why requests were tried again, how often."),
         Column("waited_seconds", "decimal", description="Waiting for the request limit."),
         Column("seconds", "decimal"),
         Column("unknown_fields", "json", description="Fields that the models do not know."),

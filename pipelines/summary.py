@@ -8,6 +8,7 @@ from rich.table import Table
 
 from pipelines.report import Report
 from sources.eduframe.batch import ResourceRun
+from sources.eduframe.client import Traffic
 
 WIDE = 150
 """Columns where there is no terminal to fit."""
@@ -35,6 +36,8 @@ def print_summary(report: Report) -> None:
     for run in report.runs.values():
         for remark in remarks(run):
             out.print(f"{run.resource}: {remark}", markup=False)
+    for remark in retried(report.identity):
+        out.print(f"whose data it is: {remark}", markup=False)
     for note in report.notes:
         out.print(note, markup=False)
     written = report.total("new") + report.total("changed")
@@ -78,6 +81,12 @@ def remarks(run: ResourceRun) -> list[str]:
     if run.unknown_values:
         values = ", ".join(sorted(run.unknown_values)[:10])
         found.append(f"values outside of what the API declares, kept: {values}")
-    if run.traffic.retries:
-        found.append(f"{run.traffic.retries:,} requests were tried again")
-    return found
+    return found + retried(run.traffic)
+
+
+def retried(traffic: Traffic) -> list[str]:
+    """How many requests were tried again, and why."""
+    if not traffic.retries:
+        return []
+    causes = ", ".join(f"{cause} ({n}×)" for cause, n in traffic.causes.most_common())
+    return [f"{traffic.retries:,} requests were tried again: {causes}"]

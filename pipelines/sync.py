@@ -22,7 +22,7 @@ from pipelines.duckdb_file import holding_file
 from pipelines.identity import identify
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
-from pipelines.pipeline import first_line
+from pipelines.pipeline import cause_of, is_a
 from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
 from pipelines.recovery import load_pending, recover
 from pipelines.report import Report
@@ -101,6 +101,16 @@ def sync(
     settings = settings or resolve()
     selection = select(settings, resources)
     found = policies(settings, allow_mass_delete)
+    notes = []
+    if is_a(pipeline, "postgres"):
+        from pipelines.postgres import copies, fit
+
+        fit(pipeline)
+        if not copies():
+            notes.append(
+                "rows go to Postgres as INSERT statements, several times slower than by COPY: "
+                "pip install 'eduframe-sync[postgres]' brings the driver for that"
+            )
     report = Report(
         run_id=uuid.uuid4().hex,
         started_at=now_utc(),
@@ -109,6 +119,7 @@ def sync(
         version=version(),
         runs={e.table: ResourceRun(e.table) for e in selection.on},
         off=selection.off,
+        notes=notes,
         began=time.monotonic(),
     )
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
@@ -145,7 +156,10 @@ def shared_window(pipeline: Any, settings: Settings, limiter: Limiter) -> Iterat
     host = urlsplit(settings.base_url).netloc
     name = f"window.{hash_text(f'{host} {settings.api_token}'):x}.log"
     journal = WindowFile(Path(pipeline.pipelines_dir) / name, settings.window_seconds)
-    limiter.remember(journal.open(without_memory=settings.requests_per_window // 2))
+    ages = journal.open(without_memory=settings.requests_per_window // 2)
+    limiter.remember(ages, journal.pause_left)
+    if journal.pause_left:
+        log.warning("the API asked the last run to wait: %.0f s are left", journal.pause_left)
     limiter.journal = journal
     try:
         yield
@@ -365,10 +379,3 @@ def _turn(plan: Plan) -> tuple[bool, str, int]:
     So that runs that are always cut short still come round to every list.
     """
     return not plan.resumed, plan.position.began or "", -len(plan.known)
-
-
-def cause_of(error: BaseException) -> str:
-    """What lies at the bottom of dlt's error, in a line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {first_line(error)}"

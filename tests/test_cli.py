@@ -1,7 +1,6 @@
 """The command line: what it prints, on which stream, and its exit codes."""
 
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pipelines.cli import app, main
 from pipelines.report import DONE, FAILED, PARTLY, WRONG_USE
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.simulator import Simulator
+from tests.warehouses import Home
 
 TOKEN = "sesame-4711-secret"
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -74,9 +74,9 @@ def here() -> Any:
 
 
 @pytest.fixture
-def tables(empty_file: Path, tmp_path: Path) -> None:
+def tables(home: Home, here: Simulator, tmp_path: Path) -> None:
     """The warehouse is there, with all its tables, empty: saves seconds."""
-    shutil.copy(empty_file, tmp_path / "warehouse.duckdb")
+    home.make("duckdb", here, tmp_path)
 
 
 def settings(sim: Simulator) -> dict[str, str]:

@@ -361,7 +361,7 @@ def test_a_server_that_is_not_there_is_a_failed_read() -> None:
 
 def read_labels(sim: Simulator) -> tuple[ResourceRun, list[Any]]:
     endpoint = next(e for e in ENDPOINTS if e.table == "labels")
-    plan = Plan(endpoint, "reconcile", Position(), Known(), Policy(), now_utc())
+    plan = Plan(endpoint, "reconcile", Position(), Known(), Policy(), now_utc(), now_utc())
     run = ResourceRun("labels")
     with client_of(sim) as client:
         batches = list(Reader(plan, client, run, ParentBook((endpoint,))).batches())

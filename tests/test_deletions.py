@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 
 from sources.simulator import ABSENT, Fault, Simulator
-from tests.conftest import PLENTY, MakeWarehouse, Warehouse
+from tests.conftest import BOTH, MakeWarehouse
+from tests.warehouses import PLENTY, Warehouse
 
 HOUR = timedelta(hours=1, minutes=1)
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -613,11 +619,10 @@ def test_a_fresh_machine_goes_on_where_another_one_ended(
 def test_a_restored_backup_catches_up(big: Simulator, make_warehouse: MakeWarehouse) -> None:
     warehouse = make_warehouse(big)
     warehouse.sync("labels", "users")
-    backup = warehouse.folder / "backup.duckdb"
-    shutil.copy(warehouse.file, backup)
+    warehouse.back_up()
     big.add("users")
     big.change("labels", ids(big, "labels")[3], name="renamed")
     warehouse.sync("labels", "users")
-    shutil.copy(backup, warehouse.file)
+    warehouse.restore()
     warehouse.sync("labels", "users")
     warehouse.assert_equals_truth("labels", "users")

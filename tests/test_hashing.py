@@ -13,7 +13,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import UNKNOWN, VERSION, hash_rows, hash_text, row_texts, version_of
 from sources.eduframe.normalise import normalise
 from sources.simulator import Simulator
-from tests.conftest import raw_rows
+from tests.warehouses import raw_rows
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 

@@ -3,11 +3,13 @@
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from sources.eduframe.errors import StoppedError
 from sources.eduframe.limiter import Limiter
+from sources.eduframe.window import WindowFile
 
 
 class Clock:
@@ -178,7 +180,7 @@ def test_no_window_ever_holds_more_than_allowed_however_many_threads_ask(
         for _ in range(12):
             limiter.acquire()
             sent = clock.now
-            clock.forward(dice.choice((0.0, 0.1, 1.0, 4.0)))
+            clock.forward(dice.choice((0.0, 0.125, 1.0, 4.0)))  # exact in binary
             answered = clock.now
             limiter.release()
             log.append((sent, answered))
@@ -202,3 +204,28 @@ def test_the_limit_is_used_to_the_full_once_it_binds(clock: Clock) -> None:
     limiter = limiter_of(clock, requests=50, window=3)
     sent = [ask(limiter, clock) for _ in range(500)]
     assert sent[-1] - sent[0] == pytest.approx(9 * 3)
+
+
+def test_a_pause_that_an_earlier_run_was_asked_for_is_kept(
+    clock: Clock, tmp_path: Path
+) -> None:
+    path = tmp_path / "window"
+    first = WindowFile(path, 300, clock=clock)
+    limiter = limiter_of(clock)
+    first.open(without_memory=0)
+    limiter.journal = first
+    limiter.pause(1800)
+    first.close()
+    clock.forward(600)
+    second = WindowFile(path, 300, clock=clock)
+    ages = second.open(without_memory=0)
+    assert second.pause_left == pytest.approx(1200)
+    next_run = limiter_of(clock)
+    next_run.remember(ages, second.pause_left)
+    assert next_run.wait_now == pytest.approx(1200)
+    second.close()
+    clock.forward(-7200)  # the clock is set back: nothing gets longer
+    third = WindowFile(path, 300, clock=clock)
+    third.open(without_memory=0)
+    assert third.pause_left == pytest.approx(1200)
+    third.close()

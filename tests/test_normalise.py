@@ -15,7 +15,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.normalise import DoesNotCast, Normalised, normalise
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
 from sources.simulator import Simulator
-from tests.conftest import raw_rows
+from tests.warehouses import raw_rows
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 SIM = Simulator(seed=5, scale=0.1)

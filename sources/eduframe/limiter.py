@@ -32,6 +32,8 @@ class Journal(Protocol):
 
     def answered(self) -> None: ...
 
+    def paused(self, seconds: float) -> None: ...
+
 
 class Limiter:
     """At most ``requests`` requests in any ``window`` seconds. Thread-safe.
@@ -100,17 +102,23 @@ class Limiter:
                 self._share = max(LEAST_SHARE, self._share_at(now) * LOWERED_TO)
                 self._lowered_at = now + seconds
             self._paused_until = max(self._paused_until, now + seconds)
+            if self.journal:
+                self.journal.paused(seconds)
 
     def wake(self) -> None:
         """Let waiting threads look at ``stop`` now."""
         with self._changed:
             self._changed.notify_all()
 
-    def remember(self, ages: list[float]) -> None:
-        """Take over the places of an earlier run: seconds since each of its responses."""
+    def remember(self, ages: list[float], pause: float = 0.0) -> None:
+        """Take over the places of an earlier run: seconds since each of its responses.
+
+        ``pause`` are the seconds that a 429 it got still asks to wait for.
+        """
         with self._changed:
             now = self._clock()
             self._finished = deque(sorted([*self._finished, *(now - age for age in ages)]))
+            self._paused_until = max(self._paused_until, now + pause)
 
     @property
     def left(self) -> int:

@@ -110,6 +110,8 @@ class Plan:
     policy: Policy
     synced_at: datetime
     """The start of the run, written to each row."""
+    clock: datetime
+    """The same by the machine's clock. Runs never go back in time; a clock may be set back."""
     since: datetime | None = None
     """``cursor`` mode: rows whose greatest ``updated_at`` is before this are not looked at."""
     resumed: bool = False
@@ -139,7 +141,7 @@ def choose_mode(
 ) -> Mode:
     """The rule: by content where there is no cursor, where it is time, or where it is asked for."""
     reconciled = parse(position.reconciled_at)
-    due = reconciled is None or now - reconciled >= every
+    due = reconciled is None or not timedelta() <= now - reconciled < every
     emptied = not len(known) and (position.held or not endpoint.params)
     if forced or due or emptied:
         return "reconcile"

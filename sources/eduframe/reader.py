@@ -300,7 +300,7 @@ class Reader:
         position.held = bool(self.plan.known.living or self.run.new or self.run.changed)
         position.unfinished = None
         if self.plan.mode == "reconcile" and self.run.status == "done":
-            position.reconciled_at = self.plan.synced_at.isoformat()
+            position.reconciled_at = self.plan.clock.isoformat()
         if self.endpoint.params:
             position.parents_until = unfinished.stamp
         batch.position = self._stored()

@@ -56,11 +56,9 @@ class _QuietHints(logging.Filter):
         )
 
 
-def table_hints(table: Table, file_format: str | None = None) -> dict[str, Any]:
+def table_hints(table: Table) -> dict[str, Any]:
     """dlt's hints for a table: merged by key, children replaced by owner."""
     hints: dict[str, Any] = {"write_disposition": "merge", "columns": table.dlt_columns()}
-    if file_format:
-        hints["file_format"] = file_format
     references = table.dlt_references()
     return hints | ({"references": references} if references else {})
 
@@ -69,7 +67,6 @@ def endpoint_resource(
     endpoint: Endpoint,
     batches: Callable[[], Iterable[Batch | None]],
     shared: dict[str, list[pa.Table]],
-    file_format: str | None = None,
 ) -> DltResource:
     """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
 
@@ -92,10 +89,10 @@ def endpoint_resource(
     for child in CHILD_TABLES[endpoint.table]:
         if child.name not in SHARED_TABLES:
             resource.apply_hints(
-                table_name=child.name, create_table_variant=True, **table_hints(child, file_format)
+                table_name=child.name, create_table_variant=True, **table_hints(child)
             )
     # last, as a table variant starts from the hints that the resource has by then
-    resource.apply_hints(**table_hints(MAIN_TABLES[endpoint.table], file_format))
+    resource.apply_hints(**table_hints(MAIN_TABLES[endpoint.table]))
     return resource
 
 
@@ -191,7 +188,8 @@ class _PlainReading:
                     yield None
             parents = self._parents(endpoint)
         plan = Plan(
-            endpoint, mode, position, known, policy, self._now, since=parse(position.cursor)
+            endpoint, mode, position, known, policy, self._now, self._now,
+            since=parse(position.cursor),
         )
         run = ResourceRun(endpoint.table)
         for batch in Reader(plan, self._client, run, self._book, parents).batches():

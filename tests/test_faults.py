@@ -1,0 +1,326 @@
+"""Whatever the API, the network or the disk does wrong: the sync says so, and loses nothing."""
+
+import resource
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from pipelines.report import DONE, FAILED, PARTLY, Report
+from pipelines.summary import print_summary
+from sources.eduframe.errors import UnreachableError
+from sources.simulator import Fault, Simulator
+from tests.conftest import MakeWarehouse
+from tests.test_recovery import command
+from tests.warehouses import PLENTY, Warehouse
+
+LISTS = ("labels", "orders", "users")
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
+    monkeypatch.setattr("sources.eduframe.client.RETRY_AFTER_DEFAULT", 0.2)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits longer than a moment for an answer."""
+    monkeypatch.setattr("sources.eduframe.client.TIMEOUT", httpx.Timeout(0.3))
+
+
+def told(report: Report, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the summary says."""
+    capsys.readouterr()
+    print_summary(report)
+    return capsys.readouterr().out
+
+
+def logged(warehouse: Warehouse, report: Report, name: str) -> dict[str, Any]:
+    (row,) = warehouse.query(
+        f"SELECT * FROM _sync_resources WHERE run_id = '{report.run_id}' AND resource = '{name}'"
+    )
+    return row
+
+
+# ---- Faults that pass
+
+
+PASSING = {
+    "reset": (Fault("reset"), ""),
+    "reset in the body": (Fault("reset_body"), ""),
+    "short body": (Fault("short_body"), ""),
+    "broken gzip": (Fault("bad_gzip"), "the body's compression is broken"),
+    "cut JSON": (Fault("cut_json"), "200 with something that is no JSON"),
+    "empty body": (Fault("empty"), "200 with an empty body"),
+    "HTML page": (Fault("html"), "200 with something that is no JSON"),
+    "an object for a list": (Fault("object"), "200 with a JSON dict where a list belongs"),
+    "500": (Fault("status", status=500), "the server answered 500"),
+    "502": (Fault("status", status=502), "the server answered 502"),
+    "503": (Fault("status", status=503), "the server answered 503"),
+    "504": (Fault("status", status=504), "the server answered 504"),
+    "429": (Fault("too_many"), "429"),
+    "429 for no time": (Fault("too_many", retry_after=0), "429"),
+    "429 until a date": (Fault("too_many", retry_after=datetime(2020, 1, 1, tzinfo=UTC)), "429"),
+    "429 until nonsense": (Fault("too_many", retry_after="soon"), "429"),
+    "stall": (Fault("stall", seconds=1.0), "no answer in time (ReadTimeout)"),
+    "stall in the body": (Fault("stall_body", seconds=1.0), "no answer in time (ReadTimeout)"),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("name", PASSING)
+def test_what_passes_is_tried_again_counted_and_told(
+    warehouse: Warehouse, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault, words = PASSING[name]
+    warehouse.sim.inject(Fault(**{**vars(fault), "path": "/orders", "times": 2}))
+    report = warehouse.sync(*LISTS)
+    assert report.exit_code == DONE
+    assert report.runs["orders"].traffic.retries == 2
+    assert f"orders: 2 requests were tried again: {words}" in told(report, capsys)
+    row = logged(warehouse, report, "orders")
+    assert (row["status"], row["retries"]) == ("done", 2)
+    assert words in str(row["retry_causes"])
+    warehouse.assert_equals_truth(*LISTS)
+
+
+# ---- Faults that stay: one list fails, the others do not
+
+
+def elsewhere() -> Iterator[tuple[str, list[str | None]]]:
+    """Another server: its address, and the tokens that came to it."""
+    came: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            came.append(self.headers.get("Authorization"))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api/v1/orders?cursor=x", came
+        server.shutdown()
+
+
+other_host = pytest.fixture(elsewhere)
+
+STAYING = {
+    **{name: found for name, found in PASSING.items() if not name.startswith("429")},
+    "link to another host": (Fault("link_elsewhere"), "on another host"),
+    "redirect to another host": (Fault("redirect"), "redirected to another host"),
+    "link in a circle": (Fault("link_loop"), "round in circles"),
+    "400": (Fault("status", status=400), "answered 400"),
+    "418": (Fault("status", status=418), "answered 418"),
+    "403": (Fault("status", status=403), "answered 403"),
+    "404": (Fault("status", status=404), "answered 404"),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("name", STAYING)
+def test_what_stays_fails_one_list_alone_and_deletes_nothing(
+    warehouse: Warehouse,
+    name: str,
+    other_host: tuple[str, list[str | None]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warehouse.sync(*LISTS)
+    sim, before = warehouse.sim, warehouse.marks()["orders"]
+    sim.add("labels")
+    sim.delete("orders", sim.rows("orders")[0]["id"])
+    target, tokens = other_host
+    fault, words = STAYING[name]
+    whole = {**vars(fault), "path": "/orders", "times": None, "target": target}
+    sim.inject(Fault(**whole))
+    report = warehouse.sync(*LISTS, reconcile=True)
+    assert report.exit_code == PARTLY
+    run = report.runs["orders"]
+    assert (run.status, run.newly_off) in {("failed", False), ("off", True)}
+    assert {report.runs[name].status for name in ("labels", "users")} == {"done"}
+    assert any(words in line for line in told(report, capsys).splitlines() if "orders: " in line)
+    assert words in str(logged(warehouse, report, "orders")["message"])
+    assert warehouse.marks()["orders"] == before
+    warehouse.assert_equals_truth("labels", "users")
+    assert tokens == []
+    sim.clear_faults()
+    assert warehouse.sync(*LISTS, reconcile=True).exit_code == DONE
+    warehouse.assert_equals_truth(*LISTS)
+
+
+def test_a_body_that_trickles_in_is_given_up(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.eduframe.client.SLOWEST", -1.0)
+    with pytest.raises(UnreachableError, match="took longer"):
+        warehouse.sync("labels")
+
+
+def test_a_429_for_longer_than_the_run_may_last_ends_it(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warehouse.sim.inject(Fault("too_many", path="/orders", retry_after=1800, times=None))
+    began = time.monotonic()
+    report = warehouse.sync("orders", "labels", max_minutes=0.05, threads=1)
+    assert time.monotonic() - began < 60
+    assert report.exit_code == PARTLY
+    assert "minutes are used up" in told(report, capsys)
+    warehouse.sim.clear_faults()
+    again = warehouse.sync("orders", max_minutes=0.02)
+    assert (again.exit_code, again.requests) == (PARTLY, 0)
+
+
+# ---- No connection at all
+
+
+def test_a_name_that_does_not_resolve_ends_the_run(warehouse: Warehouse) -> None:
+    with pytest.raises(UnreachableError, match=r"Cannot reach api\.invalid"):
+        warehouse.sync("labels", base_url="https://api.invalid/v1")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_without_tls_is_not_spoken_to(warehouse: Warehouse) -> None:
+    address = warehouse.sim.base_url.replace("http://", "https://")
+    with pytest.raises(UnreachableError, match="Cannot reach"):
+        warehouse.sync("labels", base_url=address)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(warehouse: Warehouse) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *args: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+            warehouse.sync("labels", base_url=f"https://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+# ---- The machine
+
+
+def limit_files(size: int) -> Callable[[], None]:
+    """To be run in a new process: files end at so many bytes, as if the disk were full."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("kilobytes", [3, 40, 14_000, 15_000])
+def test_a_full_disk_loses_nothing(make_warehouse: MakeWarehouse, kilobytes: int) -> None:
+    with Simulator(scale=1, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim)
+        setup = command(warehouse, "users", "orders", SOURCES__EDUFRAME__LOCK_WAIT_SECONDS="1")
+        full = subprocess.run(
+            capture_output=True, text=True, check=False,
+            preexec_fn=limit_files(kilobytes * 1024), **setup,
+        )
+        if full.returncode != DONE:
+            assert full.returncode == FAILED
+            assert "Traceback" not in full.stderr
+            assert "File too large" in full.stderr.splitlines()[-1]
+        done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+        assert done.returncode == DONE, done.stderr
+        warehouse.assert_equals_truth("users", "orders")
+
+
+def test_a_clock_that_was_set_back_loses_no_change_and_still_reconciles(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.ahead = timedelta(days=400)
+    warehouse.sync("labels", "users")
+    warehouse.ahead = timedelta()
+    sim = warehouse.sim
+    sim.change("users", sim.rows("users")[0]["id"], first_name="Later")
+    sim.delete("users", sim.rows("users")[1]["id"])
+    report = warehouse.sync("labels", "users")
+    assert report.runs["users"].mode == "reconcile"
+    warehouse.assert_equals_truth("labels", "users")
+    assert warehouse.sync("users").runs["users"].mode == "cursor"
+    starts = [row["started_at"] for row in warehouse.query(
+        "SELECT started_at FROM _sync_runs ORDER BY _dlt_load_id")]
+    assert starts == sorted(set(starts))
+
+
+# ---- Rows that fit no model
+
+ODD_ROWS: dict[str, dict[str, Any]] = {
+    "a number for a name": {"first_name": 17},
+    "an object for a name": {"first_name": {"given": "Ada"}},
+    "a list for a name": {"last_name": ["Byron"]},
+    "text for a flag": {"wants_newsletter": "perhaps"},
+    "no date": {"updated_at": "the day before yesterday"},
+    "a date as a number": {"created_at": 20261124},
+    "no label ids but text": {"label_ids": "1,2"},
+    "labels of another shape": {"label_ids": [{"id": 1}]},
+    "an address that is a list": {"address": ["Main Street"]},
+    "an address without a street": {"address": {"city": "Delft"}},
+    "no address": {"address": None},
+    "custom as a list": {"custom": ["x"]},
+    "no custom": {"custom": None},
+    "a list within custom": {"custom": {"a": [1, [2]], "b": {"c": 1}}},
+    "a value nobody declared": {"locale": "tlh"},
+    "a field nobody knows": {"f" * 300: 1, 'with "quotes" and spaces': {"é": [None]}},
+    "slugs alike": {"custom": {"Diet": 1, "diet": 2, "DIËT": 3, "di et": 4, 'd"iet\'s': 5,
+                               "x" * 200: 6, "": 7}},
+}
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "postgres"])
+def test_rows_of_any_shape_are_kept_or_set_aside_whole(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim = warehouse.sim
+    users = [row["id"] for row in sim.rows("users")]
+    good = {row["id"]: row for row in sim.rows("users")}
+    odd = dict(zip(users, ODD_ROWS.values(), strict=False))
+    missing = users[len(odd)]
+
+    def tamper(rows: list[Any]) -> list[Any]:
+        made = [row | odd.get(row["id"], {}) for row in rows]
+        return [
+            {k: v for k, v in row.items() if row["id"] != missing or k in ("id", "slug")}
+            for row in made
+        ]
+
+    sim.inject(Fault("tamper", path="/users", times=None, tamper=tamper))
+    report = warehouse.sync("users")
+    assert report.exit_code == DONE
+    run = report.runs["users"]
+    held = {row["id"]: row for row in warehouse.rows("users")}
+    aside = {row["key"]: row for row in warehouse.rows("_rejected_rows")}
+    assert run.rejected == len(aside) > 0
+    assert set(map(str, held)) | set(aside) == set(map(str, users))
+    assert not set(map(str, held)) & set(aside)
+    summary = told(report, capsys)
+    assert f"{len(aside):,} rows do not fit the model: see _rejected_rows" in summary
+    assert "fields that are not known yet" in summary
+    assert logged(warehouse, report, "users")["rows_rejected"] == len(aside)
+    slugs = users[list(ODD_ROWS).index("slugs alike")]
+    values = warehouse.query(
+        "SELECT slug, value_number FROM custom_values "
+        f"WHERE owner_table = 'users' AND owner_id = {slugs} ORDER BY value_number"
+    )
+    assert {row["slug"]: int(row["value_number"]) for row in values} == (
+        ODD_ROWS["slugs alike"]["custom"]
+    )
+    unknown = held[users[list(ODD_ROWS).index("a field nobody knows")]]
+    assert "f" * 300 in str(unknown["_extra"])
+    assert all(str(row["row"]) for row in aside.values())
+    sim.clear_faults()
+    assert warehouse.sync("users", reconcile=True).exit_code == DONE
+    assert all(row["resolved_at"] for row in warehouse.rows("_rejected_rows"))
+    assert good.keys() == {row["id"] for row in warehouse.rows("users")}
+    warehouse.assert_equals_truth("users")

