@@ -1,4 +1,4 @@
-"""The command line: ``eduframe sync``, ``resources``, ``check``, ``status``, ``doctor``, ``demo``.
+"""The command line: ``eduframe sync`` and its companions.
 
 Results go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 failed, 2 wrong use or
 configuration, 3 partly done, 4 another run holds the lock. Heavy imports stand in the commands,
@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,6 +31,16 @@ Destination = Annotated[
     str, typer.Option(help="Where to: duckdb, postgres, bigquery or another dlt destination.")
 ]
 Dataset = Annotated[str, typer.Option(help="The dataset (schema) in the destination.")]
+AllowMassDelete = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RESOURCE",
+        help="Let this resource lose any number of rows, this once (may be repeated).",
+    ),
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option(min=0, help="Stop after so many minutes; the next run goes on.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")]
 
 
@@ -72,19 +82,42 @@ def sync(
             help="Compare by content and find deletions, whenever that was last done.",
         ),
     ] = False,
-    allow_mass_delete: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RESOURCE",
-            help="Let this resource lose any number of rows, this once (may be repeated).",
-        ),
-    ] = None,
-    max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after so many minutes; the next run goes on.")
-    ] = None,
+    allow_mass_delete: AllowMassDelete = None,
+    max_minutes: MaxMinutes = None,
     as_json: Json = False,
 ) -> None:
     """Bring the dataset up to date with the API."""
+    _run(
+        destination, dataset, resources, allow_mass_delete,
+        reconcile=reconcile, max_minutes=max_minutes, as_json=as_json,
+    )
+
+
+@app.command()
+def refresh(
+    resources: Resources = None,
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    allow_mass_delete: AllowMassDelete = None,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Read completely and write every row again, in place: no table is empty in between."""
+    _run(
+        destination, dataset, resources, allow_mass_delete,
+        refresh=True, max_minutes=max_minutes, as_json=as_json,
+    )
+
+
+def _run(
+    destination: str,
+    dataset: str,
+    resources: list[str] | None,
+    allow_mass_delete: list[str] | None,
+    *,
+    as_json: bool,
+    **how: Any,
+) -> None:
     from pipelines.pipeline import make_pipeline
     from pipelines.progress import watching
     from pipelines.summary import print_summary
@@ -99,10 +132,9 @@ def sync(
             pipeline,
             resources or (),
             settings=settings,
-            reconcile=reconcile,
             allow_mass_delete=allow_mass_delete or (),
-            max_minutes=max_minutes,
             watch=watch,
+            **how,
         )
     if as_json:
         typer.echo(report.as_json())

@@ -59,6 +59,7 @@ def make_plans(
     *,
     forced: bool,
     named: bool,
+    refresh: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, list[Any]]]:
     """A plan for each list, and for lists under a parent the parents that are to be asked."""
     plans: dict[str, Plan] = {}
@@ -78,15 +79,18 @@ def make_plans(
             known,
             policy.reconcile_every,
             context.report.clock,
-            forced=not whole or (forced and (named or not endpoint.params)),
+            forced=not whole or refresh or (forced and (named or not endpoint.params)),
         )
         since = parse(position.cursor)
         plan = Plan(
-            endpoint, mode, position, known, policy, synced_at, context.report.clock, since
+            endpoint, mode, position, known, policy, synced_at, context.report.clock, since,
+            refresh=refresh,
         )
         if position.missed:
             plan.missed_before = _together(memory.seen(name, position.missed))
-        _resume(plan, memory, context, forced)
+        _resume(plan, memory, context, forced or refresh)
+        if plan.refresh:
+            known.forget_hashes()
         plans[name] = plan
         written_after = None if plan.mode == "reconcile" else parse(position.parents_until)
         parents[name] = [memory.parents(p, written_after) for p in endpoint.parents]
@@ -107,6 +111,8 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
         why = ""
     elif began < oldest:
         why = f"the interrupted read is older than {context.settings.max_read_age}"
+    elif plan.refresh and not unfinished.refresh:
+        why = "every row is to be written"
     elif unfinished.mode != plan.mode and (forced or unfinished.mode != "reconcile"):
         why = "it is to be read in another way than the interrupted read"
     elif unfinished.next_url and not context.client.trusts(unfinished.next_url):
@@ -116,12 +122,14 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
     elif unfinished.mode == "reconcile" and unfinished.rows and not seen:
         why = "the keys of the interrupted read are lost"
     else:
-        plan.mode, plan.resumed = unfinished.mode, True
+        plan.mode, plan.resumed, plan.refresh = unfinished.mode, True, unfinished.refresh
         plan.unfinished = unfinished
         for ids in seen:
             plan.known.mark_seen(ids)
         run.notes.append(f"went on after {unfinished.rows} rows of an interrupted read")
         return
+    if unfinished.refresh:
+        plan.mode, plan.refresh, plan.unfinished.refresh = "reconcile", True, True
     if why:
         run.notes.append(f"reading starts anew: {why}")
 

@@ -27,6 +27,7 @@ from pipelines.planning import Context, come_after_the_last_run, heal, make_plan
 from pipelines.recovery import load_pending, recover
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
+from pipelines.upgrade import upgrade
 from sources.eduframe.batch import Batch, ResourceRun
 from sources.eduframe.client import Client
 from sources.eduframe.declare import Endpoint
@@ -76,6 +77,7 @@ def sync(
     *,
     settings: Settings | None = None,
     reconcile: bool = False,
+    refresh: bool = False,
     allow_mass_delete: Sequence[str] = (),
     max_minutes: float | None = None,
     watch: Callable[[Run], None] | None = None,
@@ -87,6 +89,7 @@ def sync(
         resources: only these; all that are on otherwise.
         reconcile: compare by content, and find deletions, whenever that was last done. Without
             ``resources``, lists under a parent keep their own rhythm.
+        refresh: read completely, and write every row again, changed or not.
         allow_mass_delete: resources that may lose any number of rows this once.
         max_minutes: stop reading after so long, and load what was read.
         watch: is given the run before it starts.
@@ -142,7 +145,7 @@ def sync(
             ) as client,
         ):
             _Sync(pipeline, settings, selection.on, found, client, run).run(
-                forced=reconcile, named=bool(resources)
+                forced=reconcile, named=bool(resources), refresh=refresh
             )
     finally:
         if timer:
@@ -189,14 +192,14 @@ class _Sync:
         self.held_parents: dict[str, list[Any]] = {}
         self.batches: queue.Queue[Batch | None] = queue.Queue(QUEUED_BATCHES)
 
-    def run(self, *, forced: bool, named: bool) -> None:
+    def run(self, **how: bool) -> None:
         report = self.report
         with self._writing():
             report.notes += recover(self.pipeline)
         state = self.pipeline.state.get("sources", {}).get("eduframe", {})
         customer, answer = identify(self.client, report, state.get("customer"))
         with self._writing():
-            plans, missing = self._plan(state.get("resources", {}), forced=forced, named=named)
+            plans, missing = self._plan(state.get("resources", {}), **how)
             heal(self.pipeline, missing)
         loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
@@ -208,7 +211,7 @@ class _Sync:
         return holding_file(self.pipeline, self.settings.lock_wait_seconds)
 
     def _plan(
-        self, state: dict[str, Any], *, forced: bool, named: bool
+        self, state: dict[str, Any], **how: bool
     ) -> tuple[dict[str, Plan], set[str]]:
         """How each list is read, and the tables that the destination lacks."""
         report = self.report
@@ -216,11 +219,12 @@ class _Sync:
         with Memory(self.pipeline) as memory:
             come_after_the_last_run(memory, report)
             existing = memory.existing(wanted)
+            report.notes += upgrade(self.pipeline, memory, existing)
             context = Context(
                 self.settings, self.policies, self.client, report, state, existing
             )
             plans, self.held_parents = make_plans(
-                memory, self.endpoints, context, forced=forced, named=named
+                memory, self.endpoints, context, **how
             )
         return plans, wanted - existing
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sources.eduframe.hashing import hash_text, row_texts
+from sources.eduframe.hashing import UNKNOWN, hash_text, row_texts
 from sources.eduframe.tables import Table
 
 Ids = npt.NDArray[np.int64]
@@ -96,6 +96,10 @@ class Known:
         if not found.all():
             before = self.strays.get(table, _no_ids())
             self.strays[table] = np.concatenate([before, owners[~found]])
+
+    def forget_hashes(self) -> None:
+        """Let every row that is read count as changed."""
+        self.hashes[:] = UNKNOWN
 
     def missing(self) -> Ids:
         """The key ids of living rows that this read has not seen."""

@@ -55,6 +55,8 @@ class Unfinished:
     unkeyed: bool = False
     """Whether a row was set aside whose key is unknown: then nothing counts as gone."""
     by_number: bool = False
+    refresh: bool = False
+    """Whether every row is written, changed or not."""
     rows: int = 0
     newest: str | None = None
     """The greatest ``updated_at`` met so far."""
@@ -115,6 +117,8 @@ class Plan:
     since: datetime | None = None
     """``cursor`` mode: rows whose greatest ``updated_at`` is before this are not looked at."""
     resumed: bool = False
+    refresh: bool = False
+    """Write every row that is read, changed or not."""
     missed_before: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """The key ids that an earlier reconciliation missed, and could not ask for one by one."""
     unfinished: Unfinished = field(init=False)
@@ -127,7 +131,9 @@ class Plan:
             self.unfinished = self.new_read()
 
     def new_read(self) -> Unfinished:
-        return Unfinished(uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat())
+        return Unfinished(
+            uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat(), refresh=self.refresh
+        )
 
 
 def choose_mode(

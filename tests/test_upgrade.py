@@ -1,0 +1,114 @@
+"""A dataset that a release with other models wrote is brought up to date in place."""
+
+import shutil
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipelines.report import DONE
+from sources.simulator import Simulator
+from tests.conftest import BOTH, MakeWarehouse
+from tests.test_recovery import command, stop_after
+from tests.warehouses import PLENTY, SQL_TYPES, Home, Warehouse
+
+ROOT = Path(__file__).parents[1]
+LISTS = ("users", "orders", "payments", "invoices", "labels")
+
+BEFORE = {
+    "schemas/relations.py": [
+        ("    wants_newsletter: bool\n", ""),
+        ("    roles: list[UserRole]\n", ""),
+    ],
+    "schemas/sales.py": [
+        ("total_excl: Money = Field(", "total_excl: str = Field("),
+        ("unit_price: Money\n", "unit_price: str\n"),
+    ],
+    "sources/eduframe/endpoints.py": [(' values("roles", "user_roles", "user_id"),', "")],
+}
+"""What the models of the release before had instead: a field less in ``users``, no table
+``user_roles``, and text for two amounts."""
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def release_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of a release whose models were others."""
+    folder = tmp_path_factory.mktemp("before")
+    for package in ("pipelines", "schemas", "sources"):
+        shutil.copytree(ROOT / package, folder / package)
+    for name, changes in BEFORE.items():
+        text = (folder / name).read_text()
+        for new, old in changes:
+            assert new in text
+            text = text.replace(new, old, 1)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_dataset_of_the_release_before_is_upgraded_in_place(
+    home: Home, destination: str, sim: Simulator, tmp_path: Path, release_before: Path
+) -> None:
+    warehouse = home.make(destination, sim, tmp_path, tables=False)
+    setup = command(warehouse, *LISTS, PYTHONPATH=str(release_before))
+    done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+    assert done.returncode == DONE, done.stderr
+    types = warehouse.types()
+    assert "wants_newsletter" not in types["users"]
+    assert "user_roles" not in types
+    assert types["invoices"]["total_excl"] in SQL_TYPES[str]
+    assert types["invoice_items"]["unit_price"] in SQL_TYPES[str]
+    gone = sim.rows("invoices")[0]["id"]
+    sim.delete("invoices", gone)
+    amount = f"SELECT total_excl FROM invoices WHERE id = {gone}"
+    before = Decimal(warehouse.query(amount)[0]["total_excl"])
+
+    report = warehouse.sync(*LISTS, reconcile=True)
+    assert report.exit_code == DONE
+    said = " ".join(report.notes)
+    assert "invoices.total_excl is decimal now, and was text" in said
+    assert "users has new columns, which the next read fills: wants_newsletter" in said
+    warehouse.assert_equals_truth(*LISTS)
+    assert warehouse.query(amount)[0]["total_excl"] == before
+    again = warehouse.sync(*LISTS, reconcile=True)
+    assert (again.total("changed"), again.notes) == (0, [])
+    warehouse.assert_equals_truth(*LISTS)
+
+
+def test_refresh_writes_every_row_and_deletes_what_it_does_not_see(
+    warehouse: Warehouse,
+) -> None:
+    sim = warehouse.sim
+    warehouse.sync(*LISTS)
+    before = {name: warehouse.count(name) for name in LISTS}
+    warehouse.execute("UPDATE users SET first_name = 'wrong'")
+    warehouse.execute("DELETE FROM order_items")
+    sim.delete("labels", sim.rows("labels")[0]["id"])
+    report = warehouse.sync(*LISTS, refresh=True)
+    assert report.exit_code == DONE
+    assert report.total("deleted") == 1
+    assert {n: r.changed for n, r in report.runs.items()} == before | {
+        "labels": before["labels"] - 1
+    }
+    warehouse.assert_equals_truth(*LISTS)
+    assert warehouse.sync(*LISTS, reconcile=True).total("changed") == 0
+
+
+def test_a_refresh_that_is_interrupted_is_gone_on_with_as_one(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    with Simulator(scale=1, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim)
+        warehouse.sync("attendances")
+        report = warehouse.sync("attendances", refresh=True, watch=stop_after(sim, 8))
+        sim.before_response = None
+        first = report.runs["attendances"].changed
+        assert 0 < first < 2500
+        report = warehouse.sync("attendances")
+        assert first + report.runs["attendances"].changed == 2500
+        warehouse.assert_equals_truth("attendances")
