@@ -180,6 +180,21 @@ def status(
 
 
 @app.command()
+def copy(
+    source: Annotated[str, typer.Option("--from", help="The destination that holds the dataset.")],
+    to: Annotated[str, typer.Option("--to", help="The destination that gets it.")],
+    dataset: Dataset = "eduframe",
+    to_dataset: Annotated[
+        str | None, typer.Option(help="Its name there, if another one.")
+    ] = None,
+) -> None:
+    """Move a dataset to another destination, run log and positions included."""
+    from pipelines.copy import run_copy
+
+    raise typer.Exit(run_copy(source, to, dataset, to_dataset))
+
+
+@app.command()
 def doctor(destination: Destination = "duckdb", dataset: Dataset = "eduframe") -> None:
     """Find and mend what a crash can leave behind, without reading the API."""
     from pipelines.doctor import run_doctor

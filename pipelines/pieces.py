@@ -100,7 +100,10 @@ class Loader:
             if name in self._missing:
                 shared.setdefault(name, []).append(ALL_TABLES[name].arrow_schema.empty_table())
         wanted = {name for b in merged for name in b.tables if name in SHARED_TABLES} | set(shared)
-        made += [shared_resource(name, shared, lambda: not pending) for name in sorted(wanted)]
+        made += [
+            shared_resource(name, lambda name: shared.get(name, ()), lambda: not pending)
+            for name in sorted(wanted)
+        ]
         made += self._log_resources(logs)
         self._pipeline.run(_piece(made))
         self._missing = set()

@@ -6,7 +6,7 @@ was completed: dlt loads table by table, so after a crash a row may be there wit
 children. Such rows are known, but with an unknown hash, and so are written again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -191,15 +191,33 @@ class Memory:
             values = tuple(int(i) for i in ids)
         parts = []
         for rows in self.query(sql, *values):
-            arrays = [
-                _to_type(column, field.type)
-                for column, field in zip(rows.columns, table.arrow_schema, strict=True)
-            ]
-            part = pa.table(arrays, schema=table.arrow_schema)
+            part = _typed(rows, table.arrow_schema)
             found = _table_ids(table, part)
             places = np.minimum(np.searchsorted(wanted, found), max(len(wanted) - 1, 0))
             parts.append(part.filter(pa.array(wanted[places] == found)))
         return pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
+
+    def table(self, table: Table) -> Iterator[pa.Table]:
+        """All rows of a table, in its own Arrow schema; the hash of half-loaded ones is unknown."""
+        selected = [self.column(c.name) for c in table.all_columns]
+        if table.child is None and table.key != ("_row_hash",):
+            row_hash = self.column("_row_hash")
+            selected[selected.index(row_hash)] = (
+                f"CASE WHEN {self.completed()} THEN {row_hash} ELSE {UNKNOWN} END AS {row_hash}"
+            )
+        yield from self.select(table.name, table.arrow_schema, selected)
+
+    def select(
+        self, table: str, schema: pa.Schema, selected: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """All rows of a table in an Arrow schema; ``selected`` is the SQL of its columns."""
+        columns = ", ".join(selected or [self.column(name) for name in schema.names])
+        for rows in self.query(f"SELECT {columns} FROM {self.name(table)}"):
+            yield _typed(rows, schema)
+
+    def count(self, table: str) -> int:
+        found = self.query(f"SELECT COUNT(*) AS rows_held FROM {self.name(table)}")
+        return sum(int(rows.column(0)[0].as_py()) for rows in found if rows.num_rows)
 
     def seen(self, resource: str, read_id: str) -> Iterable[Ids]:
         """The key ids that an unfinished read has seen so far."""
@@ -259,6 +277,13 @@ def _table_ids(table: Table, rows: pa.Table) -> Ids:
 
 def _is_bigint(table: Table) -> bool:
     return any(c.name == "id" and c.type == "bigint" for c in table.columns)
+
+
+def _typed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    arrays = [
+        _to_type(column, field.type) for column, field in zip(rows.columns, schema, strict=True)
+    ]
+    return pa.table(arrays, schema=schema)
 
 
 def _to_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

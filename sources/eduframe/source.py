@@ -7,7 +7,7 @@ the very same resources.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -97,14 +97,14 @@ def endpoint_resource(
 
 
 def shared_resource(
-    name: str, shared: Mapping[str, list[pa.Table]], ready: Callable[[], bool]
+    name: str, tables: Callable[[str], Iterable[pa.Table]], ready: Callable[[], bool]
 ) -> DltResource:
     """The resource of a child table with several kinds of owner: what the lists left for it."""
 
     def rows() -> Iterator[Any]:
         while not ready():
             yield None
-        yield from shared.get(name, ())
+        yield from tables(name)
 
     return dlt.resource(rows, name=name, **table_hints(SHARED_TABLES[name]))
 
@@ -159,7 +159,10 @@ def eduframe_source(
         return read
 
     resources = [endpoint_resource(e, batches(e), shared) for e in chosen]
-    return resources + [shared_resource(n, shared, lambda: not waiting) for n in SHARED_TABLES]
+    return resources + [
+        shared_resource(n, lambda name: shared.get(name, ()), lambda: not waiting)
+        for n in SHARED_TABLES
+    ]
 
 
 class _PlainReading:

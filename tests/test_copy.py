@@ -1,0 +1,87 @@
+"""A dataset moves to another destination, and the sync goes on there."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.copy import NothingToCopyError, copy_dataset
+from pipelines.report import DONE
+from sources.simulator import Simulator
+from tests.test_recovery import stop_after
+from tests.warehouses import PLENTY, Home, Warehouse
+
+NOT_COMPARED = ("_dlt_load_id", "_row_hash")
+
+
+def contents(warehouse: Warehouse) -> dict[str, list[str]]:
+    return {
+        name: sorted(
+            str({k: str(v) for k, v in sorted(row.items()) if k not in NOT_COMPARED})
+            for row in rows
+        )
+        for name, rows in warehouse.tables().items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("duckdb", "postgres"), ("postgres", "duckdb"), ("duckdb", "duckdb")],
+)
+def test_a_copy_holds_the_same_and_goes_on_incrementally(
+    home: Home, tmp_path: Path, source: str, target: str
+) -> None:
+    with Simulator(scale=0.3, requests_per_window=PLENTY) as sim:
+        first = home.make(source, sim, tmp_path)
+        sim.change("users", sim.rows("users")[0]["id"], first_name={"not": "a name"})
+        sim.change("users", sim.rows("users")[1]["id"], middle_name="", custom={"a": [None, ""]})
+        assert first.sync().exit_code == DONE
+        sim.delete("users", sim.rows("users")[2]["id"])
+        sim.delete("orders", sim.rows("orders")[0]["id"])
+        assert first.sync("users", "orders", reconcile=True).total("deleted") == 2
+
+        (tmp_path / "there").mkdir()
+        second = home.make(target, sim, tmp_path / "there", tables=False)
+        counts = copy_dataset(first.pipeline, second.pipeline)
+        assert counts["users"] == first.count("users")
+        assert counts["_deletions"] == 2
+        if {source, target} == {"duckdb"}:
+            assert contents(second) == contents(first)
+        assert {t: len(rows) for t, rows in second.tables().items()} == {
+            t: len(rows) for t, rows in first.tables().items()
+        }
+        sim.clear_requests()
+        again = second.sync()
+        assert (again.total("new"), again.total("changed"), again.total("deleted")) == (0, 0, 0)
+        assert not any(r.path.endswith("/payments") for r in sim.requests)
+        new = sim.add("users")
+        report = second.sync("users")
+        assert (report.runs["users"].mode, report.total("new")) == ("cursor", 1)
+        assert new["id"] in {row["id"] for row in second.rows("users")}
+        sim.delete("labels", sim.rows("labels")[0]["id"])
+        assert second.sync(reconcile=True).total("deleted") == 1
+        with pytest.raises(NothingToCopyError, match="holds synced data already"):
+            copy_dataset(first.pipeline, second.pipeline)
+
+
+def test_an_interrupted_read_goes_on_in_the_copy(home: Home, tmp_path: Path) -> None:
+    with Simulator(scale=1, requests_per_window=PLENTY) as sim:
+        first = home.make("duckdb", sim, tmp_path)
+        first.sync("attendances")
+        sim.delete("attendances", sim.rows("attendances")[3]["id"])
+        first.sync("attendances", reconcile=True, watch=stop_after(sim, 10))
+        sim.before_response = None
+        (tmp_path / "there").mkdir()
+        second = home.make("postgres", sim, tmp_path / "there", tables=False)
+        copy_dataset(first.pipeline, second.pipeline)
+        report = second.sync("attendances", reconcile=True)
+        assert any("went on after" in note for note in report.runs["attendances"].notes)
+        assert report.total("deleted") == 1
+        second.assert_equals_truth("attendances")
+
+
+def test_what_was_never_synced_is_not_copied(home: Home, sim: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    first = home.make("duckdb", sim, tmp_path, tables=False)
+    second = home.make("duckdb", sim, tmp_path / "there", tables=False)
+    with pytest.raises(NothingToCopyError, match="no synced dataset"):
+        copy_dataset(first.pipeline, second.pipeline)
