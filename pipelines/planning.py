@@ -99,7 +99,9 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
     run = context.report.runs[name]
     began = parse(unfinished.began)
     oldest = now_utc() - duration("max_read_age", context.settings.max_read_age)
-    seen = list(memory.seen(name, unfinished.id))
+    stamp = parse(unfinished.stamp) or context.report.started_at
+    seen = [*memory.seen(name, unfinished.id), *memory.written(MAIN_TABLES[name], stamp)]
+    met = sum(len(np.unique(ids)) for ids in seen)
     nowhere = unfinished.parent is None and unfinished.next_url is None
     if nowhere or began is None:
         why = ""
@@ -111,7 +113,7 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
         why = "the interrupted read was of another address"
     elif unfinished.rows and not len(plan.known):
         why = "the table was emptied since"
-    elif unfinished.mode == "reconcile" and unfinished.rows and not seen:
+    elif unfinished.mode != "cursor" and met < unfinished.rows / 2:
         why = "the keys of the interrupted read are lost"
     else:
         plan.mode, plan.resumed = unfinished.mode, True

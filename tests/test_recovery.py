@@ -412,3 +412,39 @@ def test_status_tells_the_age_and_doctor_finds_nothing(
         assert run_status("duckdb", "eduframe", max_age="0s", as_json=True) == PARTLY
         assert '"too_old": true' in capsys.readouterr().out
         assert run_doctor("duckdb", "eduframe") == 0
+
+
+def test_keys_of_written_rows_need_no_keeping(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    run(warehouse, "attendances")
+    keys = [row["id"] for row in big.rows("attendances")]
+    for key in keys[10:20]:
+        big.change("attendances", key, comment="changed")
+    big.delete("attendances", keys[3])
+    run(warehouse, "attendances", reconcile=True, watch=stop_after(big, 10))
+    big.before_response = None
+    kept = {row["key_id"] for row in warehouse.rows("_sync_seen")}
+    assert kept
+    assert kept.isdisjoint(keys[10:20])
+    report = run(warehouse, "attendances", reconcile=True)
+    assert report.runs["attendances"].deleted == 1
+    warehouse.assert_equals_truth("attendances")
+
+
+def test_a_read_of_changed_parents_that_spans_runs_deletes_nothing(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    run(warehouse, "invoices", "payments")
+    for row in big.rows("invoices")[:60]:
+        big.change("invoices", row["id"], description="changed")
+    report = run(warehouse, "invoices", "payments", watch=stop_after(big, 24))
+    big.before_response = None
+    assert report.runs["payments"].status == "stopped"
+    report = run(warehouse, "invoices", "payments")
+    assert report.runs["payments"].mode == "parents"
+    assert any("went on after" in note for note in report.runs["payments"].notes)
+    assert report.runs["payments"].deleted == 0
+    warehouse.assert_equals_truth("payments")
