@@ -17,7 +17,8 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.known import Ids
 from sources.eduframe.memory import Memory
 from sources.eduframe.parents import column_names
-from sources.eduframe.plan import Plan, Policy, Position, choose_mode, now_utc, parse
+from sources.eduframe.plan import Plan, Position, choose_mode, now_utc, parse
+from sources.eduframe.policy import Policy
 from sources.eduframe.settings import Settings, duration
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
 
