@@ -7,7 +7,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from pipelines.summary import console
+from pipelines.console import console
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 

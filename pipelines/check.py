@@ -24,9 +24,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.console import console
 from pipelines.pipeline import DUCKDB_FILE, duckdb_path, first_line, make_pipeline
 from pipelines.report import DONE, FAILED
-from pipelines.summary import console
 from sources.eduframe.client import Client
 from sources.eduframe.declare import Endpoint, JsonRow, Parent
 from sources.eduframe.endpoints import ENDPOINTS

@@ -5,6 +5,7 @@ configuration, 3 partly done, 4 another run holds the lock. Heavy imports stand 
 so that ``--help`` is quick.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -14,6 +15,9 @@ from typing import Annotated, Any
 import typer
 
 FAILED, WRONG_USE, LOCKED = 1, 2, 4
+GARBAGE_EVERY = 100_000
+"""Python looks for garbage each time so many objects are new. A page of rows has thousands, none
+of them in circles: by default, a third of the reading would go into that."""
 
 app = typer.Typer(
     name="eduframe",
@@ -212,6 +216,7 @@ def demo() -> None:
 
 def main() -> None:
     """Run the command line, and turn what goes wrong into a line and an exit code."""
+    gc.set_threshold(GARBAGE_EVERY)
     try:
         app()
     except KeyboardInterrupt:

@@ -23,9 +23,10 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from pipelines.console import console
 from pipelines.pipeline import make_pipeline
 from pipelines.report import Report
-from pipelines.summary import console, print_summary
+from pipelines.summary import print_summary
 from pipelines.sync import sync
 from sources.eduframe.settings import SECTIONS, Settings
 from sources.simulator import Simulator

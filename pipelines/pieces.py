@@ -31,7 +31,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import hash_text
 from sources.eduframe.known import Ids
 from sources.eduframe.memory import Memory
-from sources.eduframe.plan import Policy
+from sources.eduframe.policy import Policy
 from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
 

@@ -17,7 +17,8 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.known import Ids
 from sources.eduframe.memory import Memory
 from sources.eduframe.parents import column_names
-from sources.eduframe.plan import Plan, Policy, Position, choose_mode, now_utc, parse
+from sources.eduframe.plan import Plan, Position, choose_mode, now_utc, parse
+from sources.eduframe.policy import Policy
 from sources.eduframe.settings import Settings, duration
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
 
@@ -105,7 +106,9 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
     run = context.report.runs[name]
     began = parse(unfinished.began)
     oldest = now_utc() - duration("max_read_age", context.settings.max_read_age)
-    seen = list(memory.seen(name, unfinished.id))
+    stamp = parse(unfinished.stamp) or context.report.started_at
+    seen = [*memory.seen(name, unfinished.id), *memory.written(MAIN_TABLES[name], stamp)]
+    met = sum(len(np.unique(ids)) for ids in seen)
     nowhere = unfinished.parent is None and unfinished.next_url is None
     if nowhere or began is None:
         why = ""
@@ -119,7 +122,7 @@ def _resume(plan: Plan, memory: Memory, context: Context, forced: bool) -> None:
         why = "the interrupted read was of another address"
     elif unfinished.rows and not len(plan.known):
         why = "the table was emptied since"
-    elif unfinished.mode == "reconcile" and unfinished.rows and not seen:
+    elif unfinished.mode != "cursor" and met < unfinished.rows / 2:
         why = "the keys of the interrupted read are lost"
     else:
         plan.mode, plan.resumed, plan.refresh = unfinished.mode, True, unfinished.refresh

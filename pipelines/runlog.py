@@ -140,7 +140,7 @@ SYNC_SEEN = LogTable(
     (
         Column("resource", "text"),
         Column("read_id", "text"),
-        Column("key_id", "bigint", description="The key, or a hash of it, of a row that was met."),
+        Column("key_id", "bigint", description="The key, or a hash of it, of a row met unchanged."),
     ),
 )
 

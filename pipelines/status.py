@@ -9,10 +9,10 @@ import typer
 from rich import box
 from rich.table import Table
 
+from pipelines.console import console
 from pipelines.duckdb_file import holding_file
 from pipelines.pipeline import make_pipeline
 from pipelines.report import DONE, FAILED, PARTLY
-from pipelines.summary import console
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import now_utc
 from sources.eduframe.settings import duration, resolve_selection

@@ -1,24 +1,12 @@
 """The summary of a run on stdout: a table, one row per resource, and what deserves a word."""
 
-import sys
-
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from pipelines.console import console
 from pipelines.report import Report
 from sources.eduframe.batch import ResourceRun
 from sources.eduframe.client import Traffic
-
-WIDE = 150
-"""Columns where there is no terminal to fit."""
-
-
-def console(width: int = WIDE) -> Console:
-    """A console for results: coloured on a terminal, plain and wide elsewhere."""
-    if sys.stdout.isatty():
-        return Console()
-    return Console(width=width, no_color=True, highlight=False)
 
 
 def print_summary(report: Report) -> None:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -34,7 +33,6 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import (
     EduframeError,
 )
-from sources.eduframe.hashing import hash_text
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.memory import Memory
 from sources.eduframe.parents import ParentBook, owner_table
@@ -49,7 +47,7 @@ from sources.eduframe.settings import (
 )
 from sources.eduframe.source import gather_parents
 from sources.eduframe.version import version
-from sources.eduframe.window import WindowFile
+from sources.eduframe.window import WindowFile, window_name
 
 log = logging.getLogger("eduframe.sync")
 
@@ -156,8 +154,7 @@ def sync(
 @contextmanager
 def shared_window(pipeline: Any, settings: Settings, limiter: Limiter) -> Iterator[None]:
     """Let the limiter know of the requests of the last run, and the next run of this one's."""
-    host = urlsplit(settings.base_url).netloc
-    name = f"window.{hash_text(f'{host} {settings.api_token}'):x}.log"
+    name = window_name(settings.base_url, settings.api_token)
     journal = WindowFile(Path(pipeline.pipelines_dir) / name, settings.window_seconds)
     ages = journal.open(without_memory=settings.requests_per_window // 2)
     limiter.remember(ages, journal.pause_left)

@@ -23,7 +23,8 @@ from sources.eduframe.errors import (
 from sources.eduframe.known import Known
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.parents import ParentBook
-from sources.eduframe.plan import Plan, Policy, Position, now_utc
+from sources.eduframe.plan import Plan, Position, now_utc
+from sources.eduframe.policy import Policy
 from sources.eduframe.reader import Reader
 from sources.simulator import Fault, Simulator
 

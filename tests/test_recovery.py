@@ -58,14 +58,14 @@ def test_a_stopped_run_loads_what_it_read_and_the_next_goes_on(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    report = warehouse.sync( "attendances", "payments", watch=stop_after(big, 12))
+    report = warehouse.sync("attendances", "payments", watch=stop_after(big, 12))
     big.before_response = None
     assert report.exit_code == PARTLY
     assert report.stopped == "ended by the test"
     read = warehouse.count("attendances")
     assert 0 < read < 2500
     before = len(big.requests)
-    report = warehouse.sync( "attendances", "payments")
+    report = warehouse.sync("attendances", "payments")
     assert report.exit_code == 0
     assert any("went on after" in note for note in report.runs["attendances"].notes)
     again = sum(r.path.endswith("/attendances") for r in big.requests[before:])
@@ -78,17 +78,17 @@ def test_deletions_of_a_read_that_spans_runs_are_found_once_at_its_end(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    warehouse.sync( "attendances")
+    warehouse.sync("attendances")
     keys = [row["id"] for row in big.rows("attendances")]
     for key in (keys[3], keys[-3]):
         big.delete("attendances", key)
-    warehouse.sync( "attendances", reconcile=True, watch=stop_after(big, 10))
+    warehouse.sync("attendances", reconcile=True, watch=stop_after(big, 10))
     big.before_response = None
     assert warehouse.count("_sync_seen") > 0
     assert warehouse.count("_deletions") == 0
     shutil.rmtree(warehouse.folder / "dlt")
     warehouse.pipeline = warehouse.make_pipeline()
-    report = warehouse.sync( "attendances", reconcile=True)
+    report = warehouse.sync("attendances", reconcile=True)
     assert report.runs["attendances"].deleted == 2
     gone = {row["key"] for row in warehouse.rows("_deletions")}
     assert gone == {str(keys[3]), str(keys[-3])}
@@ -100,10 +100,10 @@ def test_a_position_that_has_expired_starts_the_read_anew(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    warehouse.sync( "attendances", watch=stop_after(big, 10))
+    warehouse.sync("attendances", watch=stop_after(big, 10))
     big.before_response = None
     big.expire_cursors()
-    report = warehouse.sync( "attendances")
+    report = warehouse.sync("attendances")
     assert report.exit_code == 0
     assert any("anew" in note for note in report.runs["attendances"].notes)
     warehouse.assert_equals_truth("attendances")
@@ -111,9 +111,9 @@ def test_a_position_that_has_expired_starts_the_read_anew(
 
 def test_a_read_that_is_too_old_starts_anew(make_warehouse: MakeWarehouse, big: Simulator) -> None:
     warehouse = make_warehouse(big)
-    warehouse.sync( "attendances", watch=stop_after(big, 10))
+    warehouse.sync("attendances", watch=stop_after(big, 10))
     big.before_response = None
-    report = warehouse.sync( "attendances", max_read_age="0s")
+    report = warehouse.sync("attendances", max_read_age="0s")
     assert any("older than 0s" in note for note in report.runs["attendances"].notes)
     warehouse.assert_equals_truth("attendances")
 
@@ -124,24 +124,24 @@ def test_a_read_that_ends_within_a_parents_pages_goes_on_there(
     counts = {"custom_records": 5000, "custom_objects": 2}
     with Simulator(scale=1, requests_per_window=PLENTY, counts=counts) as sim:
         warehouse = make_warehouse(sim)
-        warehouse.sync( "custom_objects")
-        report = warehouse.sync( "custom_records", watch=stop_after(sim, 12))
+        warehouse.sync("custom_objects")
+        report = warehouse.sync("custom_records", watch=stop_after(sim, 12))
         sim.before_response = None
         assert report.exit_code == PARTLY
         read = warehouse.count("custom_records")
         assert 0 < read < 2500
         before = len(sim.requests)
-        report = warehouse.sync( "custom_records")
+        report = warehouse.sync("custom_records")
         assert any("went on after" in note for note in report.runs["custom_records"].notes)
         again = sum("/records" in r.path for r in sim.requests[before:])
         assert again == (5000 - read) // 100
         warehouse.assert_equals_truth("custom_records")
         gone = sim.rows("custom_records")[7]["id"]
         sim.delete("custom_records", gone)
-        warehouse.sync( "custom_records", reconcile=True, watch=stop_after(sim, 12))
+        warehouse.sync("custom_records", reconcile=True, watch=stop_after(sim, 12))
         sim.before_response = None
         sim.expire_cursors()
-        report = warehouse.sync( "custom_records", reconcile=True)
+        report = warehouse.sync("custom_records", reconcile=True)
         assert any("read anew" in note for note in report.runs["custom_records"].notes)
         assert report.runs["custom_records"].deleted == 1
         warehouse.assert_equals_truth("custom_records")
@@ -244,8 +244,8 @@ def test_a_signal_ends_the_run_with_what_was_read(
 
 def test_a_second_run_ends_at_once_and_says_who_runs(warehouse: Warehouse) -> None:
     with one_at_a_time(warehouse.pipeline), pytest.raises(LockedError, match=f"{os.getpid()}"):
-        warehouse.sync( "users")
-    assert warehouse.sync( "users").exit_code == 0
+        warehouse.sync("users")
+    assert warehouse.sync("users").exit_code == 0
 
 
 def test_a_package_left_pending_is_loaded_first(
@@ -257,9 +257,9 @@ def test_a_package_left_pending_is_loaded_first(
     with monkeypatch.context() as patched:
         patched.setattr(type(warehouse.pipeline), "load", no_load)
         with pytest.raises(KeyboardInterrupt):
-            warehouse.sync( "users")
+            warehouse.sync("users")
     assert warehouse.count("users") == 0
-    report = warehouse.sync( "labels")
+    report = warehouse.sync("labels")
     assert any("left pending" in note for note in report.notes)
     warehouse.assert_equals_truth("users")
 
@@ -273,11 +273,11 @@ def test_a_package_that_cannot_be_loaded_is_given_up_and_read_again(
     with monkeypatch.context() as patched:
         patched.setattr(type(warehouse.pipeline), "load", broken)
         with pytest.raises(LoadFailed, match="Nothing is lost"):
-            warehouse.sync( "users", lock_wait_seconds=0)
+            warehouse.sync("users", lock_wait_seconds=0)
         patched.setattr("pipelines.sync.Client", refuse)
         with pytest.raises(RuntimeError, match="not yet"):
-            warehouse.sync( "users")
-    report = warehouse.sync( "users")
+            warehouse.sync("users")
+    report = warehouse.sync("users")
     assert report.exit_code == 0
     warehouse.assert_equals_truth("users")
 
@@ -287,16 +287,16 @@ def refuse(*args: Any, **kw: Any) -> None:
 
 
 def test_a_piece_that_landed_in_part_is_written_again(warehouse: Warehouse) -> None:
-    warehouse.sync( "users")
+    warehouse.sync("users")
     warehouse.execute("UPDATE _dlt_loads SET status = 1")
     warehouse.execute("DELETE FROM user_labels")
-    assert warehouse.sync( "users", reconcile=True).exit_code == 0
+    assert warehouse.sync("users", reconcile=True).exit_code == 0
     warehouse.assert_equals_truth("users")
 
 
 @pytest.mark.parametrize("damage", ["state.json", "schemas", "everything"])
 def test_no_damage_to_the_working_folder_needs_a_person(warehouse: Warehouse, damage: str) -> None:
-    warehouse.sync( "users")
+    warehouse.sync("users")
     folder = Path(warehouse.pipeline.working_dir)
     if damage == "everything":
         shutil.rmtree(folder)
@@ -306,7 +306,7 @@ def test_no_damage_to_the_working_folder_needs_a_person(warehouse: Warehouse, da
                 file.write_text("{ cut off")
     warehouse.pipeline = warehouse.make_pipeline()
     before = warehouse.marks()
-    assert warehouse.sync( "users").exit_code == 0
+    assert warehouse.sync("users").exit_code == 0
     assert warehouse.marks() == before
 
 
@@ -340,13 +340,13 @@ def test_a_token_revoked_half_way_fails_and_loads_what_was_read(
 ) -> None:
     warehouse = make_warehouse(big)
     big.inject(Fault("status", status=401, after=12, times=None))
-    report = warehouse.sync( "attendances")
+    report = warehouse.sync("attendances")
     assert report.exit_code == 1
     assert "401" in (report.fatal or "")
     assert big.token not in (report.fatal or "")
     assert warehouse.count("attendances") > 0
     big.clear_faults()
-    assert warehouse.sync( "attendances").exit_code == 0
+    assert warehouse.sync("attendances").exit_code == 0
     warehouse.assert_equals_truth("attendances")
 
 
@@ -371,10 +371,10 @@ def test_rows_set_aside_are_settled_when_they_fit(warehouse: Warehouse) -> None:
     key = warehouse.sim.rows("users")[0]["id"]
     good = warehouse.sim.rows("users")[0]["first_name"]
     warehouse.sim.change("users", key, first_name={"not": "a name"})
-    assert warehouse.sync( "users").runs["users"].rejected == 1
+    assert warehouse.sync("users").runs["users"].rejected == 1
     assert [row["resolved_at"] for row in warehouse.rows("_rejected_rows")] == [None]
     warehouse.sim.change("users", key, first_name=good)
-    warehouse.sync( "users", reconcile=True)
+    warehouse.sync("users", reconcile=True)
     assert [row["key"] for row in warehouse.rows("_rejected_rows") if row["resolved_at"]] == [
         str(key)
     ]
@@ -384,7 +384,7 @@ def test_rows_set_aside_are_settled_when_they_fit(warehouse: Warehouse) -> None:
 def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
     warehouse: Warehouse,
 ) -> None:
-    warehouse.sync( "users")
+    warehouse.sync("users")
     code = (
         f"import duckdb, sys; c = duckdb.connect({str(warehouse.address)!r}); "
         "print(1, flush=True); sys.stdin.read()"
@@ -395,9 +395,9 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(Exception, match=f"process {process.pid}"):
-            warehouse.sync( "users", lock_wait_seconds=0.5)
+            warehouse.sync("users", lock_wait_seconds=0.5)
         process.communicate(b"")
-    assert warehouse.sync( "users").exit_code == 0
+    assert warehouse.sync("users").exit_code == 0
 
 
 @pytest.mark.parametrize("destination", ["duckdb"])
@@ -421,7 +421,7 @@ while True:
         reader.stdout.readline()
         try:
             for _ in range(3):
-                assert warehouse.sync( "users", "labels", reconcile=True).exit_code == 0
+                assert warehouse.sync("users", "labels", reconcile=True).exit_code == 0
             assert reader.stdout.readline() == "answered\n"
         finally:
             reader.kill()
@@ -434,9 +434,45 @@ def test_status_tells_the_age_and_doctor_finds_nothing(
     for name, value in warehouse.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SOURCES__EDUFRAME__INCLUDE", "users,labels")
-    warehouse.sync( "users", "labels")
+    warehouse.sync("users", "labels")
     with contextlib.chdir(warehouse.folder):
         assert run_status(warehouse.destination, "eduframe", max_age="26h", as_json=False) == 0
         assert run_status(warehouse.destination, "eduframe", max_age="0s", as_json=True) == PARTLY
         assert '"too_old": true' in capsys.readouterr().out
         assert run_doctor(warehouse.destination, "eduframe") == 0
+
+
+def test_keys_of_written_rows_need_no_keeping(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    warehouse.sync("attendances")
+    keys = [row["id"] for row in big.rows("attendances")]
+    for key in keys[10:20]:
+        big.change("attendances", key, comment="changed")
+    big.delete("attendances", keys[3])
+    warehouse.sync("attendances", reconcile=True, watch=stop_after(big, 10))
+    big.before_response = None
+    kept = {row["key_id"] for row in warehouse.rows("_sync_seen")}
+    assert kept
+    assert kept.isdisjoint(keys[10:20])
+    report = warehouse.sync("attendances", reconcile=True)
+    assert report.runs["attendances"].deleted == 1
+    warehouse.assert_equals_truth("attendances")
+
+
+def test_a_read_of_changed_parents_that_spans_runs_deletes_nothing(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    warehouse.sync("invoices", "payments")
+    for row in big.rows("invoices")[:60]:
+        big.change("invoices", row["id"], description="changed")
+    report = warehouse.sync("invoices", "payments", watch=stop_after(big, 24))
+    big.before_response = None
+    assert report.runs["payments"].status == "stopped"
+    report = warehouse.sync("invoices", "payments")
+    assert report.runs["payments"].mode == "parents"
+    assert any("went on after" in note for note in report.runs["payments"].notes)
+    assert report.runs["payments"].deleted == 0
+    warehouse.assert_equals_truth("payments")

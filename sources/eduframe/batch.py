@@ -69,7 +69,7 @@ class Batch:
     """Main and child tables in their own Arrow schema, removals included."""
     rejected: list[Rejected] = field(default_factory=list)
     seen: Ids | None = None
-    """The key ids met, where the read proves absence."""
+    """The key ids met and not written, where the read proves absence."""
     gone: list[Gone] = field(default_factory=list)
     missed: Ids | None = None
     """The key ids that are missing, and count as gone if the next complete read lacks them."""

@@ -7,7 +7,7 @@ until the read is over, as only then can it be told whether suspiciously many do
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +36,9 @@ class Found:
     tables: dict[str, pa.Table]
     read: dict[str, pa.Table]
     """All rows that were looked at, also those that need no writing."""
-    rejected: list[Rejected] = field(default_factory=list)
-    seen: Ids | None = None
+    rejected: list[Rejected]
+    unwritten: Ids
+    """The key ids met that need no writing: what is written says by itself that it was met."""
     unkeyed: bool = False
 
 
@@ -95,7 +96,7 @@ class Changes:
             tables,
             {self._table.name: batch.main, **batch.children},
             batch.rejected,
-            seen,
+            np.concatenate([ids[~write], seen[len(ids) :]]),
             unkeyed=len(rejected) < len(batch.rejected),
         )
 

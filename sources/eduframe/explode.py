@@ -6,7 +6,7 @@ meet another one.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -23,40 +23,38 @@ class Unfit(ValueError):
     """A nested value does not have the declared shape."""
 
 
-def explode(child: Child, value: Any) -> Iterable[JsonRow]:
+def explode(child: Child, value: Any) -> Sequence[JsonRow]:
     """The child rows in the nested value of one row; null and empty mean none.
 
     Raises:
         Unfit: the value has another shape than the declared one.
     """
-    if value is None:
+    if value is None or value == []:
         return ()
     return _SHAPES[child.shape](child, value)
 
 
-def _object(child: Child, value: Any) -> Iterable[JsonRow]:
-    return () if value in ([], {}) else (_need(child, value, dict),)
+def _object(child: Child, value: Any) -> Sequence[JsonRow]:
+    return () if value == {} else (_need(child, value, dict),)
 
 
-def _objects(child: Child, value: Any) -> Iterable[JsonRow]:
+def _objects(child: Child, value: Any) -> Sequence[JsonRow]:
     found = [_need(child, item, dict) for item in _need(child, value, list)]
     return _last_by(child.key, found)
 
 
-def _links(child: Child, value: Any) -> Iterable[JsonRow]:
+def _links(child: Child, value: Any) -> Sequence[JsonRow]:
     return [{child.column: item} for item in dict.fromkeys(_need(child, value, list))]
 
 
-def _values(child: Child, value: Any) -> Iterable[JsonRow]:
+def _values(child: Child, value: Any) -> Sequence[JsonRow]:
     return [
         {"position": position, child.column: item}
         for position, item in enumerate(_need(child, value, list))
     ]
 
 
-def _custom(child: Child, value: Any) -> Iterable[JsonRow]:
-    if value == []:
-        return []
+def _custom(child: Child, value: Any) -> Sequence[JsonRow]:
     rows = []
     for slug, content in _need(child, value, dict).items():
         items = content if isinstance(content, list) else [content]
@@ -87,7 +85,7 @@ def _typed_value(item: Any) -> JsonRow:
             return {"value_text": orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode()}
 
 
-def _associations(child: Child, value: Any) -> Iterable[JsonRow]:
+def _associations(child: Child, value: Any) -> Sequence[JsonRow]:
     """A map from association slug to linked records; older servers give a list of them."""
     if isinstance(value, list):
         items = [_need(child, item, dict) for item in value]
@@ -114,10 +112,14 @@ def _need(child: Child, value: Any, kind: type) -> Any:
 def _last_by(key: tuple[str, ...], rows: list[JsonRow]) -> list[JsonRow]:
     if not key or len(rows) < 2:
         return rows
+    if len(key) == 1:
+        ids = [row.get(key[0]) for row in rows]
+        if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
+            return rows
     return list({tuple(str(row.get(k)) for k in key): row for row in rows}.values())
 
 
-_SHAPES: dict[Shape, Callable[[Child, Any], Iterable[JsonRow]]] = {
+_SHAPES: dict[Shape, Callable[[Child, Any], Sequence[JsonRow]]] = {
     "object": _object,
     "objects": _objects,
     "links": _links,

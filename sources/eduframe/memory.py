@@ -219,8 +219,22 @@ class Memory:
         found = self.query(f"SELECT COUNT(*) AS rows_held FROM {self.name(table)}")
         return sum(int(rows.column(0)[0].as_py()) for rows in found if rows.num_rows)
 
+    def written(self, table: Table, since: datetime) -> Iterator[Ids]:
+        """The key ids of the living rows that were written by runs from this one on."""
+        columns = ", ".join(self.column(name) for name in table.key)
+        sql = (
+            f"SELECT {columns} FROM {self.name(table.name)} "
+            f"WHERE {self.column('_synced_at')} >= %s "
+            f"AND {self.column('_deleted_at')} IS NULL AND {self.completed()}"
+        )
+        for rows in self.query(sql, since):
+            if table.key == ("_row_hash",):
+                yield _ints(rows.column(0))
+            else:
+                yield key_ids(rows.columns)
+
     def seen(self, resource: str, read_id: str) -> Iterable[Ids]:
-        """The key ids that an unfinished read has seen so far."""
+        """The key ids that were kept of a read: those that it saw, and had no need to write."""
         sql = (
             f"SELECT {self.column('key_id')} FROM {self.name('_sync_seen')} WHERE "
             f"{self.column('resource')} = %s AND {self.column('read_id')} = %s "

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,7 @@ def _columns(
     """The data columns of a main table, and its ``_extra``."""
     known = {c.path[0] for c in table.columns} | {c.field for c in table.endpoint.children}
     known |= set(table.endpoint.row.model_fields)
-    arrays = [_column(column, rows, exact) for column in table.columns]
+    arrays = _arrays(table.columns, rows, exact)
     if not exact:
         _check_nested_keys(table, rows)
     extra = _extra(table, table.columns, known, rows, raw, arrays, exact, result)
@@ -222,7 +223,7 @@ def _children(
     raw_items = _explode_all(child, raw)[0] if exact and child.row is not None else items
     columns = table.columns[len(table.owner_columns) :]
     typed = exact or child.shape == "custom"
-    arrays = [_column(column, items, typed) for column in columns]
+    arrays = _arrays(columns, items, typed)
     known = {c.path[0] for c in columns} | set(table.owner_columns)
     if child.row is not None:
         known |= set(child.row.model_fields)
@@ -239,25 +240,40 @@ def _children(
 
 def _explode_all(child: Child, rows: Sequence[JsonRow]) -> tuple[list[JsonRow], Indices]:
     items: list[JsonRow] = []
-    counts = np.zeros(len(rows), np.int64)
+    counts: list[int] = []
     try:
-        for number, row in enumerate(rows):
-            found = explode(child, row.get(child.field))
-            before = len(items)
-            items.extend(found)
-            counts[number] = len(items) - before
+        for row in rows:
+            value = row.get(child.field)
+            found = explode(child, value)
+            items += found
+            counts.append(len(found))
     except (ValueError, TypeError, AttributeError) as error:
         raise DoesNotCast(child.field) from error
-    return items, np.repeat(np.arange(len(rows), dtype=np.int64), counts)
+    return items, np.repeat(np.arange(len(rows), dtype=np.int64), np.array(counts, np.int64))
 
 
-def _column(column: Column, items: Sequence[JsonRow], exact: bool) -> pa.Array:
+def _arrays(columns: Sequence[Column], items: Sequence[JsonRow], exact: bool) -> list[pa.Array]:
+    """The columns of a batch. Keys that every item has are taken all at once."""
+    keys = [column.path[0] for column in columns if len(column.path) == 1]
+    found: dict[str, Sequence[Any]] = {}
+    while len(keys) > 1 and items:
+        try:
+            found = dict(zip(keys, zip(*map(itemgetter(*keys), items), strict=True), strict=True))
+        except KeyError as missing:
+            keys.remove(missing.args[0])
+        except TypeError:
+            break
+        else:
+            break
+    return [_column(c, found.get(c.path[0]) or _values(c, items), exact) for c in columns]
+
+
+def _column(column: Column, values: Sequence[Any], exact: bool) -> pa.Array:
     """One column of a batch.
 
     Raises:
         DoesNotCast: on the fast path, where a value is not plainly of the column's type.
     """
-    values = _values(column, items)
     if exact:
         if column.type == "json":
             values = [None if v is None else dump_json(v) for v in values]
@@ -285,18 +301,18 @@ def _values(column: Column, items: Sequence[JsonRow]) -> list[Any]:
         raise DoesNotCast(outer) from error
 
 
-def _plain(values: list[Any], column: Column) -> pa.Array:
+def _plain(values: Sequence[Any], column: Column) -> pa.Array:
     return pa.array(values, column.arrow)
 
 
-def _cast_bigint(values: list[Any], column: Column) -> pa.Array:
+def _cast_bigint(values: Sequence[Any], column: Column) -> pa.Array:
     array = pa.array(values)
     if not (pa.types.is_int64(array.type) or pa.types.is_null(array.type)):
         raise DoesNotCast(column.name)
     return array.cast(pa.int64())
 
 
-def _cast_decimal(values: list[Any], column: Column) -> pa.Array:
+def _cast_decimal(values: Sequence[Any], column: Column) -> pa.Array:
     try:
         texts = pa.array(values, pa.string())
     except pa.ArrowTypeError:
@@ -307,7 +323,7 @@ def _cast_decimal(values: list[Any], column: Column) -> pa.Array:
     return texts.cast(column.arrow)
 
 
-def _cast_timestamp(values: list[Any], column: Column) -> pa.Array:
+def _cast_timestamp(values: Sequence[Any], column: Column) -> pa.Array:
     texts = pa.array(values, pa.string())
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < len("2026-01-31T09:30:00Z"):
@@ -317,14 +333,14 @@ def _cast_timestamp(values: list[Any], column: Column) -> pa.Array:
     return _in_calendar(texts, column).cast(column.arrow)
 
 
-def _cast_json(values: list[Any], column: Column) -> pa.Array:
+def _cast_json(values: Sequence[Any], column: Column) -> pa.Array:
     kinds = {type(v) for v in values} - {type(None)}
     if kinds - {column.container or dict, column.container or list}:
         raise DoesNotCast(column.name)
     return pa.array([None if v is None else dump_json(v) for v in values], pa.string())
 
 
-def _cast_date(values: list[Any], column: Column) -> pa.Array:
+def _cast_date(values: Sequence[Any], column: Column) -> pa.Array:
     return _in_calendar(pa.array(values, pa.string()), column).cast(column.arrow)
 
 
@@ -335,7 +351,7 @@ def _in_calendar(texts: pa.Array, column: Column) -> pa.Array:
     return texts
 
 
-_CASTS: Mapping[str, Callable[[list[Any], Column], pa.Array]] = {
+_CASTS: Mapping[str, Callable[[Sequence[Any], Column], pa.Array]] = {
     "bigint": _cast_bigint,
     "decimal": _cast_decimal,
     "timestamp": _cast_timestamp,

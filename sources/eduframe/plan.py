@@ -13,6 +13,7 @@ import numpy as np
 
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.known import Ids, Known
+from sources.eduframe.policy import Policy
 
 Mode = Literal["reconcile", "cursor", "parents"]
 """How changes are found: by content, in a complete read; by ``updated_at``; or, for a list under
@@ -20,21 +21,6 @@ a parent, by content but only under the parents that changed."""
 
 CLOCK_MARGIN = timedelta(seconds=60)
 """How far the cursor stays behind the server's clock at the start of a read."""
-
-Deletes = Literal["soft", "hard", "ignore"]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The settings that may differ from resource to resource."""
-
-    reconcile_every: timedelta = timedelta(days=1)
-    deletes: Deletes = "soft"
-    max_delete_share: float = 0.2
-    allow_mass_delete: bool = False
-    max_questions: int = 100
-    """So many missing rows are asked for one by one, where pages go by number."""
-
 
 @dataclass
 class Unfinished:

@@ -248,7 +248,7 @@ class Reader:
         found = self._changes.detect(rows)
         batch.tables = found.tables
         batch.rejected = found.rejected
-        batch.seen = found.seen if self.plan.mode == "reconcile" else None
+        batch.seen = None if self.plan.mode == "cursor" else found.unwritten
         self.plan.unfinished.unkeyed |= found.unkeyed
         self.book.note(self.endpoint.table, found.tables, found.read)
         return batch

@@ -28,7 +28,7 @@ from dlt.common.typing import TSecretStrValue
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import SettingsError
-from sources.eduframe.plan import Deletes, Policy
+from sources.eduframe.policy import Deletes, Policy
 
 SECTIONS = ("sources", "eduframe")
 DEFAULT_BASE_URL = "https://api.eduframe.nl/api/v1"

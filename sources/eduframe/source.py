@@ -24,7 +24,8 @@ from sources.eduframe.limiter import Limiter
 from sources.eduframe.memory import Memory
 from sources.eduframe.pages import read_rows
 from sources.eduframe.parents import ParentBook, ParentRef, make_ref, owner_table
-from sources.eduframe.plan import Plan, Policy, Position, choose_mode, now_utc, parse
+from sources.eduframe.plan import Plan, Position, choose_mode, now_utc, parse
+from sources.eduframe.policy import Policy
 from sources.eduframe.reader import Reader
 from sources.eduframe.settings import (
     CUSTOM_OBJECT_TYPES,

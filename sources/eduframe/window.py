@@ -10,6 +10,14 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from sources.eduframe.hashing import hash_text
+
+
+def window_name(base_url: str, token: str) -> str:
+    """The name of the file for a host and a token, which tells nothing of the token."""
+    return f"window.{hash_text(f'{urlsplit(base_url).netloc} {token}'):x}.log"
 
 
 class WindowFile:
