@@ -7,10 +7,12 @@ newer local state win, and after a restored backup rows would be missing for goo
 """
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 from dlt.common.exceptions import DltException
+from dlt.common.storages.load_package import PackageStorage
 
 from pipelines.pipeline import cause_of, is_a
 
@@ -83,5 +85,29 @@ def load_pending(pipeline: Any) -> None:
     """
     if pipeline.list_extracted_load_packages():
         pipeline.normalize()
-    if pipeline.list_normalized_load_packages():
+    packages = pipeline.list_normalized_load_packages()
+    for load_id in packages:
+        _start_over(Path(pipeline.working_dir) / "load" / "normalized" / load_id)
+    if packages:
         pipeline.load()
+
+
+def _start_over(package: Path) -> None:
+    """Let all of a package be loaded again, beginning with empty staging tables.
+
+    dlt goes on with the jobs that it did not see completed. One that had filled its staging table
+    when the run was killed would fill it twice, and what is merged by owner would be doubled.
+    """
+    applied = package / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
+    if not applied.is_file():
+        return  # nothing of it was loaded yet
+    shutil.rmtree(package / PackageStorage.PENDING_TRANSITIONS_FOLDER, ignore_errors=True)
+    (package / PackageStorage.PENDING_TRANSITIONS_FOLDER).mkdir()
+    for state in ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs"):
+        for job in list((package / state).iterdir()):
+            if job.suffix in (".sql", ".exception"):  # a merge, which dlt asks for anew
+                job.unlink()
+            elif not (state == "completed_jobs" and job.name.startswith("_dlt_")):
+                job.replace(package / "new_jobs" / job.name)
+    # dlt empties the staging tables when it applies the changes of the schema
+    applied.replace(package / PackageStorage.SCHEMA_UPDATES_FILE_NAME)

@@ -242,6 +242,46 @@ def test_a_signal_ends_the_run_with_what_was_read(
         warehouse.assert_equals_truth("attendances")
 
 
+KILLED = """
+import os, sys
+from dlt.common.destination.client import RunnableLoadJob
+from pipelines.cli import main
+
+table, before = sys.argv.pop(1), sys.argv.pop(1) == "before"
+original = RunnableLoadJob.run_managed
+
+def killed(self, *args, **kw):
+    wanted = self._file_name.startswith(table + ".")
+    if wanted and before:
+        os._exit(9)
+    original(self, *args, **kw)
+    if wanted:
+        os._exit(9)
+
+RunnableLoadJob.run_managed = killed
+main()
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("table", ["users", "user_roles", "addresses", "_sync_runs"])
+def test_killed_around_any_job_of_a_load_nothing_is_lost_or_doubled(
+    warehouse: Warehouse, table: str, moment: str
+) -> None:
+    """What a job wrote is there, and dlt has not noted it yet; or the other way round."""
+    setup = command(warehouse, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60")
+    setup["args"][1:3] = ["-c", KILLED, table, moment]
+    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+    again = subprocess.run(
+        capture_output=True, text=True, check=False, **command(warehouse, "users")
+    )
+    assert again.returncode == 0, again.stderr
+    assert "loaded what an earlier run had left pending" in again.stdout
+    warehouse.assert_equals_truth("users")
+    assert len(warehouse.rows("_sync_runs")) == len({r["run_id"] for r in warehouse.rows(
+        "_sync_runs")})
+
+
 def test_a_second_run_ends_at_once_and_says_who_runs(warehouse: Warehouse) -> None:
     with one_at_a_time(warehouse.pipeline), pytest.raises(LockedError, match=f"{os.getpid()}"):
         warehouse.sync("users")

@@ -40,7 +40,12 @@ DLT_DEFAULTS: dict[str, Any] = {
     "runtime": {"dlthub_telemetry": False, "intercept_signals": False},
     # Each row says which load package wrote it; whether that was completed decides what counts.
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
-    "load": {"delete_completed_jobs": True, "raise_on_failed_jobs": True},
+    # A job that fails ends the load, as the whole package has to be loaded anew then.
+    "load": {
+        "delete_completed_jobs": True,
+        "raise_on_failed_jobs": True,
+        "raise_on_max_retries": 1,
+    },
 }
 """What this project wants of dlt where the user's configuration says nothing."""
 
