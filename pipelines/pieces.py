@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
+from pipelines.heap import give_back
 from pipelines.runlog import (
     DELETIONS,
     LOG_TABLES,
@@ -104,6 +105,7 @@ class Loader:
         self._pipeline.run(_piece(made), loader_file_format=self._file_format())
         self._missing = set()
         self.pieces += 1
+        give_back()
 
     def _file_format(self) -> Any:
         """dlt's choice, but not for Postgres: its CSV turns empty strings into NULL."""
