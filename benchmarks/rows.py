@@ -87,4 +87,5 @@ class Rows:
         row["created_at"] = timestamp(EPOCH + timedelta(seconds=50 * (number % 1_000_000)))
         row["updated_at"] = timestamp(changed) if changed else row["created_at"]
         SHAPES[table](row, number)
-        return orjson.dumps(row)
+        # A copy, as orjson's own bytes hold on to the buffer that they were written into.
+        return bytes(memoryview(orjson.dumps(row)))

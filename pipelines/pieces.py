@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
+from pipelines.heap import give_back
 from pipelines.pipeline import is_a
 from pipelines.runlog import (
     DELETIONS,
@@ -108,6 +109,7 @@ class Loader:
         self._pipeline.run(_piece(made))
         self._missing = set()
         self.pieces += 1
+        give_back()
 
     def _lacks(self, resource: str) -> bool:
         tables = [MAIN_TABLES[resource], *CHILD_TABLES[resource]]
