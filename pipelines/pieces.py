@@ -233,7 +233,7 @@ class Loader:
 
 
 def without_nul(rows: pa.Table) -> pa.Table:
-    """The rows without NUL characters, which Postgres and Redshift hold in neither text nor JSON."""
+    """The rows without NUL characters, which Postgres and Redshift cannot hold in text or JSON."""
     for place, name in enumerate(rows.schema.names):
         column = rows.column(place)
         if not pa.types.is_string(column.type):

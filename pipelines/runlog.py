@@ -49,7 +49,7 @@ class LogTable:
         return dlt.resource(tables, name=self.name).apply_hints(
             write_disposition="merge",
             columns=hints,
-            additional_table_hints=layout(self.description, keys, self.columns, "started_at"),
+            additional_table_hints=layout(keys, self.columns, "started_at"),
         )
 
     def table(self, rows: Iterable[dict[str, Any]]) -> pa.Table:

@@ -351,7 +351,6 @@ def test_bigquery_tables_lie_by_month_of_change_and_by_key(bigquery: Rendered) -
     ]
 
 
-def test_bigquery_says_what_tables_and_columns_mean(bigquery: Rendered) -> None:
+def test_bigquery_says_what_columns_mean(bigquery: Rendered) -> None:
     users = bigquery.create("users")[0]
-    assert "OPTIONS (description='A person who can sign in: student, customer" in users
     assert "`_row_hash` INT64   OPTIONS (description='Hash of the row and its" in users

@@ -47,6 +47,11 @@ class Memory:
     ) -> None:
         self._manager.__exit__(kind, error, trace)
 
+    @property
+    def client(self) -> Any:
+        """dlt's SQL client."""
+        return self._client
+
     def query(self, sql: str, *params: Any) -> Iterator[pa.Table]:
         """The result of a query, in Arrow tables. A table that is not there gives no rows."""
         try:

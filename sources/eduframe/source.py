@@ -68,26 +68,22 @@ def table_hints(table: Table) -> dict[str, Any]:
     hints: dict[str, Any] = {
         "write_disposition": "merge",
         "columns": table.dlt_columns(),
-        "additional_table_hints": layout(table.description, table.merge_columns, table.all_columns),
+        "additional_table_hints": layout(table.merge_columns, table.all_columns),
     }
     references = table.dlt_references()
     return hints | ({"references": references} if references else {})
 
 
 def layout(
-    description: str, key: Sequence[str], columns: Iterable[Column], moment: str = "updated_at"
+    key: Sequence[str], columns: Iterable[Column], moment: str = "updated_at"
 ) -> dict[str, Any]:
-    """dlt's hints for what only some destinations have: comments, and in BigQuery the layout.
+    """dlt's hints for how BigQuery lays out a table; other destinations pay them no heed.
 
-    BigQuery bills a merge by the partitions in which it deletes rows, so tables lie by month of
-    the column that says when a row changed (what changes has mostly changed lately), and within
-    that by key. By day, small tables would fall into thousands of partitions.
+    It bills a merge by the partitions in which it deletes rows, so tables lie by month of the
+    column that says when a row changed (what changes has mostly changed lately), and within that
+    by key. By day, small tables would fall into thousands of partitions.
     """
-    hints: dict[str, Any] = {
-        "description": description,
-        "x-bigquery-table-description": description,
-        "x-bigquery-cluster-columns": list(key)[:4],
-    }
+    hints: dict[str, Any] = {"x-bigquery-cluster-columns": list(key)[:4]}
     if any(column.name == moment for column in columns):
         hints["x-bigquery-partition"] = {moment: "TIMESTAMP_TRUNC({column_name}, MONTH)"}
     return hints
