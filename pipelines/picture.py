@@ -4,11 +4,9 @@ It is drawn from the declarations; ``dlt pipeline eduframe schema --format merma
 tables of a dataset.
 """
 
-from collections.abc import Iterator
-
 import typer
 
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Table
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
 
 CORE = (
     "accounts",
@@ -32,23 +30,14 @@ CORE = (
 """The tables that most questions are answered from."""
 
 
-def foreign_keys(table: Table) -> Iterator[tuple[str, str]]:
-    """Each column of a table that refers to another table, and that table."""
-    if table.child and not table.child.shared:
-        yield ", ".join(table.child.owner), table.endpoint.table
-    for column in table.columns:
-        if column.references and column.name not in table.owner_columns:
-            yield column.name, column.references.table
-
-
 def mermaid() -> str:
     """The picture: an entity relationship diagram of :data:`CORE`."""
     tables = {**MAIN_TABLES, **{t.name: t for found in CHILD_TABLES.values() for t in found}}
     lines = ["erDiagram"]
     for name in CORE:
-        for column, target in foreign_keys(tables[name]):
-            if target in CORE:
-                lines.append(f'    {target} ||--o{{ {name} : "{column}"')
+        for key in tables[name].foreign_keys:
+            if key.table in CORE:
+                lines.append(f'    {key.table} ||--o{{ {name} : "{", ".join(key.columns)}"')
     return "\n".join(lines)
 
 

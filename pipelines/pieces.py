@@ -122,7 +122,7 @@ class Loader:
             if table.name in self._missing and table.name not in SHARED_TABLES:
                 batch.tables.setdefault(table.name, table.arrow_schema.empty_table())
 
-        if is_a(self._pipeline, "postgres"):
+        if is_a(self._pipeline, "postgres", "redshift"):
             batch.tables = {n: without_nul(t) for n, t in batch.tables.items()}
 
         def batches() -> Iterator[Batch]:
@@ -238,7 +238,7 @@ class Loader:
 
 
 def without_nul(rows: pa.Table) -> pa.Table:
-    """The rows without NUL characters, which Postgres can hold neither in text nor in JSON."""
+    """The rows without NUL characters, which Postgres and Redshift cannot hold in text or JSON."""
     for place, name in enumerate(rows.schema.names):
         column = rows.column(place)
         if not pa.types.is_string(column.type):

@@ -8,7 +8,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.destination import Destination
-from dlt.common.exceptions import DltException
+from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from sources.eduframe.errors import SettingsError
@@ -18,9 +18,28 @@ PIPELINE_NAME = "eduframe"
 DATASET_NAME = "eduframe"
 DUCKDB_FILE = "warehouse.duckdb"
 
-CAN_DELETE = ("duckdb", "motherduck", "postgres", "bigquery", "snowflake", "redshift",
-              "databricks", "mssql", "synapse", "clickhouse")
-"""Destinations whose merge replaces rows and honours hard deletes."""
+CAN_DELETE = (
+    "duckdb",
+    "postgres",
+    "bigquery",
+    "snowflake",
+    "redshift",
+    "databricks",
+    "clickhouse",
+    "motherduck",
+)
+"""Destinations whose merge replaces rows and honours hard deletes: see ``docs/destinations``."""
+
+WHY_NOT = {
+    "filesystem": "dlt's merge into Delta and Iceberg tables only adds and replaces rows by key, "
+    "so nested rows that are gone would stay; and files without a table format only grow",
+    "mssql": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
+    "synapse": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
+}
+"""Why some others are refused."""
+
+EXTRAS = ("postgres", "bigquery", "snowflake", "redshift", "databricks", "clickhouse")
+"""Destinations whose driver comes with the extra of the same name."""
 
 
 def make_pipeline(
@@ -53,13 +72,15 @@ def make_pipeline(
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
         ) from error
-    _check_credentials(pipeline, destination)
-    kind = pipeline.destination.destination_type.rsplit(".", 1)[-1]
+    kind = kind_of(pipeline)
     if kind not in CAN_DELETE:
+        why = f": {WHY_NOT[kind]}" if kind in WHY_NOT else ""
         raise SettingsError(
-            f"The destination {destination!r} cannot replace and delete rows, so the tables would "
-            f"not stay equal to the API. Use one of: {', '.join(CAN_DELETE)}."
+            f"The destination {destination!r} cannot replace and delete rows as the sync needs it, "
+            f"so the tables would not stay equal to the API{why}. "
+            f"Use one of: {', '.join(CAN_DELETE)}."
         )
+    _check_credentials(pipeline, destination)
     check_dataset(pipeline)
     return pipeline
 
@@ -74,9 +95,14 @@ def _destination(name: str, credentials: Any) -> Any:
     return Destination.from_reference(name, credentials) if credentials else name
 
 
-def is_a(pipeline: Any, kind: str) -> bool:
-    """Whether the pipeline's destination is of this kind: ``duckdb``, ``postgres``, …"""
-    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1] == kind
+def is_a(pipeline: Any, *kinds: str) -> bool:
+    """Whether the pipeline's destination is of one of these kinds: ``duckdb``, ``postgres``, …"""
+    return kind_of(pipeline) in kinds
+
+
+def kind_of(pipeline: Any) -> str:
+    """The kind of the pipeline's destination, whatever name it was given in the configuration."""
+    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1]
 
 
 def _check_credentials(pipeline: Any, destination: str) -> None:
@@ -88,10 +114,21 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
             f"The destination {destination} is not configured: {', '.join(error.fields)} is "
             f"missing. Set {key}, or the same in .dlt/secrets.toml."
         ) from error
-    except (DltException, ImportError, ValueError) as error:
+    except (MissingDependencyException, ImportError) as error:
+        raise SettingsError(
+            f"The destination {destination} needs a driver that is not installed: "
+            f"{driver_for(kind_of(pipeline))}."
+        ) from error
+    except (DltException, ValueError) as error:
         raise SettingsError(
             f"The destination {destination} cannot be used: {first_line(error)}. See {key}."
         ) from error
+
+
+def driver_for(kind: str) -> str:
+    """How to install what a destination needs."""
+    package = f"eduframe-sync[{kind}]" if kind in EXTRAS else f"dlt[{kind}]"
+    return f"pip install '{package}'"
 
 
 def _configured_file() -> str | None:

@@ -43,9 +43,7 @@ def come_after_the_last_run(memory: Memory, report: Report) -> None:
     status = memory.column("status")
     running = f"FROM {table} WHERE {status} = 'running'"
     if any(rows.num_rows for rows in memory.query(f"SELECT 1 {running} LIMIT 1")):
-        memory.execute(
-            f"UPDATE {table} SET {status} = 'interrupted' WHERE {status} = 'running'"
-        )
+        memory.update("_sync_runs", {"status": "interrupted"}, f"{status} = 'running'")
         report.notes.append("the last run did not come to its end")
     for rows in memory.query(f"SELECT MAX({column}) AS latest FROM {table}"):
         latest = rows.column(0).to_pylist()[0] if rows.num_rows else None

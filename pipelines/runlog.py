@@ -12,7 +12,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from schemas.base import DECIMAL_PRECISION, DECIMAL_SCALE
+from sources.eduframe.source import fit_json, layout
 from sources.eduframe.tables import ARROW_TYPES, Column
 
 
@@ -21,6 +21,7 @@ class LogTable:
     """A table of the run log: its columns, and how many of them, from the left, are the key."""
 
     name: str
+    description: str
     key: int
     columns: tuple[Column, ...]
 
@@ -36,26 +37,19 @@ class LogTable:
         hints: dict[str, Any] = {}
         for number, column in enumerate(self.columns):
             is_key = number < self.key
-            hints[column.name] = {
-                "name": column.name,
-                "data_type": column.type,
-                "nullable": not is_key,
-                "primary_key": is_key,
-            }
-            if column.description:
-                hints[column.name]["description"] = column.description
-            if column.type == "decimal":
-                hints[column.name] |= {"precision": DECIMAL_PRECISION, "scale": DECIMAL_SCALE}
-            if column.type == "timestamp":
-                hints[column.name] |= {"precision": 6, "timezone": True}
+            hints[column.name] = {**column.dlt_hint(nullable=not is_key), "primary_key": is_key}
 
         def tables() -> Iterator[pa.Table]:
+            fit_json({self.name: self.columns})
             if customer:
                 dlt.current.source_state()["customer"] = dict(customer)
             yield rows
 
-        return dlt.resource(
-            tables, name=self.name, write_disposition="merge", columns=hints
+        keys = [column.name for column in self.columns[: self.key]]
+        return dlt.resource(tables, name=self.name).apply_hints(
+            write_disposition="merge",
+            columns=hints,
+            additional_table_hints=layout(keys, self.columns, "started_at"),
         )
 
     def table(self, rows: Iterable[dict[str, Any]]) -> pa.Table:
@@ -64,6 +58,7 @@ class LogTable:
 
 SYNC_RUNS = LogTable(
     "_sync_runs",
+    "The runs of eduframe-sync: a row each.",
     1,
     (
         Column("run_id", "text"),
@@ -82,6 +77,7 @@ SYNC_RUNS = LogTable(
 
 SYNC_RESOURCES = LogTable(
     "_sync_resources",
+    "How each list was read in each run.",
     2,
     (
         Column("run_id", "text"),
@@ -108,6 +104,7 @@ SYNC_RESOURCES = LogTable(
 
 DELETIONS = LogTable(
     "_deletions",
+    "The rows that were found gone from the API.",
     3,
     (
         Column("resource", "text"),
@@ -122,6 +119,7 @@ DELETIONS = LogTable(
 
 REJECTED_ROWS = LogTable(
     "_rejected_rows",
+    "Rows that did not fit their model, as served.",
     2,
     (
         Column("resource", "text"),
@@ -136,6 +134,7 @@ REJECTED_ROWS = LogTable(
 
 SYNC_SEEN = LogTable(
     "_sync_seen",
+    "The keys met in reads that are not finished.",
     3,
     (
         Column("resource", "text"),

@@ -19,6 +19,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.duckdb_file import holding_file
 from pipelines.identity import identify
+from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
 from pipelines.pipeline import cause_of, is_a
@@ -202,6 +203,8 @@ class _Sync:
         loader.create(missing)
         self._read_and_load(plans, answer, loader)
         report.pieces = loader.pieces
+        with self._writing():
+            report.notes += declare(self.pipeline)
 
     def _writing(self) -> AbstractContextManager[None]:
         """While the destination's file is ours; it is free whenever we wait for the API."""

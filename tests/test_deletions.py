@@ -577,7 +577,7 @@ def test_dropped_and_emptied_tables_heal(big: Simulator, make_warehouse: MakeWar
     names = ("users", "orders", "labels", "leads")
     warehouse = make_warehouse(big)
     warehouse.sync(*names)
-    warehouse.execute("DROP TABLE orders; DROP TABLE addresses; DROP TABLE user_roles")
+    warehouse.execute("DROP TABLE orders CASCADE; DROP TABLE addresses; DROP TABLE user_roles")
     warehouse.execute("DELETE FROM labels")
     report = warehouse.sync(*names)
     assert report.exit_code == 0

@@ -47,6 +47,11 @@ class Memory:
     ) -> None:
         self._manager.__exit__(kind, error, trace)
 
+    @property
+    def client(self) -> Any:
+        """dlt's SQL client."""
+        return self._client
+
     def query(self, sql: str, *params: Any) -> Iterator[pa.Table]:
         """The result of a query, in Arrow tables. A table that is not there gives no rows."""
         try:
@@ -61,6 +66,16 @@ class Memory:
             self._client.execute_sql(sql, *params)
         except DatabaseUndefinedRelation:
             return
+
+    def update(self, table: str, values: Mapping[str, Any], where: str, *params: Any) -> None:
+        """Change rows of a table; ``where`` is SQL that chooses them."""
+        assignments = ", ".join(f"{self.column(name)} = %s" for name in values)
+        name = self.name(table)
+        if self._client.capabilities.sqlglot_dialect == "clickhouse":
+            sql = f"ALTER TABLE {name} UPDATE {assignments} WHERE {where}"
+        else:
+            sql = f"UPDATE {name} SET {assignments} WHERE {where}"
+        self.execute(sql, *values.values(), *params)
 
     def name(self, table: str) -> str:
         """The qualified, quoted name of a table."""
@@ -249,12 +264,12 @@ class Memory:
             return
         table, resolved = self.name("_rejected_rows"), self.column("resolved_at")
         where = (
-            f"WHERE {resolved} IS NULL AND {self.column('run_id')} <> %s AND "
+            f"{resolved} IS NULL AND {self.column('run_id')} <> %s AND "
             f"{self.column('resource')} IN ({', '.join(['%s'] * len(resources))})"
         )
-        found = self.query(f"SELECT 1 FROM {table} {where} LIMIT 1", run_id, *resources)
+        found = self.query(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1", run_id, *resources)
         if any(rows.num_rows for rows in found):
-            self.execute(f"UPDATE {table} SET {resolved} = %s {where}", now, run_id, *resources)
+            self.update("_rejected_rows", {"resolved_at": now}, where, run_id, *resources)
 
     def forget_seen(self, unfinished: Iterable[str]) -> None:
         """Remove the keys of reads that are over; ``unfinished`` are the ids of those that last."""

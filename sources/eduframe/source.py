@@ -35,7 +35,14 @@ from sources.eduframe.settings import (
     names,
     select,
 )
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Table
+from sources.eduframe.tables import (
+    CHILD_TABLES,
+    JSON_IN,
+    MAIN_TABLES,
+    SHARED_TABLES,
+    Column,
+    Table,
+)
 
 log = logging.getLogger("eduframe.source")
 
@@ -59,9 +66,47 @@ class _QuietHints(logging.Filter):
 
 def table_hints(table: Table) -> dict[str, Any]:
     """dlt's hints for a table: merged by key, children replaced by owner."""
-    hints: dict[str, Any] = {"write_disposition": "merge", "columns": table.dlt_columns()}
+    hints: dict[str, Any] = {
+        "write_disposition": "merge",
+        "columns": table.dlt_columns(),
+        "additional_table_hints": layout(table.merge_columns, table.all_columns),
+    }
     references = table.dlt_references()
     return hints | ({"references": references} if references else {})
+
+
+def layout(
+    key: Sequence[str], columns: Iterable[Column], moment: str = "updated_at"
+) -> dict[str, Any]:
+    """dlt's hints for how BigQuery lays out a table; other destinations pay them no heed.
+
+    It bills a merge by the partitions in which it deletes rows, so tables lie by month of the
+    column that says when a row changed (what changes has mostly changed lately), and within that
+    by key. By day, small tables would fall into thousands of partitions.
+    """
+    hints: dict[str, Any] = {"x-bigquery-cluster-columns": list(key)[:4]}
+    if any(column.name == moment for column in columns):
+        hints["x-bigquery-partition"] = {moment: "TIMESTAMP_TRUNC({column_name}, MONTH)"}
+    return hints
+
+
+def fit_json(columns: Mapping[str, Iterable[Column]]) -> None:
+    """Within a resource, given its tables: make JSON columns text, where JSON is text.
+
+    Only a resource that runs knows its destination; it was made before that.
+    """
+    if str(dlt.current.pipeline().destination.destination_type).rsplit(".", 1)[-1] in JSON_IN:
+        return
+    resource = dlt.current.resource()
+    for name, found in columns.items():
+        json = [column.name for column in found if column.type == "json"]
+        text: Any = {column: {"name": column, "data_type": "text"} for column in json}
+        if not text:  # which would mean to dlt: no columns
+            continue
+        if name == resource.name:
+            resource.apply_hints(columns=text)
+        else:
+            resource.apply_hints(table_name=name, columns=text, create_table_variant=True)
 
 
 def endpoint_resource(
@@ -71,7 +116,14 @@ def endpoint_resource(
 ) -> DltResource:
     """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
 
+    tables = [
+        t
+        for t in (*CHILD_TABLES[endpoint.table], MAIN_TABLES[endpoint.table])
+        if t.name not in SHARED_TABLES
+    ]
+
     def rows() -> Iterator[Any]:
+        fit_json({table.name: table.all_columns for table in tables})
         state = dlt.current.resource_state()
         for batch in batches():
             if batch is None:
@@ -87,13 +139,10 @@ def endpoint_resource(
                 state.update(batch.position.dump())
 
     resource = dlt.resource(rows, name=endpoint.table)
-    for child in CHILD_TABLES[endpoint.table]:
-        if child.name not in SHARED_TABLES:
-            resource.apply_hints(
-                table_name=child.name, create_table_variant=True, **table_hints(child)
-            )
+    for table in tables[:-1]:
+        resource.apply_hints(table_name=table.name, create_table_variant=True, **table_hints(table))
     # last, as a table variant starts from the hints that the resource has by then
-    resource.apply_hints(**table_hints(MAIN_TABLES[endpoint.table]))
+    resource.apply_hints(**table_hints(tables[-1]))
     return resource
 
 
@@ -102,12 +151,15 @@ def shared_resource(
 ) -> DltResource:
     """The resource of a child table with several kinds of owner: what the lists left for it."""
 
+    table = SHARED_TABLES[name]
+
     def rows() -> Iterator[Any]:
+        fit_json({name: table.all_columns})
         while not ready():
             yield None
         yield from tables(name)
 
-    return dlt.resource(rows, name=name, **table_hints(SHARED_TABLES[name]))
+    return dlt.resource(rows, name=name).apply_hints(**table_hints(table))
 
 
 def quiet_hints() -> None:

@@ -43,6 +43,15 @@ _PYTHON_TYPES: dict[type, DataType] = {
 }
 
 
+JSON_IN = ("duckdb", "motherduck", "postgres")
+"""Destinations where JSON columns are of a JSON type. In all others they are text that holds JSON:
+
+BigQuery refuses JSON in parquet files, and cannot compare it; Snowflake's ``VARIANT`` and
+Redshift's ``SUPER`` would keep what is loaded as one string, not as what it means; Databricks and
+ClickHouse have dlt's JSON as text anyway. Every one of them can parse the text in a query.
+"""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column, and where its value stands in a JSON row (``path``: a key, or two)."""
@@ -62,6 +71,17 @@ class Column:
     @property
     def arrow(self) -> pa.DataType:
         return ARROW_TYPES[self.type]
+
+    def dlt_hint(self, *, nullable: bool) -> dict[str, Any]:
+        """dlt's hint for the column. Keys and other properties are its table's business."""
+        hint: dict[str, Any] = {"name": self.name, "data_type": self.type, "nullable": nullable}
+        if self.description:
+            hint["description"] = self.description
+        if self.type == "decimal":
+            hint |= {"precision": DECIMAL_PRECISION, "scale": DECIMAL_SCALE}
+        if self.type == "timestamp":
+            hint |= {"precision": 6, "timezone": True}
+        return hint
 
 
 EXTRA = Column("_extra", "json", description="What the models do not know or could not parse.")
@@ -86,6 +106,15 @@ CUSTOM_VALUE_COLUMNS = (
 
 
 @dataclass(frozen=True)
+class ForeignKey:
+    """Columns that hold the ``target`` columns of a row of another table."""
+
+    columns: tuple[str, ...]
+    table: str
+    target: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the destination. ``owner`` is None for main tables."""
 
@@ -96,6 +125,20 @@ class Table:
     """What is unique: in the table for a main table, within one owner for a child table."""
     endpoint: Endpoint
     child: Child | None = None
+
+    @property
+    def description(self) -> str:
+        """What its rows are: the model's own words, where it has a model."""
+        if self.child is None:
+            return self.endpoint.row.__doc__ or ""
+        match self.child.shape:
+            case "custom":
+                return "The values of free fields (custom), by slug: a row each."
+            case "associations":
+                return "The custom records that rows are associated with."
+            case "links" | "values":
+                return f"The {self.child.field} of {self.endpoint.table}: a row each."
+        return self.child.row.__doc__ or "" if self.child.row else ""
 
     @property
     def owner_columns(self) -> tuple[str, ...]:
@@ -134,42 +177,42 @@ class Table:
         return {c.name: self._dlt_column(c) for c in self.all_columns}
 
     def _dlt_column(self, column: Column) -> dict[str, Any]:
-        hint: dict[str, Any] = {"name": column.name, "data_type": column.type}
-        hint["nullable"] = column.name not in self.merge_columns
-        if column.description:
-            hint["description"] = column.description
-        if column.type == "decimal":
-            hint |= {"precision": DECIMAL_PRECISION, "scale": DECIMAL_SCALE}
-        if column.type == "timestamp":
-            hint |= {"precision": 6, "timezone": True}
+        hint = column.dlt_hint(nullable=column.name not in self.merge_columns)
         if column.name in self.merge_columns:
             hint["merge_key" if self.child else "primary_key"] = True
         if column.name == REMOVED.name:
             hint["hard_delete"] = True
         return hint
 
+    @property
+    def foreign_keys(self) -> tuple[ForeignKey, ...]:
+        """What refers to other tables: to the owner first. Shared tables have no one owner."""
+        owner = self._owner_reference()
+        own = (
+            ForeignKey((c.name,), c.references.table, (c.references.column,))
+            for c in self.columns
+            if c.references and c.name not in self.owner_columns
+        )
+        return (*([owner] if owner else []), *own)
+
+    def _owner_reference(self) -> ForeignKey | None:
+        if self.child is None or self.child.shared:
+            return None
+        return ForeignKey(
+            tuple(self.child.owner), self.endpoint.table, tuple(self.child.owner.values())
+        )
+
     def dlt_references(self) -> list[dict[str, Any]]:
-        """Foreign keys as dlt's ``references`` hint; shared child tables have no one owner."""
+        """Foreign keys as dlt's ``references`` hint."""
         by_table = {
-            c.references.table: {
-                "columns": [c.name],
-                "referenced_table": c.references.table,
-                "referenced_columns": [c.references.column],
+            key.table: {
+                "columns": list(key.columns),
+                "referenced_table": key.table,
+                "referenced_columns": list(key.target),
             }
-            for c in reversed(self.columns)  # dlt keeps one a table: the first in the row
-            if c.references
+            for key in reversed(self.foreign_keys)  # dlt keeps one a table: the first
         }
-        found = list(by_table.values())
-        if self.child and not self.child.shared:
-            owner = [
-                {
-                    "columns": list(self.child.owner),
-                    "referenced_table": self.endpoint.table,
-                    "referenced_columns": list(self.child.owner.values()),
-                }
-            ]
-            found = [f for f in found if f["referenced_table"] != self.endpoint.table] + owner
-        return found
+        return list(by_table.values())
 
 
 def model_columns(model: type[BaseModel], nested: frozenset[str] = frozenset()) -> list[Column]:

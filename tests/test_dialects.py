@@ -1,0 +1,356 @@
+"""What dlt and we generate for destinations that cannot run here: rendered, parsed, looked at.
+
+Each destination's own client is made, with credentials that lead nowhere. It renders a full cycle
+over every table, as the sync loads it: make the tables, add a column, merge, delete.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlglot
+from dlt.common.schema.typing import TColumnSchema
+from sqlglot import exp
+from sqlglot.errors import ErrorLevel
+
+from pipelines.pieces import ALL_TABLES, Loader
+from pipelines.pipeline import CAN_DELETE, make_pipeline
+from pipelines.planning import come_after_the_last_run
+from pipelines.report import Report
+from pipelines.runlog import LOG_TABLES
+from pipelines.status import _last_run, _status
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.memory import Memory
+from sources.eduframe.tables import MAIN_TABLES, Column
+
+NOWHERE = {
+    "bigquery": {
+        "CREDENTIALS__PROJECT_ID": "project",
+        "CREDENTIALS__PRIVATE_KEY": "key",
+        "CREDENTIALS__CLIENT_EMAIL": "sync@project",
+    },
+    "snowflake": {"CREDENTIALS": "snowflake://user:pw@account/database?warehouse=w&role=r"},
+    "redshift": {"CREDENTIALS": "redshift://user:pw@localhost:5439/database"},
+    "databricks": {
+        "CREDENTIALS__SERVER_HOSTNAME": "host",
+        "CREDENTIALS__HTTP_PATH": "/path",
+        "CREDENTIALS__CATALOG": "catalog",
+        "CREDENTIALS__ACCESS_TOKEN": "token",
+    },
+    "clickhouse": {"CREDENTIALS": "clickhouse://user:pw@localhost:9440/database"},
+}
+"""Credentials in the environment, after ``DESTINATION__<NAME>__``."""
+
+TYPES = {
+    "bigquery": {
+        "bigint": "INT64",
+        "text": "STRING",
+        "bool": "BOOL",
+        "decimal": "NUMERIC(38,9)",
+        "timestamp": "TIMESTAMP",
+        "date": "DATE",
+        "json": "STRING",
+    },
+    "snowflake": {
+        "bigint": "NUMBER(19,0)",
+        "text": "VARCHAR",
+        "bool": "BOOLEAN",
+        "decimal": "NUMBER(38,9)",
+        "timestamp": "TIMESTAMP_LTZ(6)",
+        "date": "DATE",
+        "json": "VARCHAR",
+    },
+    "redshift": {
+        "bigint": "bigint",
+        "text": "varchar(max)",
+        "bool": "boolean",
+        "decimal": "numeric(38,9)",
+        "timestamp": "timestamp with time zone",
+        "date": "date",
+        "json": "varchar(max)",
+    },
+    "databricks": {
+        "bigint": "BIGINT",
+        "text": "STRING",
+        "bool": "BOOLEAN",
+        "decimal": "DECIMAL(38,9)",
+        "timestamp": "TIMESTAMP",
+        "date": "DATE",
+        "json": "STRING",
+    },
+    "clickhouse": {
+        "bigint": "Int64",
+        "text": "String",
+        "bool": "Boolean",
+        "decimal": "Decimal(38,9)",
+        "timestamp": "DateTime64(6,'UTC')",
+        "date": "Date",
+        "json": "String",
+    },
+}
+"""What each of our types is there. Every timestamp has, or is, UTC."""
+
+FILES = {
+    "bigquery": "parquet",
+    "snowflake": "parquet",
+    "redshift": "insert_values",
+    "databricks": "parquet",
+    "clickhouse": "parquet",
+}
+"""How rows travel."""
+
+OURS: dict[str, tuple[Column, ...]] = {
+    **{name: table.all_columns for name, table in ALL_TABLES.items()},
+    **{table.name: table.columns for table in LOG_TABLES},
+}
+KEYS: dict[str, tuple[str, ...]] = {
+    **{name: table.merge_columns for name, table in ALL_TABLES.items()},
+    **{t.name: tuple(c.name for c in t.columns[: t.key]) for t in LOG_TABLES},
+}
+
+
+@dataclass
+class Rendered:
+    """A destination, after the first piece was made for it, and nothing was sent."""
+
+    name: str
+    pipeline: Any
+    client: Any
+    jobs: list[Any]
+
+    def sql(self, statement: str) -> exp.Expression:
+        """The statement, parsed in the destination's dialect, every part of it understood."""
+        dialect = self.client.capabilities.sqlglot_dialect
+        statement = statement.replace("%s", "NULL")
+        if re.fullmatch(r'ALTER TABLE "EDUFRAME"."\w+"\s+DROP CLUSTERING KEY', statement):
+            return exp.Alter()  # Snowflake knows it, sqlglot does not
+        mutation = re.fullmatch(r"ALTER TABLE (\S+) UPDATE (.+)", statement)  # nor ClickHouse's
+        if mutation:
+            statement = f"UPDATE {mutation[1]} SET {mutation[2]}"
+        parsed = sqlglot.parse_one(statement, dialect=dialect, error_level=ErrorLevel.RAISE)
+        assert not isinstance(parsed, exp.Command), statement
+        assert not [*parsed.find_all(exp.Command)], statement
+        return parsed
+
+    def create(self, table: str, storage: dict[str, Any] | None = None) -> list[str]:
+        statements, _ = self.client._build_schema_update_sql([(table, storage or {})])
+        return list(statements)
+
+    def merge(self, table: str) -> list[str]:
+        [job] = self.client._create_merge_followup_jobs([self.client.prepare_load_table(table)])
+        return Path(job.new_file_path()).read_text("utf-8").splitlines()
+
+    def same(self, name: str) -> str:
+        return str(self.client.capabilities.casefold_identifier(name))
+
+    def column_type(self, column: TColumnSchema, table: str) -> str:
+        prepared = self.client.prepare_load_table(table)
+        return str(self.client.type_mapper.to_destination_type(column, prepared))
+
+
+def render(name: str, folder: str) -> Rendered:
+    pipeline = make_pipeline(name, "eduframe", pipelines_dir=folder)
+    now = datetime.now(UTC)
+    report = Report("run", now, name, "eduframe", "0")
+    loader = Loader(pipeline, "run", now, {}, None)
+    loader.create(set(OURS))
+
+    def run(source: Any) -> None:
+        pipeline.extract(source)
+        pipeline.normalize()
+
+    with patch.object(pipeline, "run", run):
+        loader.load([], [report.run_row()], [])
+    [package] = pipeline.list_normalized_load_packages()
+    jobs = pipeline.get_load_package_info(package).jobs["new_jobs"]
+    return Rendered(name, pipeline, pipeline.destination_client(), [j.job_file_info for j in jobs])
+
+
+@pytest.fixture(scope="module", params=sorted(NOWHERE))
+def there(request: pytest.FixtureRequest) -> Iterator[Rendered]:
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
+        for key, value in NOWHERE[request.param].items():
+            patched.setenv(f"DESTINATION__{request.param.upper()}__{key}", value)
+        yield render(request.param, folder)
+
+
+def test_sync_takes_the_destination(there: Rendered) -> None:
+    assert there.name in CAN_DELETE
+
+
+def test_dlt_finds_no_fault_with_any_table_or_column(there: Rendered) -> None:
+    """Its own check of names, their lengths and likeness, types in files, and merges."""
+    assert {job.table_name for job in there.jobs} >= set(OURS)
+    assert {j.file_format for j in there.jobs if j.table_name in OURS} == {FILES[there.name]}
+    with patch("dlt.common.logger.warning") as warned:
+        assert {t["name"] for t in there.client.verify_schema(None, there.jobs)} >= set(OURS)
+    assert not warned.called
+
+
+def test_every_table_is_made_with_every_column_and_its_type(there: Rendered) -> None:
+    for name, columns in OURS.items():
+        created, *more = there.create(name)
+        parsed = there.sql(created)
+        assert isinstance(parsed, exp.Create)
+        found = {d.name: d for d in parsed.find_all(exp.ColumnDef)}
+        assert [*found] == [there.same(c.name) for c in columns] + [there.same("_dlt_load_id")]
+        lines = created.splitlines()
+        for column in columns:
+            [line] = [ln for ln in lines if re.match(rf'[`"]{there.same(column.name)}[`"] ', ln)]
+            kind = TYPES[there.name][column.type]
+            nullable = column.name not in KEYS[name]
+            if there.name == "clickhouse" and nullable:
+                kind = f"Nullable({kind})"
+            declared = line.split(" ", 1)[1].rstrip(",)")
+            assert declared.startswith(kind.rstrip(")")), (name, line)
+            assert ("NOT NULL" in line) == (not nullable and there.name != "clickhouse")
+        for statement in more:
+            there.sql(statement)
+
+
+def test_every_name_is_quoted_and_so_may_be_a_reserved_word(there: Rendered) -> None:
+    for name in OURS:
+        for statement in (*there.create(name), *there.merge(name)):
+            for column in there.sql(statement).find_all(exp.Column, exp.ColumnDef):
+                if column.name not in ("_dlt_dedup_rn", "MONTH"):
+                    assert column.this.args["quoted"], (statement, column.name)
+
+
+def test_names_fit_and_are_allowed(there: Rendered) -> None:
+    limits = there.client.capabilities
+    for name, columns in OURS.items():
+        assert len(f"eduframe_staging___{name}_delete_0123456789") <= limits.max_identifier_length
+        assert all(len(c.name) <= limits.max_column_identifier_length for c in columns)
+        assert len({there.same(c.name) for c in columns}) == len(columns)
+        if there.name == "bigquery":  # names that BigQuery keeps for itself
+            kept = r"_(table|file|partition)_|_row_timestamp|__root__|_colidentifier|_(cha|chd)nge"
+            assert not any(re.match(kept, c.name) for c in columns)
+
+
+def test_a_column_that_a_release_adds_is_added(there: Rendered) -> None:
+    for name in ("users", "order_items", "addresses", "_sync_runs"):
+        columns = there.pipeline.default_schema.get_table_columns(name)
+        held = {there.same(n): c for n, c in columns.items() if n != OURS[name][-2].name}
+        added, *_ = [there.sql(s) for s in there.create(name, held)]
+        assert isinstance(added, exp.Alter)
+        assert [d.name for d in added.find_all(exp.ColumnDef)] == [there.same(OURS[name][-2].name)]
+
+
+def test_a_merge_deletes_by_key_and_leaves_out_what_is_marked_as_removed(there: Rendered) -> None:
+    for name, columns in OURS.items():
+        deleted, inserted = map(there.sql, there.merge(name))
+        assert isinstance(deleted, exp.Delete)
+        assert isinstance(inserted, exp.Insert)
+        keys = {there.same(key) for key in KEYS[name]}
+        assert {c.name for c in deleted.find_all(exp.Column)} == keys, name
+        assert [i.name for i in inserted.this.expressions] == [
+            there.same(n) for n in (*(c.name for c in columns), "_dlt_load_id")
+        ]
+        marker = there.same("_removed")
+        marked = [eq.expression for eq in inserted.find_all(exp.EQ) if eq.this.name == marker]
+        if name in ALL_TABLES:
+            assert marked == [exp.false()]
+            assert any(i.this.name == marker for i in inserted.find_all(exp.Is))
+        partition = {c.name for w in inserted.find_all(exp.Window) for c in w.args["partition_by"]}
+        assert partition == (set() if name in ALL_TABLES and ALL_TABLES[name].child else keys)
+
+
+class Cursor:
+    """Answers ``SELECT 1 …`` with a row, and anything else with none."""
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+
+    def iter_arrow(self, chunk_size: int) -> Iterator[pa.Table]:
+        if self.sql.startswith("SELECT 1 "):
+            yield pa.table({"found": [1]})
+
+
+class Recorder:
+    """A pipeline, and its SQL client, that writes down what it is asked."""
+
+    def __init__(self, there: Rendered) -> None:
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+        self._client = there.client.sql_client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    @contextmanager
+    def sql_client(self) -> Iterator["Recorder"]:
+        yield self
+
+    @contextmanager
+    def execute_query(self, sql: str, *params: Any) -> Iterator[Cursor]:
+        self.asked.append((sql, params))
+        yield Cursor(sql)
+
+    def execute_sql(self, sql: str, *params: Any) -> list[Any]:
+        self.asked.append((sql, params))
+        return []
+
+
+def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
+    pipeline: Any = Recorder(there)
+    now = datetime.now(UTC)
+    ids = np.array([1, 2])
+    with Memory(pipeline) as memory:
+        come_after_the_last_run(memory, Report("run", now, there.name, "eduframe", "0"))
+        for endpoint in ENDPOINTS:
+            table = MAIN_TABLES[endpoint.table]
+            memory.known(table, None, whole=True)
+            memory.rows(table, ids)
+            for parent in endpoint.parents:
+                memory.parents(parent, now)
+        list(memory.seen("users", "read"))
+        memory.resolve_rejected(["users", "orders"], "run", now)
+        memory.forget_seen(["read"])
+        memory.forget_seen([])
+        _last_run(memory)
+        _status(memory, "orders", None)
+    kinds = set()
+    for sql, params in pipeline.asked:
+        assert sql.count("%s") == len(params)
+        kinds.add(type(there.sql(sql)))
+    assert kinds == {exp.Select, exp.Update, exp.Delete}
+
+
+# ---- BigQuery
+
+
+@pytest.fixture(scope="module")
+def bigquery() -> Iterator[Rendered]:
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
+        for key, value in NOWHERE["bigquery"].items():
+            patched.setenv(f"DESTINATION__BIGQUERY__{key}", value)
+        yield render("bigquery", folder)
+
+
+def test_bigquery_tables_lie_by_month_of_change_and_by_key(bigquery: Rendered) -> None:
+    def layout(name: str) -> list[str]:
+        return re.findall("(?:PARTITION|CLUSTER) BY .*", bigquery.create(name)[0])
+
+    assert layout("users") == [
+        "PARTITION BY TIMESTAMP_TRUNC(`updated_at`, MONTH)",
+        "CLUSTER BY `id`",
+    ]
+    assert layout("order_items")[-1] == "CLUSTER BY `order_id`"
+    assert layout("addresses")[-1] == "CLUSTER BY `owner_table`, `owner_id`"
+    assert layout("_sync_resources") == [
+        "PARTITION BY TIMESTAMP_TRUNC(`started_at`, MONTH)",
+        "CLUSTER BY `run_id`, `resource`",
+    ]
+
+
+def test_bigquery_says_what_columns_mean(bigquery: Rendered) -> None:
+    users = bigquery.create("users")[0]
+    assert "`_row_hash` INT64   OPTIONS (description='Hash of the row and its" in users
