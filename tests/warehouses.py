@@ -364,13 +364,17 @@ def _plain(value: Any, json: bool) -> Any:
     if value is None:
         return None
     if json:
-        parsed = orjson.loads(value) if isinstance(value, str) else value
-        return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(as_json(value), option=orjson.OPT_SORT_KEYS)
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if isinstance(value, Decimal):
         return value.normalize()
     return value
+
+
+def as_json(value: Any) -> Any:
+    """What a JSON column holds: DuckDB gives its text, Postgres what it means."""
+    return orjson.loads(value) if isinstance(value, str) else value
 
 
 def raw_rows(sim: Simulator, endpoint: Endpoint) -> list[dict[str, Any]]:
