@@ -1,5 +1,6 @@
 """What the tests share: a simulator to read from, and a warehouse to sync it into."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.cli import GARBAGE_EVERY
 from sources.simulator import Simulator
 from tests.warehouses import PLENTY, Home, Warehouse
+
+gc.set_threshold(GARBAGE_EVERY)  # as the command line does
 
 BOTH = ["duckdb", "postgres"]
 

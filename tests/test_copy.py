@@ -30,7 +30,7 @@ def contents(warehouse: Warehouse) -> dict[str, list[str]]:
 def test_a_copy_holds_the_same_and_goes_on_incrementally(
     home: Home, tmp_path: Path, source: str, target: str
 ) -> None:
-    with Simulator(scale=0.3, requests_per_window=PLENTY) as sim:
+    with Simulator(scale=0.1, requests_per_window=PLENTY) as sim:
         first = home.make(source, sim, tmp_path)
         sim.change("users", sim.rows("users")[0]["id"], first_name={"not": "a name"})
         sim.change("users", sim.rows("users")[1]["id"], middle_name="", custom={"a": [None, ""]})

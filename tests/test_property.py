@@ -219,7 +219,7 @@ def assert_arrived(warehouse: Warehouse, table: str, rows: list[Any]) -> None:
 
 
 @settings(
-    max_examples=EXAMPLES or 5,
+    max_examples=EXAMPLES or 3,
     derandomize=not EXAMPLES,
     deadline=None,
     database=None,
