@@ -1,7 +1,6 @@
 """``eduframe check``: where each setting came from, and whether everything can be used.
 
-Nothing is changed: the destination is written to in a transaction that is rolled back, and a
-DuckDB file that was not there is not left behind.
+Nothing is changed: what is written into the destination is removed again.
 """
 
 import logging
@@ -10,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-import dlt
 import orjson
 import typer
 from dlt.common.configuration.utils import get_resolved_traces
@@ -25,14 +22,18 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.console import console
-from pipelines.pipeline import DUCKDB_FILE, duckdb_path, first_line, make_pipeline
+from pipelines.duckdb_file import holding_file
+from pipelines.lock import one_at_a_time
+from pipelines.pipeline import duckdb_path, first_line, make_pipeline
 from pipelines.report import DONE, FAILED
+from pipelines.trial import try_out
 from sources.eduframe.client import Client
 from sources.eduframe.declare import Endpoint, JsonRow, Parent
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
     AuthenticationError,
     EduframeError,
+    LockedError,
     ReadFailedError,
     ResourceOffError,
     SettingsError,
@@ -47,8 +48,6 @@ log = logging.getLogger("eduframe.check")
 IDENTITY = "/educators/current"
 ATTEMPTS = 2
 SECRETS = ("api_token",)
-TRANSACTIONAL = ("duckdb", "postgres", "redshift")
-"""SQL dialects in which creating a table can be taken back."""
 
 State = Literal["readable", "forbidden", "not found", "failing", "no parent", "not tried"]
 
@@ -129,8 +128,7 @@ def run_check(destination: str, dataset: str, *, as_json: bool) -> int:
         SettingsError: a setting is wrong, or the destination cannot be used for this.
     """
     settings, found = _settings()
-    with _no_new_file(destination):
-        target = _destination(destination, dataset)
+    target = _destination(destination, dataset)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     with Client(
         settings.base_url,
@@ -192,29 +190,23 @@ def _destination(destination: str, dataset: str) -> Destination:
         pipeline = make_pipeline(destination, dataset)
         client = pipeline.destination_client()
         target.place = str(duckdb_path(pipeline) or client.config)
-        target.message = _write(pipeline)
-        target.holds = _customer(pipeline)
+        with (
+            one_at_a_time(pipeline),  # so that what is removed is nobody else's
+            holding_file(pipeline, Settings.lock_wait_seconds),
+        ):
+            target.message = try_out(pipeline)
+            target.holds = _customer(pipeline)
         target.usable = True
     except SettingsError:
         raise
+    except LockedError as error:
+        target.usable = True
+        target.message = f"not tried, as it is in use: {error}"
+    except EduframeError as error:
+        target.message = str(error)
     except Exception as error:  # each driver has exceptions of its own
         target.message = first_line(error)
     return target
-
-
-def _write(pipeline: Any) -> str:
-    """Create a table, and take it back. Returns what was found."""
-    with pipeline.sql_client() as sql:
-        if sql.capabilities.sqlglot_dialect not in TRANSACTIONAL:
-            sql.execute_sql("SELECT 1")
-            return "reachable (whether it can be written is not tried here)"
-        with sql.begin_transaction() as transaction:
-            if not sql.has_dataset():
-                sql.create_dataset()
-            table = sql.make_qualified_table_name("_eduframe_check")
-            sql.execute_sql(f"CREATE TABLE {table} (id INTEGER)")
-            transaction.rollback_transaction()
-    return "reachable and writable"
 
 
 def _customer(pipeline: Any) -> dict[str, Any] | None:
@@ -228,22 +220,6 @@ def _customer(pipeline: Any) -> dict[str, Any] | None:
     if state:
         customer = state.get("sources", {}).get("eduframe", {}).get("customer")
     return customer
-
-
-@contextmanager
-def _no_new_file(destination: str) -> Iterator[None]:
-    """Opening a DuckDB file creates it: remove it again if it was not there."""
-    if destination != "duckdb":
-        yield
-        return
-    configured: Any = dlt.secrets.get("destination.duckdb.credentials") or DUCKDB_FILE
-    file = Path(str(configured).removeprefix("duckdb:///"))
-    there = file.exists()
-    try:
-        yield
-    finally:
-        if not there:
-            file.unlink(missing_ok=True)
 
 
 # ---- API

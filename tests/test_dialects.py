@@ -324,6 +324,10 @@ def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
     assert kinds == {exp.Select, exp.Update, exp.Delete}
 
 
+def test_files_do_not_stay_where_they_were_uploaded_to(there: Rendered) -> None:
+    assert not getattr(there.client.config, "keep_staged_files", False)
+
+
 # ---- BigQuery
 
 

@@ -46,6 +46,11 @@ DLT_DEFAULTS: dict[str, Any] = {
         "raise_on_failed_jobs": True,
         "raise_on_max_retries": 1,
     },
+    # Files with personal data do not stay where they were uploaded to.
+    "destination": {
+        "snowflake": {"keep_staged_files": False},
+        "databricks": {"keep_staged_files": False},
+    },
 }
 """What this project wants of dlt where the user's configuration says nothing."""
 
