@@ -15,6 +15,7 @@ from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
 
 from pipelines.pipeline import cause_of, is_a
+from sources.eduframe.memory import Memory
 
 log = logging.getLogger("eduframe.recovery")
 
@@ -87,17 +88,19 @@ def load_pending(pipeline: Any) -> None:
         pipeline.normalize()
     packages = pipeline.list_normalized_load_packages()
     for load_id in packages:
-        _start_over(Path(pipeline.working_dir) / "load" / "normalized" / load_id)
+        _start_over(pipeline, load_id)
     if packages:
         pipeline.load()
 
 
-def _start_over(package: Path) -> None:
+def _start_over(pipeline: Any, load_id: str) -> None:
     """Let all of a package be loaded again, beginning with empty staging tables.
 
     dlt goes on with the jobs that it did not see completed. One that had filled its staging table
-    when the run was killed would fill it twice, and what is merged by owner would be doubled.
+    when the run was killed would fill it twice, and what is merged by owner would be doubled. The
+    state is no merge: it is appended, and so what the package wrote of it is taken out first.
     """
+    package = Path(pipeline.working_dir) / "load" / "normalized" / load_id
     applied = package / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
     if not applied.is_file():
         return  # nothing of it was loaded yet
@@ -107,7 +110,10 @@ def _start_over(package: Path) -> None:
         for job in list((package / state).iterdir()):
             if job.suffix in (".sql", ".exception"):  # a merge, which dlt asks for anew
                 job.unlink()
-            elif not (state == "completed_jobs" and job.name.startswith("_dlt_")):
+            else:
                 job.replace(package / "new_jobs" / job.name)
+    with Memory(pipeline) as memory:
+        table, column = memory.name("_dlt_pipeline_state"), memory.column("_dlt_load_id")
+        memory.execute(f"DELETE FROM {table} WHERE {column} = %s", load_id)
     # dlt empties the staging tables when it applies the changes of the schema
     applied.replace(package / PackageStorage.SCHEMA_UPDATES_FILE_NAME)
