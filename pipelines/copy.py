@@ -39,7 +39,7 @@ class CopyFailedError(EduframeError):
     """The copy does not hold as many rows as what was copied."""
 
 
-@dlt.source(name="eduframe", section="eduframe")
+@dlt.source(name="eduframe", section="eduframe", root_key=False)
 def _whole(resources: list[DltResource]) -> list[DltResource]:
     return resources
 

@@ -33,7 +33,13 @@ from sources.eduframe.hashing import hash_text
 from sources.eduframe.known import Ids
 from sources.eduframe.memory import Memory
 from sources.eduframe.policy import Policy
-from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
+from sources.eduframe.source import (
+    declare_tables,
+    endpoint_resource,
+    keeps_json,
+    quiet_hints,
+    shared_resource,
+)
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
 
 log = logging.getLogger("eduframe.pieces")
@@ -45,7 +51,7 @@ ALL_TABLES = {
 }
 
 
-@dlt.source(name="eduframe", section="eduframe")
+@dlt.source(name="eduframe", section="eduframe", root_key=False)
 def _piece(resources: list[DltResource]) -> list[DltResource]:
     return resources
 
@@ -70,7 +76,7 @@ class Loader:
         self.pieces = 0
 
     def create(self, missing: set[str]) -> None:
-        """These tables are not there yet: the next piece makes them, empty if need be."""
+        """These tables are not there yet: the next piece makes them, whatever it holds."""
         self._missing = missing
 
     def load(
@@ -94,34 +100,25 @@ class Loader:
         }
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         shared: dict[str, list[pa.Table]] = {}
-        merged += [Batch(n, None) for n in BY_NAME if n not in by_resource and self._lacks(n)]
         pending = {batch.resource for batch in merged}
         made = [self._resource(batch, shared, pending) for batch in merged]
-        for name in SHARED_TABLES:
-            if name in self._missing:
-                shared.setdefault(name, []).append(ALL_TABLES[name].arrow_schema.empty_table())
-        wanted = {name for b in merged for name in b.tables if name in SHARED_TABLES} | set(shared)
         made += [
             shared_resource(name, lambda name: shared.get(name, ()), lambda: not pending)
-            for name in sorted(wanted)
+            for name in sorted({n for b in merged for n in b.tables if n in SHARED_TABLES})
         ]
         made += self._log_resources(logs)
-        self._pipeline.run(_piece(made))
+        piece = _piece(made)
+        declare_tables(piece.schema, self._missing, as_text=not keeps_json(self._pipeline))
+        self._pipeline.run(piece)
+        if self._missing:
+            make_tables(self._pipeline, self._missing)
         self._missing = set()
         self.pieces += 1
         give_back()
 
-    def _lacks(self, resource: str) -> bool:
-        tables = [MAIN_TABLES[resource], *CHILD_TABLES[resource]]
-        return any(t.name in self._missing and t.name not in SHARED_TABLES for t in tables)
-
     def _resource(
         self, batch: Batch, shared: dict[str, list[pa.Table]], pending: set[str]
     ) -> DltResource:
-        for table in (MAIN_TABLES[batch.resource], *CHILD_TABLES[batch.resource]):
-            if table.name in self._missing and table.name not in SHARED_TABLES:
-                batch.tables.setdefault(table.name, table.arrow_schema.empty_table())
-
         if is_a(self._pipeline, "postgres", "redshift"):
             batch.tables = {n: without_nul(t) for n, t in batch.tables.items()}
 
@@ -235,6 +232,13 @@ class Loader:
             rows = pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
             made.append(table.resource(rows, self._customer if table is SYNC_RUNS else None))
         return made
+
+
+def make_tables(pipeline: Any, names: Iterable[str]) -> None:
+    """Make tables that dlt's schema has and the destination lacks, new ones or dropped ones."""
+    with pipeline.destination_client() as client:
+        if client.is_storage_initialized():
+            client.update_stored_schema(only_tables=sorted(names), force=True)
 
 
 def without_nul(rows: pa.Table) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.pieces import make_tables
 from pipelines.report import Report
 from sources.eduframe.client import Client
 from sources.eduframe.declare import Endpoint
@@ -142,8 +143,6 @@ def _together(parts: Iterable[Ids]) -> Ids:
 def heal(pipeline: Any, missing: Iterable[str]) -> None:
     """Make dlt create tables that were dropped by hand, which it believes to be there."""
     schema = pipeline.default_schema_name and pipeline.default_schema
-    if not schema or not (set(missing) & set(schema.tables)):
-        return
-    with pipeline.destination_client() as client:
-        if client.is_storage_initialized():
-            client.update_stored_schema(force=True)
+    dropped = set(missing) & set(schema.tables) if schema else None
+    if dropped:
+        make_tables(pipeline, dropped)

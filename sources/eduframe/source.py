@@ -7,12 +7,15 @@ the very same resources.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.schema.typing import C_DLT_LOAD_ID
+from dlt.common.schema.utils import dlt_load_id_column
 from dlt.extract import DltResource
+from dlt.extract.items import TableNameMeta
 
 from sources.eduframe.batch import Batch, ResourceRun
 from sources.eduframe.client import Client
@@ -95,7 +98,7 @@ def fit_json(columns: Mapping[str, Iterable[Column]]) -> None:
 
     Only a resource that runs knows its destination; it was made before that.
     """
-    if str(dlt.current.pipeline().destination.destination_type).rsplit(".", 1)[-1] in JSON_IN:
+    if keeps_json(dlt.current.pipeline()):
         return
     resource = dlt.current.resource()
     for name, found in columns.items():
@@ -109,6 +112,42 @@ def fit_json(columns: Mapping[str, Iterable[Column]]) -> None:
             resource.apply_hints(table_name=name, columns=text, create_table_variant=True)
 
 
+def keeps_json(pipeline: Any) -> bool:
+    """Whether the pipeline's destination has a JSON type; in others, JSON columns are text."""
+    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1] in JSON_IN
+
+
+def declare_tables(schema: dlt.Schema, names: Collection[str], *, as_text: bool) -> None:
+    """Put these tables into a dlt schema, just as they would come with their first row."""
+    if not names:
+        return
+    sources = [(endpoint_resource(e, list, {}), own_tables(e)) for e in ENDPOINTS]
+    sources += [
+        (shared_resource(name, lambda _: (), lambda: True), [table])
+        for name, table in SHARED_TABLES.items()
+    ]
+    for resource, tables in sources:
+        for table in tables:
+            if table.name in names:
+                _declare(schema, resource, table, as_text=as_text)
+
+
+def _declare(schema: dlt.Schema, resource: DltResource, table: Table, *, as_text: bool) -> None:
+    made = resource.compute_table_schema(meta=TableNameMeta(table.name))
+    if as_text:
+        for column in made["columns"].values():
+            if column.get("data_type") == "json":
+                column["data_type"] = "text"
+    made["columns"][C_DLT_LOAD_ID] = dlt_load_id_column()
+    schema.update_table(made)
+
+
+def own_tables(endpoint: Endpoint) -> list[Table]:
+    """The tables that a list has for itself, its main table last."""
+    tables = (*CHILD_TABLES[endpoint.table], MAIN_TABLES[endpoint.table])
+    return [table for table in tables if table.name not in SHARED_TABLES]
+
+
 def endpoint_resource(
     endpoint: Endpoint,
     batches: Callable[[], Iterable[Batch | None]],
@@ -116,11 +155,7 @@ def endpoint_resource(
 ) -> DltResource:
     """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
 
-    tables = [
-        t
-        for t in (*CHILD_TABLES[endpoint.table], MAIN_TABLES[endpoint.table])
-        if t.name not in SHARED_TABLES
-    ]
+    tables = own_tables(endpoint)
 
     def rows() -> Iterator[Any]:
         fit_json({table.name: table.all_columns for table in tables})
@@ -169,7 +204,7 @@ def quiet_hints() -> None:
         logger.addFilter(_QuietHints())
 
 
-@dlt.source(name="eduframe", section="eduframe")
+@dlt.source(name="eduframe", section="eduframe", root_key=False)
 def eduframe_source(
     api_token: str = dlt.secrets.value,
     base_url: str = DEFAULT_BASE_URL,
