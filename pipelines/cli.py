@@ -122,12 +122,16 @@ def _run(
     as_json: bool,
     **how: Any,
 ) -> None:
+    from pipelines.heap import keep_in_one_pool
+
+    keep_in_one_pool()
     from pipelines.pipeline import make_pipeline
     from pipelines.progress import watching
     from pipelines.summary import print_summary
     from pipelines.sync import sync as run_sync
     from sources.eduframe.settings import check_resources, resolve
 
+    gc.freeze()  # the modules stay: there is no use in looking for garbage in them
     check_resources([*(resources or ()), *(allow_mass_delete or ())])
     settings = resolve()
     pipeline = make_pipeline(destination, dataset)

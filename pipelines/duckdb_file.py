@@ -16,6 +16,8 @@ from sources.eduframe.errors import EduframeError
 log = logging.getLogger("eduframe.duckdb")
 
 RETRY_SECONDS = 0.25
+LITTLE = "150MB"
+"""DuckDB fills what it may have with what it might need again; a load needs less than this."""
 
 
 class FileBusyError(EduframeError):
@@ -27,11 +29,13 @@ class FileUnusableError(EduframeError):
 
 
 @contextmanager
-def holding_file(pipeline: Any, seconds: float) -> Iterator[None]:
+def holding_file(pipeline: Any, seconds: float, *, sparing: bool = False) -> Iterator[None]:
     """Hold the pipeline's DuckDB file open for writing; nothing for other destinations.
 
     All that dlt and we do to the file in the meantime shares the one opening of it: nobody can
     come in between, and the file is read and checkpointed once. It is free again afterwards.
+    ``sparing`` gives DuckDB :data:`LITTLE` memory instead of most of what the machine has: enough
+    for most, and where it is not, DuckDB says so.
 
     Raises:
         FileBusyError: another program still holds it after so many seconds; names it.
@@ -43,6 +47,8 @@ def holding_file(pipeline: Any, seconds: float) -> Iterator[None]:
         return
     existed = path.exists()
     connection = _open(path, seconds)
+    if sparing:
+        connection.execute(f"SET memory_limit = '{LITTLE}'")
     try:
         yield
     finally:

@@ -206,9 +206,10 @@ class _Sync:
         with self._writing():
             report.notes += declare(self.pipeline)
 
-    def _writing(self) -> AbstractContextManager[None]:
+    def _writing(self, *, sparing: bool = False) -> AbstractContextManager[None]:
         """While the destination's file is ours; it is free whenever we wait for the API."""
-        return holding_file(self.pipeline, self.settings.lock_wait_seconds)
+        seconds = self.settings.lock_wait_seconds
+        return holding_file(self.pipeline, seconds, sparing=sparing)
 
     def _plan(
         self, state: dict[str, Any], **how: bool
@@ -338,7 +339,7 @@ class _Sync:
         failure: PipelineStepFailed | None = None
         while True:
             try:
-                with self._writing():
+                with self._writing(sparing=failure is None):
                     if failure:
                         load_pending(self.pipeline)
                     else:

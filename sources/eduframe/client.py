@@ -250,6 +250,7 @@ class Client:
             raise BadAnswer(self._redact(f"{error or type(error).__name__}")) from error
         finally:
             self.limiter.release()
+        response.stream = _NOTHING_MORE
         if response.status_code == 429:
             raise TooManyRequests(retry_after(response.headers.get("Retry-After")))
         return response
@@ -321,6 +322,10 @@ class _PunctualStream(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
+
+
+_NOTHING_MORE = httpx.ByteStream(b"")
+"""In place of a stream that was read: that one and its response hold each other, body included."""
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
