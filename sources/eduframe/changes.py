@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.base import parse_timestamp
 from sources.eduframe.batch import ResourceRun
@@ -369,17 +370,14 @@ def newest_text(row: JsonRow, nested: tuple[str, ...]) -> str | None:
     return newest
 
 
-def newest_update(endpoint: Endpoint, rows: list[Any]) -> datetime | None:
-    """The greatest ``updated_at`` of a batch of raw rows, nested parts included."""
-    nested = nested_updates(endpoint)
-    texts = [newest_text(row, nested) for row in rows if isinstance(row, dict)]
-    newest = max((text for text in texts if text), default=None)
-    if newest is None:
-        return None
-    try:
-        return parse_timestamp(newest)
-    except ValueError:
-        return None
+def newest_update(tables: Mapping[str, pa.Table]) -> datetime | None:
+    """The greatest ``updated_at`` in the tables of a batch, nested parts included."""
+    found = [
+        pc.max(table.column("updated_at")).as_py()
+        for table in tables.values()
+        if "updated_at" in table.column_names
+    ]
+    return max((moment for moment in found if moment), default=None)
 
 
 def _floor(moment: datetime) -> str:
