@@ -8,6 +8,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
@@ -68,6 +69,10 @@ def make_pipeline(
             # a damaged working folder: what it held is in the destination, or is read again
             shutil.rmtree(Path(pipelines_dir or get_dlt_pipelines_dir()) / name, ignore_errors=True)
             pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
+    except UnknownDestinationModule as error:
+        raise SettingsError(
+            f"There is no destination {destination!r}. Use one of: {', '.join(CAN_DELETE)}."
+        ) from error
     except (DltException, ImportError, ValueError) as error:
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
@@ -92,7 +97,8 @@ def _destination(name: str, credentials: Any) -> Any:
         from pipelines.postgres import postgres
 
         return postgres(credentials)
-    return Destination.from_reference(name, credentials) if credentials else name
+    given = {"credentials": credentials} if credentials else {}
+    return Destination.from_reference(name, **given)
 
 
 def is_a(pipeline: Any, *kinds: str) -> bool:
@@ -146,9 +152,10 @@ def _configured_file() -> str | None:
 def check_dataset(pipeline: Any) -> None:
     """Refuse a DuckDB file that bears the dataset's name: queries would be ambiguous."""
     file = duckdb_path(pipeline)
-    if file is not None and file.stem.lower() == pipeline.dataset_name.lower():
+    dataset = pipeline.destination_client().sql_client.dataset_name
+    if file is not None and file.stem.lower() == dataset.lower():
         raise SettingsError(
-            f"The DuckDB file {file.name} and the dataset {pipeline.dataset_name} must not have "
+            f"The DuckDB file {file.name} and the dataset {dataset} must not have "
             "the same name, as DuckDB could not tell them apart in a query. Rename the file "
             "(DESTINATION__DUCKDB__CREDENTIALS), or choose another --dataset."
         )
@@ -166,6 +173,13 @@ def first_line(error: BaseException) -> str:
     """The line of an error that tells what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def error_lines(error: BaseException) -> str:
+    """All that the error at the bottom says, in one line: Postgres names views in the second."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
 def cause_of(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.report import DONE
+from pipelines.upgrade import UpgradeError
 from sources.simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse
 from tests.test_recovery import command, stop_after
@@ -67,6 +68,15 @@ def test_a_dataset_of_the_release_before_is_upgraded_in_place(
     sim.delete("invoices", gone)
     amount = f"SELECT total_excl FROM invoices WHERE id = {gone}"
     before = Decimal(warehouse.query(amount)[0]["total_excl"])
+    if destination == "postgres":
+        keys = "SELECT count(*) AS n FROM pg_constraint WHERE contype = 'f'"
+        [had] = warehouse.query(keys)
+        warehouse.execute("CREATE VIEW amounts AS SELECT total_excl FROM invoices")
+        with pytest.raises(UpgradeError, match=r"on view amounts .* Nothing was changed\."):
+            warehouse.sync(*LISTS)
+        assert warehouse.types() == types | {"amounts": {"total_excl": "character varying"}}
+        assert warehouse.query(keys) == [had]
+        warehouse.execute("DROP VIEW amounts")
 
     report = warehouse.sync(*LISTS, reconcile=True)
     assert report.exit_code == DONE
@@ -75,6 +85,8 @@ def test_a_dataset_of_the_release_before_is_upgraded_in_place(
     assert "users has new columns, which the next read fills: wants_newsletter" in said
     warehouse.assert_equals_truth(*LISTS)
     assert warehouse.query(amount)[0]["total_excl"] == before
+    if destination == "postgres":
+        assert warehouse.query(keys)[0]["n"] == had["n"] + 1  # that of user_roles
     again = warehouse.sync(*LISTS, reconcile=True)
     assert (again.total("changed"), again.notes) == (0, [])
     warehouse.assert_equals_truth(*LISTS)
