@@ -13,6 +13,8 @@ from pipelines.lock import one_at_a_time
 from pipelines.postgres import copies
 from pipelines.report import DONE, FAILED
 from sources.eduframe.errors import LockedError
+from sources.eduframe.memory import Memory
+from sources.eduframe.tables import MAIN_TABLES
 from sources.simulator import Simulator
 from tests.conftest import MakeWarehouse
 from tests.test_recovery import command
@@ -80,6 +82,19 @@ def test_a_dataset_that_dlts_own_destination_made_is_gone_on_with(
     warehouse.sim.change("users", warehouse.sim.rows("users")[0]["id"], custom={"z": "new"})
     assert warehouse.sync("users").exit_code == 0
     warehouse.assert_equals_truth("users")
+
+
+def test_a_whole_table_is_fetched_bit_by_bit(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.sync("labels")
+    monkeypatch.setattr("sources.eduframe.memory.CHUNK", 10)
+    with Memory(warehouse.pipeline) as memory:
+        found = memory.table(MAIN_TABLES["labels"])
+        assert next(found).num_rows == 10
+        [open_cursors] = memory.query("SELECT name FROM pg_cursors")
+        assert open_cursors["name"].to_pylist() == ["all_labels"]
+        assert sum(rows.num_rows for rows in found) == warehouse.count("labels") - 10
 
 
 def test_a_server_that_restarts_in_the_middle_of_a_load_loses_nothing(tmp_path: Path) -> None:

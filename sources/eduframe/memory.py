@@ -28,7 +28,10 @@ CHUNK = 100_000
 
 
 class Memory:
-    """Reads the dataset of one pipeline. A context manager: one connection, held while open."""
+    """Reads the dataset of one pipeline. A context manager: one connection, held while open.
+
+    In its queries each column of the result has a name of its own: BigQuery takes no others.
+    """
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
@@ -108,7 +111,7 @@ class Memory:
         columns = [*dict.fromkeys([*table.key, *(parent or {})])]
         selected = ", ".join(self.column(c) for c in columns)
         sql = (
-            f"SELECT {selected}, {self.column('_row_hash')}, "
+            f"SELECT {selected}, {self.column('_row_hash')} AS row_hash, "
             f"{self.column('_deleted_at')} IS NOT NULL AS gone, "
             f"{self.completed()} AS complete FROM {self.name(table.name)}"
         )
@@ -158,8 +161,8 @@ class Memory:
         None where the destination holds no parent at all.
         """
         owner, join = self._owner_of(parent.table)
-        params = [f"p.{self.column(c)}" for c in parent.params.values()]
-        extra = [f"p.{self.column(c)}" for c in (parent.columns or {}).values()]
+        columns = [*parent.params.values(), *(parent.columns or {}).values()]
+        selected = [f"p.{self.column(c)} AS value_{n}" for n, c in enumerate(columns)]
         source = f"FROM {self.name(parent.table)} AS p {join}"
         if not any(rows.num_rows for rows in self.query(f"SELECT 1 {source} LIMIT 1")):
             return None
@@ -172,7 +175,7 @@ class Memory:
             conditions.append(f"{owner}.{self.column('_synced_at')} > %s")
             values.append(since)
         sql = (
-            f"SELECT DISTINCT {', '.join(params + extra)} {source} "
+            f"SELECT DISTINCT {', '.join(selected)} {source} "
             f"WHERE {' AND '.join(conditions)}"
         )
         found: list[tuple[Any, ...]] = []
@@ -227,8 +230,17 @@ class Memory:
     ) -> Iterator[pa.Table]:
         """All rows of a table in an Arrow schema; ``selected`` is the SQL of its columns."""
         columns = ", ".join(selected or [self.column(name) for name in schema.names])
-        for rows in self.query(f"SELECT {columns} FROM {self.name(table)}"):
+        for rows in self._streamed(f"SELECT {columns} FROM {self.name(table)}", f"all_{table}"):
             yield _typed(rows, schema)
+
+    def _streamed(self, sql: str, name: str) -> Iterator[pa.Table]:
+        """A result of any size, which Postgres's driver takes in whole but for named cursors."""
+        if self._client.capabilities.sqlglot_dialect != "postgres":
+            yield from self.query(sql)
+            return
+        with self._client.native_connection.cursor(name, withhold=True) as cursor:
+            cursor.execute(sql)
+            yield from _fetched(cursor)
 
     def count(self, table: str) -> int:
         found = self.query(f"SELECT COUNT(*) AS rows_held FROM {self.name(table)}")
@@ -288,14 +300,17 @@ def _chunks(cursor: Any) -> Iterator[pa.Table]:
     if type(cursor).iter_arrow is not DBApiCursorImpl.iter_arrow:
         for chunk in cursor.iter_arrow(chunk_size=CHUNK):
             yield chunk if isinstance(chunk, pa.Table) else pa.table(chunk)
-        return
-    names = [column[0] for column in cursor.description]
+    else:
+        yield from _fetched(cursor)
+
+
+def _fetched(cursor: Any) -> Iterator[pa.Table]:
     while rows := cursor.fetchmany(CHUNK):
         columns = [
             pa.array([dump_json(v) if isinstance(v, dict | list) else v for v in column])
             for column in zip(*rows, strict=True)
         ]
-        yield pa.table(columns, names=names)
+        yield pa.table(columns, names=[column[0] for column in cursor.description])
 
 
 def _table_ids(table: Table, rows: pa.Table) -> Ids:

@@ -78,9 +78,11 @@ def table_hints(table: Table) -> dict[str, Any]:
     return hints | ({"references": references} if references else {})
 
 
-def layout(
-    key: Sequence[str], columns: Iterable[Column], moment: str = "updated_at"
-) -> dict[str, Any]:
+MOMENTS = ("updated_at", "_synced_at", "started_at")
+"""Columns that say when a row changed, or was made: the first that a table has tells best."""
+
+
+def layout(key: Sequence[str], columns: Iterable[Column]) -> dict[str, Any]:
     """dlt's hints for how BigQuery lays out a table; other destinations pay them no heed.
 
     It bills a merge by the partitions in which it deletes rows, so tables lie by month of the
@@ -88,7 +90,8 @@ def layout(
     by key. By day, small tables would fall into thousands of partitions.
     """
     hints: dict[str, Any] = {"x-bigquery-cluster-columns": list(key)[:4]}
-    if any(column.name == moment for column in columns):
+    names = {column.name for column in columns}
+    if moment := next((name for name in MOMENTS if name in names), None):
         hints["x-bigquery-partition"] = {moment: "TIMESTAMP_TRUNC({column_name}, MONTH)"}
     return hints
 
