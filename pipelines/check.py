@@ -15,8 +15,6 @@ from urllib.parse import quote, urlsplit
 import orjson
 import typer
 from dlt.common.configuration.utils import get_resolved_traces
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +22,8 @@ from rich.table import Table
 from pipelines.console import console
 from pipelines.duckdb_file import holding_file
 from pipelines.lock import one_at_a_time
-from pipelines.pipeline import duckdb_path, first_line, make_pipeline
+from pipelines.pipeline import cause_of, duckdb_path, make_pipeline
+from pipelines.recovery import customer_of
 from pipelines.report import DONE, FAILED
 from pipelines.trial import try_out
 from sources.eduframe.client import Client
@@ -195,7 +194,7 @@ def _destination(destination: str, dataset: str) -> Destination:
             holding_file(pipeline, Settings.lock_wait_seconds),
         ):
             target.message = try_out(pipeline)
-            target.holds = _customer(pipeline)
+            target.holds = customer_of(pipeline)
         target.usable = True
     except SettingsError:
         raise
@@ -205,21 +204,11 @@ def _destination(destination: str, dataset: str) -> Destination:
     except EduframeError as error:
         target.message = str(error)
     except Exception as error:  # each driver has exceptions of its own
-        target.message = first_line(error)
+        target.message = (
+            f"it cannot be reached: {cause_of(error)}. Check the host, the user and the password "
+            f"(DESTINATION__{destination.upper()}__CREDENTIALS), and that the user may connect"
+        )
     return target
-
-
-def _customer(pipeline: Any) -> dict[str, Any] | None:
-    """Whose data the dataset holds, from dlt's state in the destination."""
-    try:
-        with pipeline.destination_client() as client:
-            state: Any = load_pipeline_state_from_destination(pipeline.pipeline_name, client)
-    except DestinationUndefinedEntity:
-        return None
-    customer: dict[str, Any] | None = None
-    if state:
-        customer = state.get("sources", {}).get("eduframe", {}).get("customer")
-    return customer
 
 
 # ---- API

@@ -78,8 +78,8 @@ def _who(holder: Path) -> str:
 
 @contextmanager
 def _advisory_lock(pipeline: Any) -> Iterator[None]:
-    key = hash_text(f"eduframe-sync:{pipeline.pipeline_name}:{pipeline.dataset_name}")
     with pipeline.sql_client() as client:
+        key = hash_text(f"eduframe-sync:{pipeline.pipeline_name}:{client.dataset_name}")
         taken = client.execute_sql("SELECT pg_try_advisory_lock(%s)", key)
         if not taken or not taken[0][0]:
             rows = client.execute_sql(

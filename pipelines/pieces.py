@@ -229,7 +229,7 @@ class Loader:
             parts = [part for part in logs.get(table.name, ()) if part.num_rows]
             if not parts and table.name not in self._missing:
                 continue
-            rows = pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
+            rows = parts or [table.arrow_schema.empty_table()]
             made.append(table.resource(rows, self._customer if table is SYNC_RUNS else None))
         return made
 

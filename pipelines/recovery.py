@@ -11,8 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
+from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
 from pipelines.pipeline import cause_of, is_a
 from sources.eduframe.memory import Memory
@@ -29,7 +31,7 @@ TRACE_FILE = "trace.pickle"
 def recover(pipeline: Any) -> list[str]:
     """Settle what is pending, and take the state from the destination. Returns what was done."""
     folder = Path(pipeline.working_dir)
-    target = _target(pipeline)
+    target = target_of(pipeline)
     notes: list[str] = []
     belongs = _read(folder / TARGET_FILE)
     if belongs in (None, target.encode()):
@@ -46,12 +48,25 @@ def recover(pipeline: Any) -> list[str]:
     return notes
 
 
-def _target(pipeline: Any) -> str:
+def target_of(pipeline: Any) -> str:
     """Names the dataset and the place it is in, for telling one from another."""
     place = pipeline.destination_client().config.data_location() or ""
     if is_a(pipeline, "duckdb"):
         place = str(Path(place).resolve())
     return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"
+
+
+def customer_of(pipeline: Any) -> dict[str, Any] | None:
+    """Whose data the dataset holds, from dlt's state in the destination; None: nobody's yet."""
+    try:
+        with pipeline.destination_client() as client:
+            state: Any = load_pipeline_state_from_destination(pipeline.pipeline_name, client)
+    except DestinationUndefinedEntity:
+        return None
+    customer: dict[str, Any] | None = None
+    if state:
+        customer = state.get("sources", {}).get("eduframe", {}).get("customer")
+    return customer
 
 
 def _read(path: Path) -> bytes | None:

@@ -32,7 +32,9 @@ class LogTable:
             for n, c in enumerate(self.columns)
         )
 
-    def resource(self, rows: pa.Table, customer: Mapping[str, Any] | None = None) -> DltResource:
+    def resource(
+        self, rows: Iterable[pa.Table], customer: Mapping[str, Any] | None = None
+    ) -> DltResource:
         """A dlt resource that merges these rows; ``customer`` goes into the source's state."""
         hints: dict[str, Any] = {}
         for number, column in enumerate(self.columns):
@@ -43,13 +45,13 @@ class LogTable:
             fit_json({self.name: self.columns})
             if customer:
                 dlt.current.source_state()["customer"] = dict(customer)
-            yield rows
+            yield from rows
 
         keys = [column.name for column in self.columns[: self.key]]
         return dlt.resource(tables, name=self.name).apply_hints(
             write_disposition="merge",
             columns=hints,
-            additional_table_hints=layout(keys, self.columns, "started_at"),
+            additional_table_hints=layout(keys, self.columns),
         )
 
     def table(self, rows: Iterable[dict[str, Any]]) -> pa.Table:

@@ -5,8 +5,8 @@ tables have. Afterwards the destination holds what it held before.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -87,7 +87,7 @@ def try_out(pipeline: Any) -> str:
         try:
             with _step(kind, "be reached", "the right to connect"), Memory(scratch) as memory:
                 list(memory.query("SELECT 1 AS one"))
-            with _removing(scratch):
+            with _removing(scratch, kind):
                 needs = f"to create the datasets {dataset} and {staging}, or tables in both"
                 with _step(kind, "be written", needs):
                     _load(scratch, SCRATCH, FIRST)
@@ -118,7 +118,7 @@ def _step(kind: str, what: str, needs: str) -> Iterator[None]:
 
 def _load(scratch: Any, table: LogTable, rows: Iterable[dict[str, Any]]) -> None:
     hint: Any = {REMOVED.name: {"name": REMOVED.name, "hard_delete": True}}
-    scratch.run(table.resource(table.table(rows)).apply_hints(columns=hint))
+    scratch.run(table.resource([table.table(rows)]).apply_hints(columns=hint))
 
 
 def _read(scratch: Any) -> None:
@@ -144,18 +144,26 @@ def _owned(scratch: Any, kind: str) -> None:
 
 
 @contextmanager
-def _removing(scratch: Any) -> Iterator[None]:
+def _removing(scratch: Any, kind: str) -> Iterator[None]:
     """Remove afterwards what was not there before."""
     with scratch.destination_client() as client:
         before = [_is_there(client, staging=staging) for staging in (True, False)]
     try:
         yield
-    finally:
-        with scratch.destination_client() as client:
-            for staging, existed in zip((True, False), before, strict=True):
-                if _is_there(client, staging=staging):
-                    with client.with_staging_dataset() if staging else nullcontext():
-                        _remove(client, whole=not existed)
+    except BaseException:
+        with suppress(Exception):  # what went wrong first says more
+            _remove_new(scratch, before)
+        raise
+    with _step(kind, "remove its scratch table", "to drop tables, and to delete rows"):
+        _remove_new(scratch, before)
+
+
+def _remove_new(scratch: Any, before: Sequence[bool]) -> None:
+    with scratch.destination_client() as client:
+        for staging, existed in zip((True, False), before, strict=True):
+            if _is_there(client, staging=staging):
+                with client.with_staging_dataset() if staging else nullcontext():
+                    _remove(client, whole=not existed)
 
 
 def _is_there(client: Any, *, staging: bool) -> bool:

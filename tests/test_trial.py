@@ -11,6 +11,7 @@ from pipelines.check import Destination, _destination
 from pipelines.lock import one_at_a_time
 from pipelines.pipeline import CAN_DELETE, make_pipeline
 from pipelines.report import DONE
+from sources.eduframe.errors import SettingsError
 from sources.simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse
 from tests.warehouses import Home, Postgres, Warehouse
@@ -140,12 +141,47 @@ def test_what_right_is_missing_is_said(granted: Any, monkeypatch: pytest.MonkeyP
     assert not found.usable
     assert "cannot be written" in (found.message or "")
     admin.execute("ALTER SCHEMA eduframe OWNER TO eduframe_sync")
+    admin.execute("ALTER ROLE eduframe_sync SET default_transaction_read_only = on")
+    message = check(warehouse, monkeypatch).message or ""
+    assert "cannot be written" in message
+    assert "read-only transaction" in message
+    admin.execute("ALTER ROLE eduframe_sync RESET default_transaction_read_only")
     admin.execute("CREATE TABLE eduframe.orders (id bigint)")
     found = check(warehouse, monkeypatch)
     assert not found.usable
     assert "1 tables of the dataset, such as orders, belong to another role" in (
         found.message or ""
     )
+
+
+def test_what_cannot_be_reached_says_which_setting_to_look_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nowhere = "postgresql://eduframe_sync:x@127.0.0.1:1/warehouse"
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", nowhere)
+    found = _destination("postgres", "eduframe")
+    assert not found.usable
+    assert re.search(
+        "cannot be reached: .* Check the host, the user and the password "
+        r"\(DESTINATION__POSTGRES__CREDENTIALS\)",
+        found.message or "",
+    )
+
+
+def test_a_destination_that_does_not_exist_leaves_the_working_folder_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "eduframe" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
+    with pytest.raises(SettingsError, match=r"no destination 'oracle'\. Use one of: duckdb, "):
+        make_pipeline("oracle", pipelines_dir=str(tmp_path))
+    assert kept.exists()
+
+
+def test_a_file_must_not_bear_the_datasets_name_as_dlt_spells_it(tmp_path: Path) -> None:
+    file = tmp_path / "my_data.duckdb"
+    with pytest.raises(SettingsError, match="my_data must not have the same name"):
+        make_pipeline("duckdb", "My-Data", credentials=str(file))
+    assert not file.exists()
 
 
 # ---- The pages
