@@ -4,6 +4,7 @@ All tables, the run log and the positions go into one load package of the new de
 that they count as done only together. Afterwards a sync into it goes on incrementally.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,21 +15,26 @@ import typer
 from dlt.extract import DltResource
 
 from pipelines.duckdb_file import holding_file
+from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, without_nul
 from pipelines.pipeline import is_a, make_pipeline
-from pipelines.recovery import recover
+from pipelines.recovery import customer_of, load_pending, recover, target_of
 from pipelines.report import DONE
-from pipelines.runlog import LOG_TABLES
+from pipelines.runlog import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.upgrade import upgrade
 from sources.eduframe.batch import Batch
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.errors import EduframeError
+from sources.eduframe.errors import EduframeError, SettingsError
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
 from sources.eduframe.settings import Settings
 from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
+
+log = logging.getLogger("eduframe.copy")
+
+TABLES = (*ALL_TABLES, *(table.name for table in LOG_TABLES))
 
 
 class NothingToCopyError(EduframeError):
@@ -48,12 +54,18 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
     """Copy a dataset from one destination to another, and print what was copied.
 
     Raises:
+        SettingsError: both are the same.
         NothingToCopyError: there is no synced dataset, or the other one holds data already.
-        LockedError: a sync into the other dataset is going on.
+        LockedError: a sync into one of them is going on.
     """
     into = make_pipeline(destination, to_dataset or dataset)
     with tempfile.TemporaryDirectory() as folder:
         held = make_pipeline(source, dataset, pipelines_dir=folder)
+        if target_of(held) == target_of(into):
+            raise SettingsError(
+                f"--from and --to are the same dataset, {dataset} in {source}. Name another "
+                "destination, or another --to-dataset."
+            )
         with (
             one_at_a_time(into),
             one_at_a_time(held),
@@ -61,9 +73,12 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
             holding_file(into, Settings.lock_wait_seconds),
         ):
             counts = copy_dataset(held, into)
+            notes = declare(into)
     for name, count in counts.items():
         if count:
             typer.echo(f"{name:<32}{count:>12,}")
+    for note in notes:
+        typer.echo(note)
     options = f"--destination {destination}"
     if into.dataset_name != "eduframe":
         options += f" --dataset {into.dataset_name}"
@@ -78,7 +93,8 @@ def copy_dataset(held: Any, into: Any) -> dict[str, int]:
     """Copy all tables and positions of one pipeline's dataset into another's.
 
     Returns the rows per table. Raises :class:`NothingToCopyError`, or :class:`CopyFailedError` if
-    the other dataset does not hold as many rows afterwards.
+    the other dataset does not hold as many rows afterwards. A copy that was cut off while it was
+    loaded is completed.
     """
     quiet_hints()
     held.sync_destination()
@@ -87,33 +103,65 @@ def copy_dataset(held: Any, into: Any) -> dict[str, int]:
         raise NothingToCopyError(
             f"There is no synced dataset {held.dataset_name} in {held.destination.destination_name}"
         )
+    was_empty = customer_of(into) is None
     recover(into)
-    if "customer" in into.state.get("sources", {}).get("eduframe", {}):
-        raise NothingToCopyError(
-            f"The dataset {into.dataset_name} in {into.destination.destination_name} holds synced "
-            "data already. Copy to another one (--to-dataset), or drop it first."
-        )
     counts: dict[str, int] = {}
     with Memory(held) as memory:
-        existing = memory.existing([*ALL_TABLES, *(table.name for table in LOG_TABLES)])
+        if customer_of(into) is not None:
+            if was_empty and _same_runs(memory, into):
+                log.info("the copy that was cut off is complete now")
+                return _arrived(into, TABLES)
+            raise NothingToCopyError(
+                f"The dataset {into.dataset_name} in {into.destination.destination_name} holds "
+                "synced data already. Copy to another one (--to-dataset), or drop it first."
+            )
+        existing = memory.existing(TABLES)
         upgrade(held, memory, existing)
 
-        def chunks(name: str) -> Iterator[pa.Table]:
-            table = ALL_TABLES[name]
-            yield table.arrow_schema.empty_table()
-            for rows in memory.table(table) if name in existing else ():
-                counts[name] = counts.get(name, 0) + rows.num_rows
-                yield without_nul(rows) if is_a(into, "postgres") else rows
+        def counted(name: str, found: Iterable[pa.Table]) -> Iterator[pa.Table]:
+            counts[name] = 0
+            for rows in found if name in existing else ():
+                counts[name] += rows.num_rows
+                log.info("%s: %s rows read", name, f"{counts[name]:,}")
+                yield without_nul(rows) if is_a(into, "postgres", "redshift") else rows
 
-        into.run(_whole([*_resources(chunks, state), *_logs(memory, existing, state, counts)]))
-    with Memory(into) as memory:
-        arrived = {name: memory.count(name) for name in counts}
+        def chunks(name: str) -> Iterator[pa.Table]:
+            yield ALL_TABLES[name].arrow_schema.empty_table()
+            yield from counted(name, memory.table(ALL_TABLES[name]))
+
+        def logs(table: LogTable) -> Iterator[pa.Table]:
+            yield table.arrow_schema.empty_table()
+            yield from counted(table.name, memory.select(table.name, table.arrow_schema))
+
+        logged = [table.resource(logs(table), state["customer"]) for table in LOG_TABLES]
+        into.extract(_whole([*_resources(chunks, state), *logged]))
+    log.info(
+        "loading %s rows into %s", f"{sum(counts.values()):,}", into.destination.destination_name
+    )
+    load_pending(into)
+    arrived = _arrived(into, counts)
     if short := {name for name in counts if arrived[name] != counts[name]}:
         raise CopyFailedError(
             f"Not all rows arrived in {', '.join(sorted(short))}. Drop the dataset "
             f"{into.dataset_name} in {into.destination.destination_name}, and copy again."
         )
     return counts
+
+
+def _arrived(into: Any, names: Iterable[str]) -> dict[str, int]:
+    with Memory(into) as memory:
+        return {name: memory.count(name) for name in names}
+
+
+def _same_runs(memory: Memory, into: Any) -> bool:
+    """Whether the other dataset knows of runs of this one: then it is a copy."""
+    schema = pa.schema([("run_id", pa.string())])
+    with Memory(into) as other:
+        mine, theirs = (
+            {run for rows in m.select(SYNC_RUNS.name, schema) for run in rows[0].to_pylist()}
+            for m in (memory, other)
+        )
+    return bool(mine & theirs)
 
 
 def _resources(
@@ -140,14 +188,3 @@ def _resources(
         yield endpoint_resource(endpoint, batches, {})
     for name in SHARED_TABLES:
         yield shared_resource(name, chunks, lambda: True)
-
-
-def _logs(
-    memory: Memory, existing: set[str], state: Mapping[str, Any], counts: dict[str, int]
-) -> Iterator[DltResource]:
-    for table in LOG_TABLES:
-        rows = table.arrow_schema.empty_table()
-        if table.name in existing:
-            rows = pa.concat_tables([rows, *memory.select(table.name, table.arrow_schema)])
-        counts[table.name] = rows.num_rows
-        yield table.resource(rows, state["customer"])

@@ -1,11 +1,14 @@
 """A dataset moves to another destination, and the sync goes on there."""
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.copy import NothingToCopyError, copy_dataset
+from pipelines.copy import NothingToCopyError, copy_dataset, run_copy
 from pipelines.report import DONE
+from sources.eduframe.errors import SettingsError
 from sources.simulator import Simulator
 from tests.test_recovery import stop_after
 from tests.warehouses import PLENTY, Home, Warehouse
@@ -63,7 +66,13 @@ def test_a_copy_holds_the_same_and_goes_on_incrementally(
             copy_dataset(first.pipeline, second.pipeline)
 
 
-def test_an_interrupted_read_goes_on_in_the_copy(home: Home, tmp_path: Path) -> None:
+def end_here(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_read_goes_on_in_a_copy_that_was_interrupted_too(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Simulator(scale=1, requests_per_window=PLENTY) as sim:
         first = home.make("duckdb", sim, tmp_path)
         first.sync("attendances")
@@ -72,11 +81,34 @@ def test_an_interrupted_read_goes_on_in_the_copy(home: Home, tmp_path: Path) -> 
         sim.before_response = None
         (tmp_path / "there").mkdir()
         second = home.make("postgres", sim, tmp_path / "there", tables=False)
-        copy_dataset(first.pipeline, second.pipeline)
+        with monkeypatch.context() as killed:
+            killed.setattr("pipelines.copy.load_pending", end_here)
+            with pytest.raises(KeyboardInterrupt):
+                copy_dataset(first.pipeline, second.pipeline)
+        counts = copy_dataset(first.pipeline, second.pipeline)  # which is completed
+        assert counts["attendances"] == second.count("attendances") == 2500
         report = second.sync("attendances", reconcile=True)
         assert any("went on after" in note for note in report.runs["attendances"].notes)
         assert report.total("deleted") == 1
         second.assert_equals_truth("attendances")
+
+
+def test_a_copy_is_told_of_as_it_goes_and_has_its_comments(
+    home: Home, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    first = home.make("duckdb", sim, tmp_path)
+    first.sync("labels")
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", first.address)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "data"))
+    with pytest.raises(SettingsError, match="the same dataset, eduframe in duckdb"):
+        run_copy("duckdb", "duckdb", "eduframe", None)
+    caplog.set_level(logging.INFO)
+    assert run_copy("duckdb", "duckdb", "eduframe", "other") == DONE
+    assert f"labels: {first.count('labels')} rows read" in caplog.text
+    [row] = first.query(
+        "SELECT comment FROM duckdb_tables() WHERE schema_name = 'other' AND table_name = 'labels'"
+    )
+    assert row["comment"]
 
 
 def test_what_was_never_synced_is_not_copied(home: Home, sim: Simulator, tmp_path: Path) -> None:
