@@ -23,6 +23,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in os.environ:
         if name.upper().startswith(("SOURCES__", "DESTINATION__", "EDUFRAME")):
             monkeypatch.delenv(name)
+    # or meets another test, which may run at the same time, in dlt's own folder
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt_data"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -99,7 +99,6 @@ def test_a_copy_is_told_of_as_it_goes_and_has_its_comments(
     first = home.make("duckdb", sim, tmp_path)
     first.sync("labels")
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", first.address)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "data"))
     with pytest.raises(SettingsError, match="the same dataset, eduframe in duckdb"):
         run_copy("duckdb", "duckdb", "eduframe", None)
     caplog.set_level(logging.INFO)
