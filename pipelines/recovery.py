@@ -1,13 +1,16 @@
 """What an earlier run left behind: nothing of it may need a person.
 
 Pending load packages are loaded first; one that cannot be loaded is tried once more, then
-given up, and its read goes on from the last position that was loaded. Then local state is thrown
-away and restored from the destination, which alone knows what was completed: dlt by itself lets
-newer local state win, and after a restored backup rows would be missing for good.
+given up, and its read goes on from the last position that was loaded. So is one that was made for
+a dataset that has changed since: it tells what differs from rows that are no longer there, and
+would undo what came after it. Then local state is thrown away and restored from the destination,
+which alone knows what was completed: dlt by itself lets newer local state win, and after a restored
+backup rows would be missing for good.
 """
 
 import logging
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ log = logging.getLogger("eduframe.recovery")
 
 TARGET_FILE = "eduframe-target"
 """Says, in the working folder, which dataset it belongs to."""
+LOADS_FILE = "eduframe-loads"
+"""Says, in the working folder, which loads the dataset held when the last package was made."""
 TRACE_FILE = "trace.pickle"
 """dlt's record of the last run, kept for ``dlt pipeline eduframe trace``."""
 
@@ -46,6 +51,25 @@ def recover(pipeline: Any) -> list[str]:
     if trace is not None and belongs == target.encode():
         (folder / TRACE_FILE).write_bytes(trace)
     return notes
+
+
+def remember_loads(pipeline: Any) -> None:
+    """Note, before a package is made, which loads the dataset holds that it is to follow."""
+    (Path(pipeline.working_dir) / LOADS_FILE).write_text(_loads(pipeline), "utf-8")
+
+
+def _loads(pipeline: Any, besides: Collection[str] = ()) -> str:
+    with Memory(pipeline) as memory:
+        return memory.loads(besides)
+
+
+def _is_of_now(pipeline: Any) -> bool:
+    """Whether what is pending was made for the dataset as it is, a part of itself left aside."""
+    noted = _read(Path(pipeline.working_dir) / LOADS_FILE)
+    if noted is None:
+        return True  # a package that dlt made without us, or a copy into an empty dataset
+    pending = pipeline.list_extracted_load_packages() + pipeline.list_normalized_load_packages()
+    return noted == _loads(pipeline, pending).encode()
 
 
 def target_of(pipeline: Any) -> str:
@@ -78,6 +102,11 @@ def _settle(pipeline: Any) -> list[str]:
         try:
             if not pipeline.has_pending_data:
                 return []
+            if not _is_of_now(pipeline):
+                return [
+                    "what an earlier run had left pending was given up, as the dataset has changed "
+                    "since (by another machine, or a restored backup); it is read again"
+                ]
             load_pending(pipeline)
         except (DltException, OSError, ValueError, KeyError) as error:
             log.warning(

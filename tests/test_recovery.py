@@ -305,6 +305,41 @@ def test_a_package_left_pending_is_loaded_first(
     warehouse.assert_equals_truth("users")
 
 
+@pytest.mark.parametrize("since", ["a backup was restored", "another machine went on"])
+def test_a_package_made_for_another_standing_of_the_dataset_is_given_up(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, since: str
+) -> None:
+    """It says nothing of the labels that are back, and knows nothing of what came after it."""
+    def no_load(*args: Any, **kw: Any) -> None:
+        raise KeyboardInterrupt
+
+    sim, pipelines = warehouse.sim, warehouse.pipeline.pipelines_dir
+    user = next(row for row in sim.rows("users") if row["label_ids"])
+    warehouse.sync("users")
+    warehouse.back_up()
+    sim.change("users", user["id"], label_ids=[])
+    warehouse.sync("users")
+    sim.change("users", user["id"], first_name="Pending")
+    with monkeypatch.context() as patched:
+        patched.setattr(type(warehouse.pipeline), "load", no_load)
+        with pytest.raises(KeyboardInterrupt):
+            warehouse.sync("users")
+    if since == "a backup was restored":
+        warehouse.restore()
+    else:
+        Path(pipelines).rename(f"{pipelines}.first")
+        sim.change("users", user["id"], first_name="Later")
+        sim.delete("users", sim.rows("users")[-1]["id"])
+        warehouse.pipeline = warehouse.make_pipeline()
+        warehouse.sync("users", reconcile=True)
+        shutil.rmtree(pipelines)
+        Path(f"{pipelines}.first").rename(pipelines)
+    warehouse.pipeline = warehouse.make_pipeline()
+    report = warehouse.sync("users")
+    assert any("given up" in note for note in report.notes)
+    warehouse.assert_equals_truth("users")
+
+
 def test_a_package_that_cannot_be_loaded_is_given_up_and_read_again(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,24 @@ class Memory:
             f"FROM {self.name('_dlt_loads')} WHERE {self.column('status')} = 0)"
         )
 
+    def loads(self, besides: Iterable[str] = ()) -> str:
+        """How many load packages were completed, and the last of them; ``besides`` do not count.
+
+        Two datasets of which it is the same hold the same.
+        """
+        load_id, others = self.column("load_id"), list(besides)
+        sql = (
+            f"SELECT COUNT(*) AS completed, MAX({load_id}) AS latest FROM "
+            f"{self.name('_dlt_loads')} WHERE {self.column('status')} = 0"
+        )
+        if others:
+            sql += f" AND {load_id} NOT IN ({', '.join(['%s'] * len(others))})"
+        for rows in self.query(sql, *others):
+            completed, latest = (column[0].as_py() for column in rows.columns)
+            if completed:
+                return f"{completed} {latest}"
+        return "0"
+
     def existing(self, names: Iterable[str]) -> set[str]:
         """Which of these tables are there."""
         if not self._client.has_dataset():
