@@ -370,6 +370,16 @@ def test_a_piece_that_landed_in_part_is_written_again(warehouse: Warehouse) -> N
     warehouse.assert_equals_truth("users")
 
 
+def test_children_whose_row_did_not_land_are_written_again(warehouse: Warehouse) -> None:
+    """The piece that took the labels away was cut off, its folder is lost, and they are back."""
+    warehouse.sync("users")
+    user = next(row for row in warehouse.sim.rows("users") if row["label_ids"])
+    warehouse.execute(f"DELETE FROM user_labels WHERE user_id = {user['id']}")
+    report = warehouse.sync("users", reconcile=True)
+    assert report.total("changed") == 1
+    warehouse.assert_equals_truth("users")
+
+
 @pytest.mark.parametrize("damage", ["state.json", "schemas", "everything"])
 def test_no_damage_to_the_working_folder_needs_a_person(warehouse: Warehouse, damage: str) -> None:
     warehouse.sync("users")

@@ -87,6 +87,10 @@ class Changes:
         places, found = known.find(ids)
         same = np.zeros(len(ids), np.bool_)
         same[found] = known.hashes[places[found]] == batch.hashes[found]
+        for table, held in known.children.items():
+            if table not in self.frozen:
+                # a load that was cut off may have changed the children, and not yet their row
+                same[found] &= held[places[found]] == _counts(batch, table)[found]
         write = _last_of_each(ids) & ~same
         run.new += int(np.count_nonzero(write & ~found))
         run.changed += int(np.count_nonzero(write & found))
