@@ -246,7 +246,8 @@ class _Sync:
                 self.control.limiter.stop.set()
                 self.control.limiter.wake()
             except Exception as error:
-                log.exception("%s: unexpected error", name)
+                log.error("%s: unexpected error: %s", name, error)
+                log.debug("%s", name, exc_info=True)
                 report.runs[name].status = "failed"
                 report.runs[name].message = f"unexpected: {type(error).__name__}: {error}"
             finally:

@@ -22,6 +22,7 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.known import Known
 from sources.eduframe.limiter import Limiter
+from sources.eduframe.pages import Pages
 from sources.eduframe.parents import ParentBook
 from sources.eduframe.plan import Plan, Position, now_utc
 from sources.eduframe.policy import Policy
@@ -147,6 +148,12 @@ def test_a_next_page_elsewhere_is_refused(link: str) -> None:
     assert len(api.asked) == 1
 
 
+def test_a_next_page_whose_address_holds_the_token_is_refused_as_it_would_be_stored() -> None:
+    with pytest.raises(ReadFailedError, match="holds the token") as raised:
+        Api(page([], f"{BASE}/labels?cursor=2&token={TOKEN}")).get()
+    assert TOKEN not in str(raised.value)
+
+
 def test_the_default_port_is_the_same_place() -> None:
     link = "https://api.example.com:443/api/v1/labels?page=2"
     assert Api(page([], link)).get().next_url == link
@@ -197,6 +204,7 @@ BAD: dict[str, httpx.Response | Exception] = {
     "null for list": page(None),
     "502": answer(502, b"Bad gateway"),
     "500": answer(500),
+    "408": answer(408),
     "timeout": httpx.ReadTimeout("slow"),
     "connect": httpx.ConnectError("refused"),
     "broken": httpx.RemoteProtocolError("peer closed connection"),
@@ -219,6 +227,29 @@ def test_what_does_not_pass_fails_in_the_end(bad: httpx.Response | Exception) ->
     with pytest.raises(ReadFailedError, match=r"/api/v1/labels.*3 attempts"):
         api.get()
     assert len(api.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("served", "read"),
+    [
+        (b'"a\\ud83d\\ude00"', "a\U0001f600"),
+        (b'"a\\ud83db"', "a\ufffdb"),
+        (b'{"\\udfff": "\\ud800\\ud800"}', {"\ufffd": "\ufffd\ufffd"}),
+        (b"NaN", "NaN"),
+        (b"[-Infinity, 1e999, -1e999]", ["-Infinity", "1e999", "-1e999"]),
+        (b"12345678901234567890123", 12345678901234567890123.0),
+    ],
+)
+def test_one_odd_value_does_not_cost_the_page(served: bytes, read: Any) -> None:
+    api = Api(answer(200, b'[{"id": 1, "value": ' + served + b"}]"))
+    assert api.get().data == [{"id": 1, "value": read}]
+    assert api.traffic.requests == 1
+
+
+@pytest.mark.parametrize("body", [b'[{"a": "\xff"}]', b'[{"id": 1}', b"[" * 2000, b'["\x01"]'])
+def test_what_is_no_json_at_all_is_still_refused(body: bytes) -> None:
+    with pytest.raises(ReadFailedError, match="no JSON"):
+        Api(answer(200, body)).get()
 
 
 def test_a_list_where_an_object_belongs_is_tried_again() -> None:
@@ -382,3 +413,12 @@ def test_a_list_is_read_over_all_its_pages(wire: Simulator) -> None:
     run, batches = read_labels(wire)
     assert (run.status, run.read, run.pages) == ("done", 150, 2)
     assert sum(batch.tables["labels"].num_rows for batch in batches if batch.tables) == 150
+
+
+def test_pages_without_rows_that_never_end_are_a_failed_read() -> None:
+    api = Api(*(page([], f"{BASE}/labels?cursor={n}") for n in range(100)))
+    endpoint = next(e for e in ENDPOINTS if e.table == "labels")
+    pages = Pages(api.client, endpoint, ResourceRun("labels"))
+    with pytest.raises(ReadFailedError, match="circles"):
+        list(pages.walk(pages.first()))
+    assert len(api.asked) < 30

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import trustme
 
@@ -324,3 +325,32 @@ def test_rows_of_any_shape_are_kept_or_set_aside_whole(
     assert all(row["resolved_at"] for row in warehouse.rows("_rejected_rows"))
     assert good.keys() == {row["id"] for row in warehouse.rows("users")}
     warehouse.assert_equals_truth("users")
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "postgres"])
+def test_values_that_are_hardly_json_cost_no_more_than_their_row(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim = warehouse.sim
+    half, deep, no_number = (row["id"] for row in sim.rows("labels")[:3])
+
+    def tamper(rows: list[Any]) -> bytes:
+        for row in rows:
+            row |= {half: {"name": "HALF"}, deep: {"new": "DEEP"}, no_number: {"id": 0}}.get(
+                row["id"], {}
+            )
+        nested = b"[" * 400 + b"]" * 400
+        body = orjson.dumps(rows).replace(b'"HALF"', b'"a\\ud800b"').replace(b'"DEEP"', nested)
+        return body.replace(b'"id":0,', b'"id":NaN,')
+
+    sim.inject(Fault("tamper", path="/labels", tamper=tamper, times=None))
+    report = warehouse.sync("labels")
+    assert report.exit_code == DONE
+    held = {row["id"]: row["name"] for row in warehouse.rows("labels")}
+    assert held[half] == "a\ufffdb"
+    assert held.keys() == {row["id"] for row in sim.rows("labels")} - {deep, no_number}
+    aside = {row["key"]: row for row in warehouse.rows("_rejected_rows")}
+    assert len(aside) == report.runs["labels"].rejected == 2
+    assert "too deeply" in aside[str(deep)]["reason"]
+    assert "some values were no JSON" in told(report, capsys)
+    assert "some values were no JSON" in logged(warehouse, report, "labels")["message"]

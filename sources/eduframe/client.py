@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
-import orjson
 import tenacity
 
 from sources.eduframe.errors import (
@@ -28,6 +27,7 @@ from sources.eduframe.errors import (
     SettingsError,
     StoppedError,
 )
+from sources.eduframe.jsontext import read_json
 from sources.eduframe.limiter import Limiter
 from sources.eduframe.version import version
 
@@ -42,6 +42,8 @@ RETRY_AFTER_DEFAULT = 30.0
 """Seconds to wait after a 429 that does not say how long."""
 RETRY_AFTER_MOST = 86_400.0
 MAX_REDIRECTS = 3
+TOO_SLOW_OR_TOO_SOON = (408, 425)
+"""Answers of the kind 4xx that may pass all the same."""
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -78,6 +80,8 @@ class Answer:
     data: Any
     next_url: str | None
     date: datetime | None
+    mended: bool = False
+    """Whether its JSON held what JSON cannot hold: see :func:`read_json`."""
 
 
 class BadAnswer(Exception):
@@ -268,7 +272,7 @@ class Client:
             )
         if status in (403, 404):
             raise ResourceOffError(f"answered {status}", status)
-        if status >= 500:
+        if status >= 500 or status in TOO_SLOW_OR_TOO_SOON:
             raise BadAnswer(f"the server answered {status}")
         if status != 200:
             raise ReadFailedError(
@@ -276,15 +280,15 @@ class Client:
                 f"{self._redact(response.text)[:200]!r}"
             )
         try:
-            data = orjson.loads(response.content)
-        except orjson.JSONDecodeError as error:
+            data, mended = read_json(response.content)
+        except ValueError as error:
             what = "an empty body" if not response.content.strip() else "something that is no JSON"
             raise BadAnswer(f"200 with {what}") from error
         if not isinstance(data, list if expect == "list" else dict):
             raise BadAnswer(f"200 with a JSON {type(data).__name__} where a {expect} belongs")
         if expect == "list" and data and not any(isinstance(row, dict) for row in data):
             raise BadAnswer(f"200 with a list of {type(data[0]).__name__} where rows belong")
-        return Answer(data, self._next(response), server_date(response))
+        return Answer(data, self._next(response), server_date(response), mended)
 
     def _next(self, response: httpx.Response) -> str | None:
         target = response.links.get("next", {}).get("url")
@@ -295,6 +299,10 @@ class Client:
             raise ReadFailedError(
                 f"{describe(str(response.url))}: the next page is said to be on another host "
                 f"({urlsplit(target).netloc}); the token is not sent there"
+            )
+        if self._token in unquote(target):  # it would be stored, as where to go on
+            raise ReadFailedError(
+                f"{describe(str(response.url))}: the next page's address holds the token"
             )
         return target
 

@@ -19,8 +19,8 @@ from dlt.destinations.sql_client import DBApiCursorImpl
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import UNKNOWN, VERSION, VERSION_SHIFT
+from sources.eduframe.jsontext import dump_json
 from sources.eduframe.known import Ids, Known, key_ids
-from sources.eduframe.normalise import dump_json
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 CHUNK = 100_000

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from pydantic import ValidationError
 from sources.eduframe.declare import Child, Endpoint, JsonRow
 from sources.eduframe.explode import Unfit, explode
 from sources.eduframe.hashing import concat_texts, hash_rows, row_texts, set_texts
+from sources.eduframe.jsontext import dump_deep_json, dump_json
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
 
 Indices = npt.NDArray[np.int64]
@@ -67,7 +67,7 @@ def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
     """Turn raw rows of a list into typed tables, setting aside what does not fit."""
     try:
         return _build(endpoint, rows, rows, exact=False)
-    except DoesNotCast:
+    except (DoesNotCast, TypeError):  # a TypeError: nested too deeply to be written as JSON
         pass
     good_raw: list[JsonRow] = []
     good_typed: list[JsonRow] = []
@@ -76,7 +76,7 @@ def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
         try:
             typed = validate(endpoint, raw)
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            rejected.append(Rejected(key_of(endpoint, raw), dump_json(raw), reason(error)))
+            rejected.append(Rejected(key_of(endpoint, raw), dump_deep_json(raw), reason(error)))
         else:
             good_raw.append(raw)
             good_typed.append(typed)
@@ -93,6 +93,10 @@ def validate(endpoint: Endpoint, raw: Any) -> JsonRow:
     """
     if not isinstance(raw, dict):
         raise Unfit(f"a {type(raw).__name__} where an object belongs")
+    try:
+        dump_json(raw)
+    except TypeError:
+        raise Unfit("it nests too deeply to be kept") from None
     row = dict(raw)
     for child in endpoint.children:
         value = row.get(child.field)
@@ -140,14 +144,6 @@ def reason(error: Exception) -> str:
         f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
         for problem in error.errors(include_url=False, include_input=False, include_context=False)
     )[:1000]
-
-
-def dump_json(value: Any) -> str:
-    """JSON text with sorted keys, the form in which JSON columns are stored and compared."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str).decode()
 
 
 def _build(

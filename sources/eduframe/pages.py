@@ -14,6 +14,12 @@ from sources.eduframe.parents import ParentRef, column_names
 
 PER_PAGE = 100
 """The most rows that the API gives on a page."""
+MOST_EMPTY = 20
+"""So many pages in a row without a single row are a list without end."""
+MENDED = (
+    "some values were no JSON, and are kept as near as can be: halves of characters as \ufffd, "
+    "NaN and numbers out of range as their text"
+)
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,10 @@ class Pages:
     def walk(self, page: Page, ref: ParentRef | None = None) -> Iterator[Page]:
         """This page and those after it. A later page that is refused is a failed read."""
         visited: set[str] = set()
+        empty = 0
         while True:
-            if page.next_url in visited:
+            empty = 0 if page.rows else empty + 1
+            if page.next_url in visited or empty >= MOST_EMPTY:
                 raise ReadFailedError(f"{self._endpoint.path}: the pages go round in circles")
             yield page
             if page.next_url is None:
@@ -95,6 +103,7 @@ class Pages:
         expect: Literal["list", "object"] = "object" if self._endpoint.single else "list"
         answer = self._client.get(url, params, expect=expect, traffic=self._run.traffic)
         self._run.pages += 1
+        self._note_mended(answer)
         return self.from_answer(answer, ref)
 
     def _param_names(self) -> tuple[str, ...]:
@@ -112,12 +121,17 @@ class Pages:
         except KeyError:
             return row
         try:
-            detail = self._client.get(path, expect="object", traffic=self._run.traffic).data
+            answer = self._client.get(path, expect="object", traffic=self._run.traffic)
         except ResourceOffError as off:
             self._run.notes.append(f"{path} answered {off.status}: details are not read")
             self.refused = row
             return row
-        return {**row, **detail}
+        self._note_mended(answer)
+        return {**row, **answer.data}
+
+    def _note_mended(self, answer: Answer) -> None:
+        if answer.mended and MENDED not in self._run.notes:
+            self._run.notes.append(MENDED)
 
 
 def read_rows(client: Client, endpoint: Endpoint) -> Iterator[JsonRow]:
