@@ -11,7 +11,6 @@ from typing import Any
 
 import dlt
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
@@ -31,7 +30,7 @@ from sources.eduframe.batch import Batch
 from sources.eduframe.changes import later_wins, removals
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import hash_text
-from sources.eduframe.known import Ids
+from sources.eduframe.known import Ids, key_text
 from sources.eduframe.memory import Memory
 from sources.eduframe.policy import Policy
 from sources.eduframe.source import (
@@ -207,7 +206,7 @@ class Loader:
             return
         rows = {
             (
-                _key_text(rejected.key) if rejected.key else f"#{hash_text(rejected.row):x}"
+                key_text(rejected.key) if rejected.key else f"#{hash_text(rejected.row):x}"
             ): rejected
             for rejected in batch.rejected
         }
@@ -267,8 +266,4 @@ def _keys(resource: str, read_id: str, ids: Ids) -> pa.Table:
 
 
 def _key_texts(columns: list[pa.ChunkedArray]) -> list[str]:
-    return [_key_text(key) for key in zip(*(c.to_pylist() for c in columns), strict=True)]
-
-
-def _key_text(key: tuple[Any, ...]) -> str:
-    return str(key[0]) if len(key) == 1 else orjson.dumps(list(key)).decode()
+    return [key_text(key) for key in zip(*(c.to_pylist() for c in columns), strict=True)]

@@ -65,6 +65,7 @@ def make_plans(
     plans: dict[str, Plan] = {}
     parents: dict[str, list[Any]] = {}
     synced_at = context.report.started_at
+    set_aside = memory.set_aside()
     for endpoint in endpoints:
         name = endpoint.table
         position = Position.load(context.state.get(name, {}))
@@ -86,6 +87,7 @@ def make_plans(
             endpoint, mode, position, known, policy, synced_at, context.report.clock, since,
             refresh=refresh,
         )
+        plan.set_aside = set_aside.get(name, plan.set_aside)
         if position.missed:
             plan.missed_before = _together(memory.seen(name, position.missed))
         _resume(plan, memory, context, forced or refresh)

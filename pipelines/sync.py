@@ -365,14 +365,12 @@ class _Sync:
         state = self.pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
         lasting = [s["unfinished"]["id"] for s in state.values() if s.get("unfinished")]
         lasting += [s["missed"] for s in state.values() if s.get("missed")]
-        reconciled = [
-            run.resource
-            for run in report.runs.values()
-            if run.status == "done" and run.mode == "reconcile"
-        ]
         with self._writing(), Memory(self.pipeline) as memory:
             memory.forget_seen(lasting)
-            memory.resolve_rejected(reconciled, report.run_id, report.started_at)
+            for resource in memory.set_aside():
+                run = report.runs.get(resource)
+                if run and run.settled:
+                    memory.resolve_rejected(resource, run.settled, report.started_at)
 
 
 class LoadFailed(EduframeError):

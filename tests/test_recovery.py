@@ -453,17 +453,64 @@ def test_runs_that_follow_each_other_share_one_window(warehouse: Warehouse) -> N
         assert times[place + limit] - times[place] >= window
 
 
-def test_rows_set_aside_are_settled_when_they_fit(warehouse: Warehouse) -> None:
-    key = warehouse.sim.rows("users")[0]["id"]
-    good = warehouse.sim.rows("users")[0]["first_name"]
-    warehouse.sim.change("users", key, first_name={"not": "a name"})
-    assert warehouse.sync("users").runs["users"].rejected == 1
-    assert [row["resolved_at"] for row in warehouse.rows("_rejected_rows")] == [None]
-    warehouse.sim.change("users", key, first_name=good)
-    warehouse.sync("users", reconcile=True)
-    assert [row["key"] for row in warehouse.rows("_rejected_rows") if row["resolved_at"]] == [
-        str(key)
-    ]
+def set_aside(warehouse: Warehouse) -> set[int]:
+    """The keys of the rows that do not fit, and have not been settled."""
+    return {
+        int(row["key"]) for row in warehouse.rows("_rejected_rows") if row["resolved_at"] is None
+    }
+
+
+def test_rows_set_aside_are_settled_when_they_fit_or_are_gone(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    warehouse.sync("users")
+    fits, goes = (row["id"] for row in sim.rows("users")[:2])
+    for key in (fits, goes):
+        sim.change("users", key, first_name={"not": "a name"})
+    for _ in range(2):  # they are looked at again, although nothing has moved
+        report = warehouse.sync("users")
+        assert (report.runs["users"].mode, report.runs["users"].rejected) == ("cursor", 2)
+        assert set_aside(warehouse) == {fits, goes}
+    sim.change("users", fits, first_name="Ada")
+    warehouse.sync("users")
+    assert set_aside(warehouse) == {goes}
+    sim.delete("users", goes)
+    assert warehouse.sync("users").runs["users"].mode == "cursor"
+    assert set_aside(warehouse) == set()
+
+
+def test_rows_set_aside_under_a_parent_are_settled_when_that_is_read(
+    warehouse: Warehouse,
+) -> None:
+    sim = warehouse.sim
+    warehouse.sync("invoices", "payments")
+    payment = sim.rows("payments")[0]
+    parent = payment["invoice_id"]
+    other = next(row["id"] for row in sim.rows("invoices") if row["id"] != parent)
+
+    def sync_after_change(invoice: int) -> None:
+        sim.change("invoices", invoice, description="changed")
+        assert warehouse.sync("invoices", "payments").runs["payments"].mode == "parents"
+
+    sim.change("payments", payment["id"], status={"not": "a status"})
+    sync_after_change(parent)
+    assert set_aside(warehouse) == {payment["id"]}
+    sim.change("payments", payment["id"], status="paid")
+    sync_after_change(other)
+    assert set_aside(warehouse) == {payment["id"]}
+    sync_after_change(parent)
+    assert set_aside(warehouse) == set()
+
+
+def test_rows_set_aside_early_in_a_read_that_spans_runs_stay_so(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    odd = big.rows("attendances")[0]["id"]
+    big.change("attendances", odd, comment={"not": "a comment"})
+    warehouse.sync("attendances", watch=stop_after(big, 10))
+    big.before_response = None
+    assert warehouse.sync("attendances").exit_code == 0
+    assert set_aside(warehouse) == {odd}
 
 
 @pytest.mark.parametrize("destination", ["duckdb"])
@@ -527,6 +574,33 @@ def test_status_tells_the_age_and_doctor_finds_nothing(
         assert run_status(warehouse.destination, "eduframe", max_age="0s", as_json=True) == PARTLY
         assert '"too_old": true' in capsys.readouterr().out
         assert run_doctor(warehouse.destination, "eduframe") == 0
+
+
+def test_doctor_finds_and_mends_what_a_crash_left(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def doctor() -> str:
+        capsys.readouterr()
+        assert run_doctor(warehouse.destination, "eduframe") == 0
+        return capsys.readouterr().out
+
+    def no_load(*args: Any, **kw: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.doctor.make_pipeline", lambda *args: warehouse.pipeline)
+    warehouse.sync("labels")
+    warehouse.execute("UPDATE _dlt_loads SET status = 1")
+    with monkeypatch.context() as patched:
+        patched.setattr(type(warehouse.pipeline), "load", no_load)
+        with pytest.raises(KeyboardInterrupt):
+            warehouse.sync("users")
+    found = doctor()
+    assert "loaded what an earlier run had left pending" in found
+    assert f"labels: {warehouse.count('labels')} rows of a half-loaded piece" in found
+    warehouse.assert_equals_truth("users")
+    assert warehouse.sync("users", "labels").exit_code == 0
+    warehouse.assert_equals_truth("users", "labels")
+    assert doctor().startswith("all is well")
 
 
 def test_keys_of_written_rows_need_no_keeping(

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 import pyarrow as pa
@@ -13,6 +14,19 @@ from sources.eduframe.normalise import Rejected
 from sources.eduframe.plan import Mode, Position
 
 Status = Literal["waiting", "reading", "done", "off", "failed", "held back", "stopped"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a read that came to its end says of rows that were set aside before it began.
+
+    All that it did not set aside again fit now, or are gone.
+    """
+
+    before: datetime
+    """The start of the run in which the read began."""
+    parents: frozenset[int] | None = None
+    """The key ids of the parents whose rows were looked at; None: all were."""
 
 
 @dataclass
@@ -30,6 +44,7 @@ class ResourceRun:
     changed: int = 0
     deleted: int = 0
     rejected: int = 0
+    settled: Settled | None = None
     traffic: Traffic = field(default_factory=Traffic)
     unknown_fields: Counter[str] = field(default_factory=Counter)
     unknown_values: Counter[str] = field(default_factory=Counter)

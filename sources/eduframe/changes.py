@@ -247,7 +247,8 @@ class Changes:
         return pa.concat_tables([living, removals(table, owners)])
 
     def _candidates(self, rows: list[Any]) -> list[Any]:
-        """The rows that a cursor read looks at: moved since, unknown, or to be written anyway."""
+        """The rows that a cursor read looks at: moved since, unknown, set aside before, or to
+        be written anyway."""
         since = _floor(self._plan.since) if self._plan.since else ""
         nested = nested_updates(self._plan.endpoint)
         rest: list[tuple[int, int]] = []
@@ -265,6 +266,7 @@ class Changes:
         places, found = self._plan.known.find(ids)
         sound = found.copy()
         sound[found] = self._plan.known.hashes[places[found]] != UNKNOWN
+        sound &= ~np.isin(ids, self._plan.set_aside)
         for (number, _), skip in zip(rest, sound, strict=True):
             keep[number] = not skip
         return [row for row, flag in zip(rows, keep, strict=True) if flag]

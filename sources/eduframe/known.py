@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 
 from sources.eduframe.hashing import UNKNOWN, hash_text, row_texts
@@ -33,6 +34,19 @@ def key_id(key: tuple[Any, ...]) -> int:
     if len(key) == 1 and isinstance(key[0], int):
         return key[0]
     return hash_text("\x1f".join(str(part) for part in key))
+
+
+def key_text(key: tuple[Any, ...]) -> str:
+    """A key as the run log writes it: the value, or JSON where there are several."""
+    return str(key[0]) if len(key) == 1 else orjson.dumps(list(key)).decode()
+
+
+def key_values(table: Table, text: str) -> tuple[Any, ...]:
+    """The key of a row of a main table that :func:`key_text` wrote."""
+    if len(table.key) > 1:
+        return tuple(orjson.loads(text))
+    types = {column.name: column.type for column in table.columns}
+    return (int(text) if types[table.key[0]] == "bigint" else text,)
 
 
 def table_key_ids(table: Table, rows: pa.Table, hashes: Ids) -> Ids:

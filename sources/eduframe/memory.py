@@ -16,11 +16,13 @@ import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import DBApiCursorImpl
 
+from sources.eduframe.batch import Settled
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import UNKNOWN, VERSION, VERSION_SHIFT
-from sources.eduframe.jsontext import dump_json
-from sources.eduframe.known import Ids, Known, key_ids
+from sources.eduframe.jsontext import dump_json, read_json
+from sources.eduframe.known import Ids, Known, key_id, key_ids, key_values
+from sources.eduframe.parents import column_names
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 CHUNK = 100_000
@@ -288,18 +290,47 @@ class Memory:
         for rows in self.query(sql, resource, read_id):
             yield _ints(rows.column(0))
 
-    def resolve_rejected(self, resources: list[str], run_id: str, now: datetime) -> None:
-        """Mark rows that were set aside, and of which a complete read of this run found none."""
-        if not resources:
-            return
-        table, resolved = self.name("_rejected_rows"), self.column("resolved_at")
-        where = (
-            f"{resolved} IS NULL AND {self.column('run_id')} <> %s AND "
-            f"{self.column('resource')} IN ({', '.join(['%s'] * len(resources))})"
+    def set_aside(self) -> dict[str, Ids]:
+        """The rows that are set aside: resource to key ids, of those that have a usable key."""
+        found: dict[str, list[int]] = {}
+        columns = ", ".join(self.column(name) for name in ("resource", "key"))
+        sql = (
+            f"SELECT {columns} FROM {self.name('_rejected_rows')} "
+            f"WHERE {self.column('resolved_at')} IS NULL"
         )
-        found = self.query(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1", run_id, *resources)
-        if any(rows.num_rows for rows in found):
-            self.update("_rejected_rows", {"resolved_at": now}, where, run_id, *resources)
+        for rows in self.query(sql):
+            for resource, key in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+                ids = found.setdefault(resource, [])
+                if resource in MAIN_TABLES and not key.startswith("#"):
+                    ids.append(key_id(key_values(MAIN_TABLES[resource], key)))
+        return {resource: np.array(ids, np.int64) for resource, ids in found.items()}
+
+    def resolve_rejected(self, resource: str, settled: Settled, now: datetime) -> None:
+        """Mark rows that were set aside, and by a complete read fit now or are gone."""
+        column = self.column
+        where = (
+            f"{column('resolved_at')} IS NULL AND {column('resource')} = %s "
+            f"AND {column('rejected_at')} < %s"
+        )
+        values = {"resolved_at": now}
+        if settled.parents is None:
+            self.update("_rejected_rows", values, where, resource, settled.before)
+            return
+        outer = column_names(MAIN_TABLES[resource].endpoint)
+        sql = (
+            f"SELECT {column('key')}, {column('row')} FROM {self.name('_rejected_rows')} "
+            f"WHERE {where}"
+        )
+        keys = []
+        for rows in self.query(sql, resource, settled.before):
+            for key, text in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+                row = read_json(text.encode())[0]
+                if isinstance(row, dict) and key_id(tuple(map(row.get, outer))) in settled.parents:
+                    keys.append(key)
+        for start in range(0, len(keys), 500):
+            some = keys[start : start + 500]
+            among = f"{where} AND {column('key')} IN ({', '.join(['%s'] * len(some))})"
+            self.update("_rejected_rows", values, among, resource, settled.before, *some)
 
     def forget_seen(self, unfinished: Iterable[str]) -> None:
         """Remove the keys of reads that are over; ``unfinished`` are the ids of those that last."""

@@ -107,6 +107,8 @@ class Plan:
     """Write every row that is read, changed or not."""
     missed_before: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """The key ids that an earlier reconciliation missed, and could not ask for one by one."""
+    set_aside: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The key ids of rows that did not fit before: they are looked at again."""
     unfinished: Unfinished = field(init=False)
 
     def __post_init__(self) -> None:

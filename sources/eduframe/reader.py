@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sources.eduframe.batch import Batch, ResourceRun
+from sources.eduframe.batch import Batch, ResourceRun, Settled
 from sources.eduframe.changes import Changes, later_wins, newest_update
 from sources.eduframe.client import Answer, Client
 from sources.eduframe.errors import (
@@ -29,7 +29,7 @@ from sources.eduframe.errors import (
     StoppedError,
 )
 from sources.eduframe.gone import can_ask, find_gone
-from sources.eduframe.known import key_id
+from sources.eduframe.known import Ids, key_id
 from sources.eduframe.normalise import key_of
 from sources.eduframe.pages import Page, Pages
 from sources.eduframe.parents import ParentBook, ParentRef
@@ -283,11 +283,12 @@ class Reader:
         began = parse(unfinished.began)
         held = self.plan.known.parents
         known_parents = np.zeros(0, np.int64) if held is None else np.unique(held)
+        parents_gone = self.book.gone(self.endpoint, known_parents)
         gone, missed = find_gone(
             self.plan, self.run, position, self._client,
             read_parents=np.array(sorted(self._read_parents), np.int64),
             parents=self._parents,
-            parents_gone=self.book.gone(self.endpoint, known_parents),
+            parents_gone=parents_gone,
         )
         batch.gone = gone
         position.missed = None
@@ -301,6 +302,7 @@ class Reader:
             )
         if self.run.status == "reading":
             self.run.status = "done"
+            self.run.settled = self._settled(parents_gone)
         position.cursor = self._next_cursor(began)
         position.began = unfinished.began or position.began
         position.readable = True
@@ -316,6 +318,14 @@ class Reader:
         if self.run.status == "done" and self.plan.mode == "reconcile":
             self.book.complete(self.endpoint.table, ids)
         yield batch
+
+    def _settled(self, parents_gone: Ids) -> Settled:
+        before = parse(self.plan.unfinished.stamp) or self.plan.synced_at
+        read = frozenset(self._read_parents)
+        every = {ref.key_id for ref in self._parents}
+        if not self.endpoint.params or (self.plan.mode == "reconcile" and every <= read):
+            return Settled(before)
+        return Settled(before, read | frozenset(int(k) for k in parents_gone))
 
     def _look_again(self) -> None:
         """Pages by number shift while they are read: what is missing may have slipped through.
