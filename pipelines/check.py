@@ -21,10 +21,11 @@ from rich.table import Table
 
 from pipelines.console import console
 from pipelines.duckdb_file import holding_file
-from pipelines.lock import one_at_a_time
+from pipelines.lock import database_lock, folder_lock
 from pipelines.pipeline import cause_of, duckdb_path, make_pipeline
 from pipelines.recovery import customer_of
 from pipelines.report import DONE, FAILED
+from pipelines.sync import shared_window
 from pipelines.trial import try_out
 from sources.eduframe.client import Client
 from sources.eduframe.declare import Endpoint, JsonRow, Parent
@@ -125,17 +126,23 @@ def run_check(destination: str, dataset: str, *, as_json: bool) -> int:
 
     Raises:
         SettingsError: a setting is wrong, or the destination cannot be used for this.
+        LockedError: a sync is going on, which its requests would come on top of.
     """
     settings, found = _settings()
-    target = _destination(destination, dataset)
+    pipeline = make_pipeline(destination, dataset)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
-    with Client(
-        settings.base_url,
-        settings.api_token,
-        limiter,
-        attempts=ATTEMPTS,
-        connections=settings.threads,
-    ) as client:
+    with (
+        folder_lock(pipeline),
+        shared_window(pipeline, settings, limiter),
+        Client(
+            settings.base_url,
+            settings.api_token,
+            limiter,
+            attempts=ATTEMPTS,
+            connections=settings.threads,
+        ) as client,
+    ):
+        target = _destination(pipeline, destination)
         findings = Findings(found, _api(client), target)
         findings.resources = Trial(client, settings, findings.api).run()
     if as_json:
@@ -182,15 +189,14 @@ def _shown(name: str, value: Any) -> str:
 # ---- Destination
 
 
-def _destination(destination: str, dataset: str) -> Destination:
+def _destination(pipeline: Any, destination: str) -> Destination:
     """Whether the destination can be reached and written, and whose data the dataset holds."""
-    target = Destination(destination, "", dataset)
+    target = Destination(destination, "", pipeline.dataset_name)
     try:
-        pipeline = make_pipeline(destination, dataset)
         client = pipeline.destination_client()
         target.place = str(duckdb_path(pipeline) or client.config)
         with (
-            one_at_a_time(pipeline),  # so that what is removed is nobody else's
+            database_lock(pipeline),  # so that what is removed is nobody else's
             holding_file(pipeline, Settings.lock_wait_seconds),
         ):
             target.message = try_out(pipeline)

@@ -32,14 +32,18 @@ def one_at_a_time(pipeline: Any) -> Iterator[None]:
         LockedError: another run holds one; says who, and since when.
     """
     with ExitStack() as stack:
-        stack.enter_context(_file_lock(pipeline))
-        if is_a(pipeline, "postgres"):
-            stack.enter_context(_advisory_lock(pipeline))
+        stack.enter_context(folder_lock(pipeline))
+        stack.enter_context(database_lock(pipeline))
         yield
 
 
 @contextmanager
-def _file_lock(pipeline: Any) -> Iterator[None]:
+def folder_lock(pipeline: Any) -> Iterator[None]:
+    """Hold the pipeline's working folder, and the window of requests kept beside it.
+
+    Raises:
+        LockedError: another run of this machine holds it.
+    """
     path = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = path.with_suffix(".holder")
@@ -77,7 +81,15 @@ def _who(holder: Path) -> str:
 
 
 @contextmanager
-def _advisory_lock(pipeline: Any) -> Iterator[None]:
+def database_lock(pipeline: Any) -> Iterator[None]:
+    """Hold the dataset, where its database has locks.
+
+    Raises:
+        LockedError: another run into it is going on, on whatever machine.
+    """
+    if not is_a(pipeline, "postgres"):
+        yield
+        return
     with pipeline.sql_client() as client:
         key = hash_text(f"eduframe-sync:{pipeline.pipeline_name}:{client.dataset_name}")
         taken = client.execute_sql("SELECT pg_try_advisory_lock(%s)", key)

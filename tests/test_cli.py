@@ -13,7 +13,9 @@ import pytest
 import typer.main
 
 from pipelines.cli import app, main
-from pipelines.report import DONE, FAILED, PARTLY, WRONG_USE
+from pipelines.lock import folder_lock
+from pipelines.pipeline import make_pipeline
+from pipelines.report import DONE, FAILED, LOCKED, PARTLY, WRONG_USE
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.simulator import Simulator
 from tests.warehouses import Home
@@ -83,7 +85,7 @@ def settings(sim: Simulator) -> dict[str, str]:
     return {
         "API_TOKEN": sim.token,
         "BASE_URL": sim.base_url,
-        "REQUESTS_PER_WINDOW": "1000000",
+        "REQUESTS_PER_WINDOW": "4000",
     }
 
 
@@ -239,6 +241,20 @@ def test_check_shows_sources_and_rights_and_leaves_nothing_behind(
     assert not [*tmp_path.glob("*.duckdb*")]
     paths = [request.path for request in here.requests]
     assert len(paths) == len(set(paths)) <= len(ENDPOINTS) + 1
+    (window,) = tmp_path.rglob("window.*.log")
+    assert window.read_text().count("+") == 2000 + len(paths)  # half are taken as spent before
+
+
+@pytest.mark.usefixtures("tables")
+def test_check_does_not_ask_while_a_sync_does(
+    eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with folder_lock(make_pipeline()):
+        found = eduframe("check", **settings(here))
+    assert found.code == LOCKED
+    assert "is going on: process" in one_line(found.err)
+    assert here.requests == []
 
 
 @pytest.mark.usefixtures("tables")
