@@ -6,7 +6,7 @@ that they count as done only together. Afterwards a sync into it goes on increme
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dlt
@@ -17,8 +17,8 @@ from dlt.extract import DltResource
 from pipelines.duckdb_file import holding_file
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
-from pipelines.pieces import ALL_TABLES, without_nul
-from pipelines.pipeline import is_a, make_pipeline
+from pipelines.pieces import ALL_TABLES, storable
+from pipelines.pipeline import make_pipeline
 from pipelines.recovery import customer_of, load_pending, recover, target_of
 from pipelines.report import DONE
 from pipelines.runlog import LOG_TABLES, SYNC_RUNS, LogTable
@@ -30,7 +30,7 @@ from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
 from sources.eduframe.settings import Settings
 from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Column
 
 log = logging.getLogger("eduframe.copy")
 
@@ -118,20 +118,24 @@ def copy_dataset(held: Any, into: Any) -> dict[str, int]:
         existing = memory.existing(TABLES)
         upgrade(held, memory, existing)
 
-        def counted(name: str, found: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        def counted(
+            name: str, columns: Sequence[Column], found: Iterable[pa.Table]
+        ) -> Iterator[pa.Table]:
             counts[name] = 0
             for rows in found if name in existing else ():
                 counts[name] += rows.num_rows
                 log.info("%s: %s rows read", name, f"{counts[name]:,}")
-                yield without_nul(rows) if is_a(into, "postgres", "redshift") else rows
+                yield storable(into, rows, columns)
 
         def chunks(name: str) -> Iterator[pa.Table]:
-            yield ALL_TABLES[name].arrow_schema.empty_table()
-            yield from counted(name, memory.table(ALL_TABLES[name]))
+            table = ALL_TABLES[name]
+            yield table.arrow_schema.empty_table()
+            yield from counted(name, table.all_columns, memory.table(table))
 
         def logs(table: LogTable) -> Iterator[pa.Table]:
             yield table.arrow_schema.empty_table()
-            yield from counted(table.name, memory.select(table.name, table.arrow_schema))
+            found = memory.select(table.name, table.arrow_schema)
+            yield from counted(table.name, table.columns, found)
 
         logged = [table.resource(logs(table), state["customer"]) for table in LOG_TABLES]
         into.extract(_whole([*_resources(chunks, state), *logged]))

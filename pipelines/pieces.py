@@ -40,7 +40,7 @@ from sources.eduframe.source import (
     quiet_hints,
     shared_resource,
 )
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Column
 
 log = logging.getLogger("eduframe.pieces")
 
@@ -120,8 +120,10 @@ class Loader:
     def _resource(
         self, batch: Batch, shared: dict[str, list[pa.Table]], pending: set[str]
     ) -> DltResource:
-        if is_a(self._pipeline, "postgres", "redshift"):
-            batch.tables = {n: without_nul(t) for n, t in batch.tables.items()}
+        batch.tables = {
+            name: storable(self._pipeline, rows, ALL_TABLES[name].all_columns)
+            for name, rows in batch.tables.items()
+        }
 
         def batches() -> Iterator[Batch]:
             yield batch
@@ -230,7 +232,8 @@ class Loader:
             parts = [part for part in logs.get(table.name, ()) if part.num_rows]
             if not parts and table.name not in self._missing:
                 continue
-            rows = parts or [table.arrow_schema.empty_table()]
+            rows = [storable(self._pipeline, part, table.columns) for part in parts]
+            rows = rows or [table.arrow_schema.empty_table()]
             made.append(table.resource(rows, self._customer if table is SYNC_RUNS else None))
         return made
 
@@ -242,16 +245,22 @@ def make_tables(pipeline: Any, names: Iterable[str]) -> None:
             client.update_stored_schema(only_tables=sorted(names), force=True)
 
 
-def without_nul(rows: pa.Table) -> pa.Table:
+_NUL_IN_JSON = r"(^|[^\\])((?:\\\\)*)(?:\\u0000)+"
+"""A NUL in a JSON text: not a backslash, as text, that ``u0000`` happens to follow."""
+
+
+def storable(pipeline: Any, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
     """The rows without NUL characters, which Postgres and Redshift cannot hold in text or JSON."""
-    for place, name in enumerate(rows.schema.names):
-        column = rows.column(place)
-        if not pa.types.is_string(column.type):
+    if not is_a(pipeline, "postgres", "redshift"):
+        return rows
+    for column in columns:
+        if column.type not in ("text", "json"):
             continue
-        for nul in ("\x00", "\\u0000"):
-            if pc.any(pc.match_substring(column, nul)).as_py():
-                column = pc.replace_substring(column, nul, "")
-                rows = rows.set_column(place, rows.schema.field(name), column)
+        place = rows.schema.get_field_index(column.name)
+        pattern, kept = (_NUL_IN_JSON, r"\1\2") if column.type == "json" else ("\x00", "")
+        while pc.any(pc.match_substring_regex(rows.column(place), pattern)).as_py():
+            cleaned = pc.replace_substring_regex(rows.column(place), pattern, kept)
+            rows = rows.set_column(place, rows.schema.field(place), cleaned)
     return rows
 
 

@@ -15,13 +15,13 @@ from pipelines.report import DONE, FAILED
 from sources.eduframe.errors import LockedError
 from sources.eduframe.memory import Memory
 from sources.eduframe.tables import MAIN_TABLES
-from sources.simulator import Simulator
+from sources.simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse
 from tests.test_recovery import command
 from tests.warehouses import PLENTY, Home, Postgres, Warehouse
 
-ODD = "a\x00b'\"\\ü\t\n"
-"""Text with what Postgres cannot hold (NUL) and what quoting gets wrong."""
+ODD = "a\x00\x00b'\"\\\x00\\u0000ü\t\n"
+"""Text with what Postgres cannot hold (NUL), what looks like it, and what quoting gets wrong."""
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,23 @@ def test_text_comes_as_it_is_but_for_nul(warehouse: Warehouse) -> None:
     assert held[user]["custom"] == {"a": kept, "b": ""}
     sim.change("users", user, first_name=kept, custom={"a": kept, "b": ""}, touch=False)
     warehouse.assert_equals_truth("users")
+
+
+def test_nul_in_what_is_written_down_of_a_read_fails_no_load(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    bad, new = (row["id"] for row in sim.rows("users")[:2])
+
+    def tamper(rows: list[Any]) -> list[Any]:
+        odd: dict[int, Any] = {bad: {"first_name": [ODD], ODD: ODD}, new: {ODD: ODD, "locale": ODD}}
+        return [row | odd.get(row["id"], {}) for row in rows]
+
+    sim.inject(Fault("tamper", path="/users", times=None, tamper=tamper))
+    report = warehouse.sync("users")
+    assert (report.exit_code, report.runs["users"].rejected) == (0, 1)
+    kept = ODD.replace("\x00", "")
+    (aside,) = warehouse.rows("_rejected_rows")
+    assert aside["row"]["first_name"] == [kept]
+    assert {row["id"]: row for row in warehouse.rows("users")}[new]["_extra"] == {kept: kept}
 
 
 def test_the_lock_in_the_database_lets_one_run_in_from_any_machine(
