@@ -68,6 +68,6 @@ def print_resources(*, as_json: bool) -> None:
 
 
 def _off() -> dict[str, str]:
-    from sources.eduframe.settings import resolve_selection
+    from sources.eduframe.settings import resolve, select
 
-    return resolve_selection().off
+    return select(resolve(token_needed=False)).off

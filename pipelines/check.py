@@ -142,7 +142,7 @@ def run_check(destination: str, dataset: str, *, as_json: bool) -> int:
             connections=settings.threads,
         ) as client,
     ):
-        target = _destination(pipeline, destination)
+        target = _destination(pipeline, destination, settings.lock_wait_seconds)
         findings = Findings(found, _api(client), target)
         findings.resources = Trial(client, settings, findings.api).run()
     if as_json:
@@ -189,7 +189,7 @@ def _shown(name: str, value: Any) -> str:
 # ---- Destination
 
 
-def _destination(pipeline: Any, destination: str) -> Destination:
+def _destination(pipeline: Any, destination: str, seconds: float) -> Destination:
     """Whether the destination can be reached and written, and whose data the dataset holds."""
     target = Destination(destination, "", pipeline.dataset_name)
     try:
@@ -197,7 +197,7 @@ def _destination(pipeline: Any, destination: str) -> Destination:
         target.place = str(duckdb_path(pipeline) or client.config)
         with (
             database_lock(pipeline),  # so that what is removed is nobody else's
-            holding_file(pipeline, Settings.lock_wait_seconds),
+            holding_file(pipeline, seconds),
         ):
             target.message = try_out(pipeline)
             target.holds = customer_of(pipeline)

@@ -28,7 +28,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import EduframeError, SettingsError
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
-from sources.eduframe.settings import Settings
+from sources.eduframe.settings import resolve
 from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Column
 
@@ -58,6 +58,7 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
         NothingToCopyError: there is no synced dataset, or the other one holds data already.
         LockedError: a sync into one of them is going on.
     """
+    seconds = resolve(token_needed=False).lock_wait_seconds
     into = make_pipeline(destination, to_dataset or dataset)
     with tempfile.TemporaryDirectory() as folder:
         held = make_pipeline(source, dataset, pipelines_dir=folder)
@@ -69,8 +70,8 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
         with (
             one_at_a_time(into),
             one_at_a_time(held),
-            holding_file(held, Settings.lock_wait_seconds),
-            holding_file(into, Settings.lock_wait_seconds),
+            holding_file(held, seconds),
+            holding_file(into, seconds),
         ):
             counts = copy_dataset(held, into)
             notes = declare(into)

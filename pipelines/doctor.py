@@ -17,26 +17,27 @@ from pipelines.recovery import recover
 from pipelines.report import DONE
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position, now_utc, parse
-from sources.eduframe.settings import Settings, duration
+from sources.eduframe.settings import Settings, duration, resolve
 from sources.eduframe.tables import MAIN_TABLES
 
 
 def run_doctor(destination: str, dataset: str) -> int:
     """Mend the pipeline's working folder and dataset, and tell what was found."""
+    settings = resolve(token_needed=False)
     pipeline = make_pipeline(destination, dataset)
-    with one_at_a_time(pipeline), holding_file(pipeline, Settings.lock_wait_seconds):
-        found = recover(pipeline) + _look(pipeline)
+    with one_at_a_time(pipeline), holding_file(pipeline, settings.lock_wait_seconds):
+        found = recover(pipeline) + _look(pipeline, settings)
     for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
         typer.echo(line)
     return DONE
 
 
-def _look(pipeline: Any) -> list[str]:
+def _look(pipeline: Any, settings: Settings) -> list[str]:
     found: list[str] = []
     state = pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
     positions = {name: Position.load(dict(kept)) for name, kept in state.items()}
     unfinished = {n: p.unfinished for n, p in positions.items() if p.unfinished}
-    oldest = now_utc() - duration("max_read_age", Settings.max_read_age)
+    oldest = now_utc() - duration("max_read_age", settings.max_read_age)
     for name, read in unfinished.items():
         began = parse(read.began)
         stale = "starts anew" if began is None or began < oldest else "goes on from there"

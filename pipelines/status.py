@@ -15,7 +15,7 @@ from pipelines.pipeline import make_pipeline
 from pipelines.report import DONE, FAILED, PARTLY
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import now_utc
-from sources.eduframe.settings import duration, resolve_selection
+from sources.eduframe.settings import duration, resolve, select
 
 
 @dataclass
@@ -41,7 +41,7 @@ class TableStatus:
 def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: bool) -> int:
     """Print the state of every table that is on. Returns 3 if one is older than ``max_age``."""
     limit = duration("--max-age", max_age) if max_age else None
-    on = [endpoint.table for endpoint in resolve_selection().on]
+    on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
     pipeline = make_pipeline(destination, dataset)
     with holding_file(pipeline, 10), Memory(pipeline) as memory:
         found = [_status(memory, name, limit) for name in on]

@@ -316,6 +316,12 @@ def test_a_429_holds_back_requests_of_other_threads() -> None:
     assert seen == [60]
 
 
+def test_a_failing_server_is_left_alone_for_as_long_as_it_asks() -> None:
+    api = Api(answer(503, Retry_After="20"), answer(503, Retry_After="9999"), page([]))
+    api.get()
+    assert api.slept == [20.0, 120.0]
+
+
 def test_retry_after_is_seconds_or_a_date_or_missing() -> None:
     now = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
     assert retry_after("120", lambda: now) == 120

@@ -41,6 +41,8 @@ RETRY_WAIT = tenacity.wait_exponential_jitter(initial=0.5, max=30.0, jitter=1.0)
 RETRY_AFTER_DEFAULT = 30.0
 """Seconds to wait after a 429 that does not say how long."""
 RETRY_AFTER_MOST = 86_400.0
+RETRY_5XX_MOST = 120.0
+"""As the server that fails is asked by each list for itself, it is not waited for longer."""
 MAX_REDIRECTS = 3
 TOO_SLOW_OR_TOO_SOON = (408, 425)
 """Answers of the kind 4xx that may pass all the same."""
@@ -85,7 +87,14 @@ class Answer:
 
 
 class BadAnswer(Exception):
-    """A failure that may pass: server error, broken connection, or a body that makes no sense."""
+    """A failure that may pass: server error, broken connection, or a body that makes no sense.
+
+    ``seconds`` is how long the server asks to wait before the next try.
+    """
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class TooManyRequests(Exception):
@@ -180,7 +189,7 @@ class Client:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(BadAnswer),
             stop=tenacity.stop_after_attempt(self._attempts),
-            wait=RETRY_WAIT,
+            wait=_wait_before_retry,
             sleep=self._sleep,
             before_sleep=lambda state: self._note_retry(state, address, traffic),
             reraise=True,
@@ -273,7 +282,7 @@ class Client:
         if status in (403, 404):
             raise ResourceOffError(f"answered {status}", status)
         if status >= 500 or status in TOO_SLOW_OR_TOO_SOON:
-            raise BadAnswer(f"the server answered {status}")
+            raise BadAnswer(f"the server answered {status}", _asked_for(response))
         if status != 200:
             raise ReadFailedError(
                 f"{describe(str(response.url))}: the server answered {status}: "
@@ -360,6 +369,18 @@ def _http_date(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _asked_for(response: httpx.Response) -> float:
+    """Seconds that a failing server asks to be left alone, up to :data:`RETRY_5XX_MOST`."""
+    header = response.headers.get("Retry-After")
+    return min(retry_after(header), RETRY_5XX_MOST) if header else 0.0
+
+
+def _wait_before_retry(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.seconds if isinstance(error, BadAnswer) else 0.0
+    return max(asked, RETRY_WAIT(state))
 
 
 def retry_after(header: str | None, now: Callable[[], float] = time.time) -> float:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import dlt
 import orjson
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.container import Container
@@ -116,8 +115,8 @@ def install_defaults() -> None:
         Container()[PluggableRunContext].initialize_runtime()
 
 
-def resolve() -> Settings:
-    """The settings as configured.
+def resolve(*, token_needed: bool = True) -> Settings:
+    """The settings as configured. Commands that do not ask the API need no token.
 
     Raises:
         SettingsError: one is missing, misspelt, or no value of its kind.
@@ -125,7 +124,8 @@ def resolve() -> Settings:
     install_defaults()
     check_names()
     try:
-        settings = resolve_configuration(Settings(), sections=SECTIONS)
+        given = Settings() if token_needed else Settings(api_token="not needed")
+        settings = resolve_configuration(given, sections=SECTIONS)
     except ConfigFieldMissingException as error:
         missing = ", ".join(error.fields)
         raise SettingsError(
@@ -249,17 +249,6 @@ def select(settings: Settings, wanted: Iterable[str] = ()) -> Selection:
         else:
             off[name] = "not included" if endpoint.enabled else "off by default"
     return Selection(tuple(on), off)
-
-
-def resolve_selection() -> Selection:
-    """The resources that are on by the configuration, which needs no token for that."""
-    install_defaults()
-    check_names()
-    settings = Settings()
-    for name in ("include", "exclude"):
-        value: Any = dlt.config.get(".".join((*SECTIONS, name)))
-        setattr(settings, name, value)
-    return select(settings)
 
 
 def check_names() -> None:
