@@ -189,7 +189,9 @@ def _shown(name: str, value: Any) -> str:
 # ---- Destination
 
 
-def _destination(pipeline: Any, destination: str, seconds: float) -> Destination:
+def _destination(
+    pipeline: Any, destination: str, seconds: float = Settings.lock_wait_seconds
+) -> Destination:
     """Whether the destination can be reached and written, and whose data the dataset holds."""
     target = Destination(destination, "", pipeline.dataset_name)
     try:

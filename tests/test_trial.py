@@ -162,7 +162,7 @@ def test_what_cannot_be_reached_says_which_setting_to_look_at(
 ) -> None:
     nowhere = "postgresql://eduframe_sync:x@127.0.0.1:1/warehouse"
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", nowhere)
-    found = _destination("postgres", "eduframe")
+    found = _destination(make_pipeline("postgres", "eduframe"), "postgres")
     assert not found.usable
     assert re.search(
         "cannot be reached: .* Check the host, the user and the password "
