@@ -17,7 +17,6 @@ from dlt.extract import DltResource
 
 from pipelines.heap import give_back
 from pipelines.pipeline import is_a
-from pipelines.recovery import remember_loads
 from pipelines.runlog import (
     DELETIONS,
     LOG_TABLES,
@@ -109,7 +108,6 @@ class Loader:
         made += self._log_resources(logs)
         piece = _piece(made)
         declare_tables(piece.schema, self._missing, as_text=not keeps_json(self._pipeline))
-        remember_loads(self._pipeline)
         self._pipeline.run(piece)
         if self._missing:
             make_tables(self._pipeline, self._missing)

@@ -24,7 +24,7 @@ from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
 from pipelines.pipeline import cause_of, is_a
 from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
-from pipelines.recovery import load_pending, recover
+from pipelines.recovery import load_pending, recover, remember_loads
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
 from pipelines.upgrade import upgrade
@@ -344,6 +344,7 @@ class _Sync:
                     if failure:
                         load_pending(self.pipeline)
                     else:
+                        remember_loads(self.pipeline)
                         loader.load(piece, [self.report.run_row()], self.report.resource_rows())
             except PipelineStepFailed as error:
                 failure = error

@@ -29,9 +29,11 @@ from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
 from pipelines.status import _last_run, _status
 from pipelines.upgrade import _change, _forget_hashes
+from sources.eduframe.batch import Batch, Settled
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.memory import Memory
-from sources.eduframe.tables import MAIN_TABLES, Column
+from sources.eduframe.policy import Policy
+from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
 
 NOWHERE = {
     "bigquery": {
@@ -158,19 +160,30 @@ class Rendered:
         return str(self.client.type_mapper.to_destination_type(column, prepared))
 
 
+def one_row(table: Table) -> pa.Table:
+    """A row of which only the key is known."""
+    values = {"bigint": 1, "text": "x"}
+    key = {c.name: values[c.type] for c in table.all_columns if c.name in table.merge_columns}
+    return pa.Table.from_pylist([key], schema=table.arrow_schema)
+
+
 def render(name: str, folder: str) -> Rendered:
     pipeline = make_pipeline(name, "eduframe", pipelines_dir=folder)
     now = datetime.now(UTC)
     report = Report("run", now, name, "eduframe", "0")
-    loader = Loader(pipeline, "run", now, {}, None)
+    loader = Loader(pipeline, "run", now, dict.fromkeys(MAIN_TABLES, Policy()), None)
     loader.create(set(OURS))
+    batches = [
+        Batch(name, None, {t.name: one_row(t) for t in (table, *CHILD_TABLES[name])})
+        for name, table in MAIN_TABLES.items()
+    ]
 
     def run(source: Any) -> None:
         pipeline.extract(source)
         pipeline.normalize()
 
-    with patch.object(pipeline, "run", run):
-        loader.load([], [report.run_row()], [])
+    with patch.object(pipeline, "run", run), patch("pipelines.pieces.make_tables"):
+        loader.load(batches, [report.run_row()], [])
     [package] = pipeline.list_normalized_load_packages()
     jobs = pipeline.get_load_package_info(package).jobs["new_jobs"]
     return Rendered(name, pipeline, pipeline.destination_client(), [j.job_file_info for j in jobs])
@@ -313,7 +326,9 @@ def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
             for parent in endpoint.parents:
                 memory.parents(parent, now)
         list(memory.seen("users", "read"))
-        memory.resolve_rejected(["users", "orders"], "run", now)
+        list(memory.set_aside())
+        memory.resolve_rejected("orders", Settled(now), now)
+        memory.resolve_rejected("payments", Settled(now, frozenset({1})), now)
         memory.forget_seen(["read"])
         memory.forget_seen([])
         _last_run(memory)
