@@ -7,17 +7,18 @@ where the destination can do that; killed in between, the next run does the same
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from dlt.common.schema.utils import new_table
 
 from pipelines.pieces import ALL_TABLES
-from pipelines.pipeline import error_lines
+from pipelines.pipeline import error_lines, is_a
 from pipelines.runlog import SYNC_RUNS
 from sources.eduframe.errors import EduframeError
 from sources.eduframe.hashing import UNKNOWN
 from sources.eduframe.memory import Memory
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.tables import CHILD_TABLES, JSON_IN, MAIN_TABLES, Column, Table
 
 
 class UpgradeError(EduframeError):
@@ -40,10 +41,11 @@ def upgrade(pipeline: Any, memory: Memory, existing: Iterable[str]) -> list[str]
     notes: list[str] = []
     for name in sorted(set(existing) & set(ALL_TABLES) & set(held)):
         table, columns = ALL_TABLES[name], held[name]["columns"]
-        added = [c for c in table.all_columns if c.name not in columns]
+        wanted = [_as_held(pipeline, c) for c in table.all_columns]
+        added = [c for c in wanted if c.name not in columns]
         changed = [
             c
-            for c in table.all_columns
+            for c in wanted
             if c.name in columns and columns[c.name].get("data_type", c.type) != c.type
         ]
         if not added and not changed:
@@ -56,8 +58,7 @@ def upgrade(pipeline: Any, memory: Memory, existing: Iterable[str]) -> list[str]
         if added:
             names = ", ".join(column.name for column in added)
             notes.append(f"{name} has new columns, which the next read fills: {names}")
-        by_name: dict[str, Any] = table.dlt_columns()
-        hints[name] = [by_name[c.name] for c in (*added, *changed)]
+        hints[name] = [_hint(table, column) for column in (*added, *changed)]
     if changes:
         _change_all(pipeline, memory, changes)
     if hints:
@@ -67,6 +68,16 @@ def upgrade(pipeline: Any, memory: Memory, existing: Iterable[str]) -> list[str]
         with pipeline.destination_client() as client:
             client.update_stored_schema()
     return notes
+
+
+def _as_held(pipeline: Any, column: Column) -> Column:
+    """A column as the destination has it: in many of them, JSON is text."""
+    is_text = column.type == "json" and not is_a(pipeline, *JSON_IN)
+    return replace(column, type="text") if is_text else column
+
+
+def _hint(table: Table, column: Column) -> dict[str, Any]:
+    return {**table.dlt_columns()[column.name], "data_type": column.type}
 
 
 def _forget_hashes(memory: Memory, table: Table) -> None:
@@ -122,7 +133,7 @@ def _change(client: Any, memory: Memory, table: Table, column: Column) -> Iterat
     """What gives a column its new type, keeping the values that have a meaning in it."""
     name, alter = memory.column(column.name), f"ALTER TABLE {memory.name(table.name)}"
     kind = client.type_mapper.to_destination_type(
-        table.dlt_columns()[column.name], client.prepare_load_table(table.name)
+        _hint(table, column), client.prepare_load_table(table.name)
     )
     dialect = client.capabilities.sqlglot_dialect
     if dialect == "duckdb":

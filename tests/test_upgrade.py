@@ -92,6 +92,19 @@ def test_a_dataset_of_the_release_before_is_upgraded_in_place(
     warehouse.assert_equals_truth(*LISTS)
 
 
+@pytest.mark.parametrize("destination", ["duckdb"])
+def test_json_columns_are_left_alone_where_they_are_text(
+    make_warehouse: MakeWarehouse, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.eduframe.source.JSON_IN", ())
+    monkeypatch.setattr("pipelines.upgrade.JSON_IN", ())
+    warehouse = make_warehouse(sim, tables=False)
+    warehouse.sync("users")
+    assert warehouse.types()["users"]["custom"] == "VARCHAR"
+    again = warehouse.sync("users", reconcile=True)
+    assert (again.notes, again.total("changed")) == ([], 0)
+
+
 def test_refresh_writes_every_row_and_deletes_what_it_does_not_see(
     warehouse: Warehouse,
 ) -> None:
