@@ -28,18 +28,24 @@ CAN_DELETE = (
     "databricks",
     "clickhouse",
     "motherduck",
+    "filesystem",
 )
 """Destinations whose merge replaces rows and honours hard deletes: see ``docs/destinations``."""
 
+TABLE_FORMAT = "delta"
+"""The one table format of ``filesystem`` that rows can be deleted from."""
+
 WHY_NOT = {
-    "filesystem": "dlt's merge into Delta and Iceberg tables only adds and replaces rows by key, "
-    "so nested rows that are gone would stay; and files without a table format only grow",
+    "iceberg": "dlt writes rows that are marked for removal into its tables, as rows, and ignores "
+    "merge keys, so nested rows that are gone would stay",
     "mssql": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
     "synapse": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
 }
 """Why some others are refused."""
 
-EXTRAS = ("postgres", "bigquery", "snowflake", "redshift", "databricks", "clickhouse")
+EXTRAS = (
+    "postgres", "bigquery", "snowflake", "redshift", "databricks", "clickhouse", "filesystem"
+)
 """Destinations whose driver comes with the extra of the same name."""
 
 
@@ -53,8 +59,8 @@ def make_pipeline(
 ) -> Any:
     """The dlt pipeline of this project. DuckDB goes into ``warehouse.duckdb`` unless configured.
 
-    ``credentials`` are the destination's, as dlt takes them (DuckDB: the file); left out, they
-    come from dlt's configuration.
+    ``credentials`` are the destination's, as dlt takes them (DuckDB: the file, filesystem: the
+    URL of the bucket); left out, they come from dlt's configuration.
 
     Raises:
         SettingsError: the destination is unknown, or cannot keep what the sync promises.
@@ -74,20 +80,39 @@ def make_pipeline(
             f"There is no destination {destination!r}. Use one of: {', '.join(CAN_DELETE)}."
         ) from error
     except (DltException, ImportError, ValueError) as error:
+        if destination in EXTRAS and isinstance(error, MissingDependencyException | ImportError):
+            raise _driver_missing(destination, destination) from error
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
         ) from error
-    kind = kind_of(pipeline)
-    if kind not in CAN_DELETE:
-        why = f": {WHY_NOT[kind]}" if kind in WHY_NOT else ""
-        raise SettingsError(
-            f"The destination {destination!r} cannot replace and delete rows as the sync needs it, "
-            f"so the tables would not stay equal to the API{why}. "
-            f"Use one of: {', '.join(CAN_DELETE)}."
-        )
+    check_can_delete(pipeline)
     _check_credentials(pipeline, destination)
     check_dataset(pipeline)
     return pipeline
+
+
+def check_can_delete(pipeline: Any) -> None:
+    """Refuse a destination or table format in which the sync cannot delete.
+
+    Raises:
+        SettingsError: says why, and what can be used.
+    """
+    kind, name = kind_of(pipeline), pipeline.destination.destination_name
+    if kind not in CAN_DELETE:
+        why = f": {WHY_NOT[kind]}" if kind in WHY_NOT else ""
+        raise SettingsError(
+            f"The destination {name!r} cannot replace and delete rows as the sync needs it, "
+            f"so the tables would not stay equal to the API{why}. "
+            f"Use one of: {', '.join(CAN_DELETE)}."
+        )
+    if kind == "filesystem":
+        chosen = str(dlt.config.get(f"destination.{name}.table_format") or TABLE_FORMAT)
+        if chosen != TABLE_FORMAT:
+            why = WHY_NOT.get(chosen, "files without a table format only grow")
+            raise SettingsError(
+                f"The sync cannot delete rows in the table format {chosen!r} of the destination "
+                f"{name!r}: {why}. Use {TABLE_FORMAT!r}, which is the default."
+            )
 
 
 def _destination(name: str, credentials: Any) -> Any:
@@ -97,8 +122,24 @@ def _destination(name: str, credentials: Any) -> Any:
         from pipelines.postgres import postgres
 
         return postgres(credentials)
+    if name == "filesystem":
+        from pipelines.lake import filesystem
+
+        return filesystem(credentials)
     given = {"credentials": credentials} if credentials else {}
     return Destination.from_reference(name, **given)
+
+
+def fit_lake(pipeline: Any) -> None:
+    """Let a pipeline into dlt's ``filesystem`` keep Delta tables in which rows can be deleted.
+
+    Raises:
+        ImportError: the package that reads and writes them is not installed.
+    """
+    if is_a(pipeline, "filesystem"):
+        from pipelines.lake import fit
+
+        fit(pipeline)
 
 
 def is_a(pipeline: Any, *kinds: str) -> bool:
@@ -112,8 +153,10 @@ def kind_of(pipeline: Any) -> str:
 
 
 def _check_credentials(pipeline: Any, destination: str) -> None:
-    key = f"DESTINATION__{destination.upper()}__CREDENTIALS"
+    what = "BUCKET_URL" if is_a(pipeline, "filesystem") else "CREDENTIALS"
+    key = f"DESTINATION__{destination.upper()}__{what}"
     try:
+        fit_lake(pipeline)
         pipeline.destination_client()
     except ConfigFieldMissingException as error:
         raise SettingsError(
@@ -121,14 +164,17 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
             f"missing. Set {key}, or the same in .dlt/secrets.toml."
         ) from error
     except (MissingDependencyException, ImportError) as error:
-        raise SettingsError(
-            f"The destination {destination} needs a driver that is not installed: "
-            f"{driver_for(kind_of(pipeline))}."
-        ) from error
+        raise _driver_missing(destination, kind_of(pipeline)) from error
     except (DltException, ValueError) as error:
         raise SettingsError(
             f"The destination {destination} cannot be used: {first_line(error)}. See {key}."
         ) from error
+
+
+def _driver_missing(destination: str, kind: str) -> SettingsError:
+    return SettingsError(
+        f"The destination {destination} needs a driver that is not installed: {driver_for(kind)}."
+    )
 
 
 def driver_for(kind: str) -> str:

@@ -74,9 +74,12 @@ def _is_of_now(pipeline: Any) -> bool:
 
 def target_of(pipeline: Any) -> str:
     """Names the dataset and the place it is in, for telling one from another."""
-    place = pipeline.destination_client().config.data_location() or ""
+    config = pipeline.destination_client().config
+    place = config.data_location() or ""
     if is_a(pipeline, "duckdb"):
         place = str(Path(place).resolve())
+    if is_a(pipeline, "filesystem") and not config.is_local_filesystem:
+        place = config.bucket_url  # where dlt names the bucket alone
     return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"
 
 
@@ -152,7 +155,7 @@ def _start_over(pipeline: Any, load_id: str) -> None:
     (package / PackageStorage.PENDING_TRANSITIONS_FOLDER).mkdir()
     for state in ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs"):
         for job in list((package / state).iterdir()):
-            if job.suffix in (".sql", ".exception"):  # a merge, which dlt asks for anew
+            if job.suffix in (".sql", ".reference", ".exception"):  # dlt asks for merges anew
                 job.unlink()
             else:
                 job.replace(package / "new_jobs" / job.name)

@@ -22,7 +22,7 @@ from pipelines.identity import identify
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
-from pipelines.pipeline import cause_of, is_a
+from pipelines.pipeline import cause_of, check_can_delete, fit_lake, is_a
 from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
 from pipelines.recovery import load_pending, recover, remember_loads
 from pipelines.report import Report
@@ -94,16 +94,18 @@ def sync(
         watch: is given the run before it starts.
 
     Raises:
-        SettingsError: a setting or a resource's name is wrong.
+        SettingsError: a setting or a resource's name is wrong, or nothing can be deleted there.
         LockedError: another run into this dataset is going on.
         AuthenticationError: the token is not accepted (found before anything was read).
         OtherCustomerError: the dataset holds the data of another customer.
         UnreachableError: there is no connection to the API.
     """
+    check_can_delete(pipeline)
     settings = settings or resolve()
     selection = select(settings, resources)
     found = policies(settings, allow_mass_delete)
     notes = []
+    fit_lake(pipeline)
     if is_a(pipeline, "postgres"):
         from pipelines.postgres import copies, fit
 

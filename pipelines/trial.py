@@ -161,7 +161,11 @@ def _removing(scratch: Any, kind: str) -> Iterator[None]:
 def _remove_new(scratch: Any, before: Sequence[bool]) -> None:
     with scratch.destination_client() as client:
         for staging, existed in zip((True, False), before, strict=True):
-            if _is_there(client, staging=staging):
+            if not _is_there(client, staging=staging):
+                continue
+            if is_a(scratch, "filesystem"):
+                client.remove_trial(SCRATCH.name, NAME, whole=not existed)
+            else:
                 with client.with_staging_dataset() if staging else nullcontext():
                     _remove(client, whole=not existed)
 

@@ -51,9 +51,12 @@ def upgrade(pipeline: Any, memory: Memory, existing: Iterable[str]) -> list[str]
         if not added and not changed:
             continue
         _forget_hashes(memory, table)
+        if is_a(pipeline, "filesystem"):
+            pipeline.destination_client().conform(name, table.arrow_schema)
         for column in changed:
             was = columns[column.name]["data_type"]
-            changes.append((table, column))
+            if not is_a(pipeline, "filesystem"):
+                changes.append((table, column))
             notes.append(f"{name}.{column.name} is {column.type} now, and was {was}")
         if added:
             names = ", ".join(column.name for column in added)

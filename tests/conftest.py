@@ -15,6 +15,8 @@ from tests.warehouses import PLENTY, Home, Warehouse
 gc.set_threshold(GARBAGE_EVERY)  # as the command line does
 
 BOTH = ["duckdb", "postgres"]
+in_a_lake_too = pytest.mark.parametrize("destination", [*BOTH, "filesystem"], scope="session")
+"""Marks a test that also runs on Delta tables."""
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,13 @@ def contents(warehouse: Warehouse) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("duckdb", "postgres"), ("postgres", "duckdb"), ("duckdb", "duckdb")],
+    [
+        ("duckdb", "postgres"),
+        ("postgres", "duckdb"),
+        ("duckdb", "duckdb"),
+        ("duckdb", "filesystem"),
+        ("filesystem", "duckdb"),
+    ],
 )
 def test_a_copy_holds_the_same_and_goes_on_incrementally(
     home: Home, tmp_path: Path, source: str, target: str

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sources.simulator import ABSENT, Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse
+from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
 from tests.warehouses import PLENTY, Warehouse
 
 HOUR = timedelta(hours=1, minutes=1)
@@ -52,6 +52,7 @@ def ids(sim: Simulator, table: str) -> list[Any]:
 # ---- Deleted, and back again
 
 
+@in_a_lake_too
 def test_a_row_that_is_gone_is_marked_and_keeps_its_values_and_children(
     big: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_row_that_returns_unchanged_is_undeleted_by_an_ordinary_sync(
     assert user["id"] in living(warehouse, "users")
 
 
+@in_a_lake_too
 def test_hard_deletes_remove_the_row_and_its_children(
     big: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
@@ -154,6 +156,7 @@ def test_one_resource_may_differ_from_the_others(
     assert (warehouse.count("labels"), warehouse.count("orders")) == (119, 120)
 
 
+@in_a_lake_too
 def test_children_that_vanish_from_a_living_row_are_removed(
     big: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
@@ -452,6 +455,7 @@ def test_custom_records_and_their_values_heal(warehouse: Warehouse) -> None:
 # ---- Content is the key
 
 
+@in_a_lake_too
 def test_planning_conflicts_are_rewritten_and_exempt_from_the_brake(
     make_warehouse: MakeWarehouse,
 ) -> None:
@@ -573,6 +577,7 @@ def test_where_no_row_can_be_asked_for_none_is_deleted(
 # ---- The destination is the memory
 
 
+@in_a_lake_too
 def test_dropped_and_emptied_tables_heal(big: Simulator, make_warehouse: MakeWarehouse) -> None:
     names = ("users", "orders", "labels", "leads")
     warehouse = make_warehouse(big)
@@ -587,6 +592,7 @@ def test_dropped_and_emptied_tables_heal(big: Simulator, make_warehouse: MakeWar
     assert warehouse.marks() == before
 
 
+@in_a_lake_too
 def test_a_dataset_that_was_dropped_is_filled_anew(
     big: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
@@ -597,6 +603,7 @@ def test_a_dataset_that_was_dropped_is_filled_anew(
     warehouse.assert_equals_truth("labels", "users")
 
 
+@in_a_lake_too
 def test_a_fresh_machine_goes_on_where_another_one_ended(
     big: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
@@ -616,6 +623,7 @@ def test_a_fresh_machine_goes_on_where_another_one_ended(
     warehouse.assert_equals_truth("labels", "users")
 
 
+@in_a_lake_too
 def test_a_restored_backup_catches_up(big: Simulator, make_warehouse: MakeWarehouse) -> None:
     warehouse = make_warehouse(big)
     warehouse.sync("labels", "users")

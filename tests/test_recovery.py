@@ -22,7 +22,7 @@ from pipelines.status import run_status
 from pipelines.sync import LoadFailed, Run
 from sources.eduframe.errors import LockedError
 from sources.simulator import Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse
+from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
 from tests.warehouses import PLENTY, Warehouse
 
 
@@ -74,6 +74,7 @@ def test_a_stopped_run_loads_what_it_read_and_the_next_goes_on(
     warehouse.assert_equals_truth("payments")
 
 
+@in_a_lake_too
 def test_deletions_of_a_read_that_spans_runs_are_found_once_at_its_end(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
@@ -178,6 +179,7 @@ def wait_for_requests(sim: Simulator, number: int) -> None:
     raise AssertionError("the run did not get that far")
 
 
+@in_a_lake_too
 def test_killed_at_any_moment_the_next_run_goes_on(make_warehouse: MakeWarehouse) -> None:
     with Simulator(scale=1, requests_per_window=PLENTY, latency=0.02) as sim:
         warehouse = make_warehouse(sim)
@@ -460,6 +462,7 @@ def set_aside(warehouse: Warehouse) -> set[int]:
     }
 
 
+@in_a_lake_too
 def test_rows_set_aside_are_settled_when_they_fit_or_are_gone(warehouse: Warehouse) -> None:
     sim = warehouse.sim
     warehouse.sync("users")
@@ -562,6 +565,7 @@ while True:
     warehouse.assert_equals_truth("users")
 
 
+@in_a_lake_too
 def test_status_tells_the_age_and_doctor_finds_nothing(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import AuthenticationError, OtherCustomerError, SettingsError
 from sources.eduframe.source import eduframe_source
 from sources.simulator import ABSENT, Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse
+from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
 from tests.warehouses import PLENTY, Home, Warehouse, as_json
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
@@ -159,6 +159,7 @@ def synced(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
+@in_a_lake_too
 def test_an_ordinary_sync_brings_what_is_new_and_what_moved(synced: Warehouse) -> None:
     sim = synced.sim
     order, user = sim.rows("orders")[0], sim.rows("users")[3]
@@ -199,6 +200,7 @@ def test_an_ordinary_sync_brings_what_is_new_and_what_moved(synced: Warehouse) -
     assert user["id"] not in written or user["id"] in (labelled["id"], addressed["id"])
 
 
+@in_a_lake_too
 def test_what_changed_without_moving_arrives_with_the_next_reconciliation(
     synced: Warehouse,
 ) -> None:
@@ -284,6 +286,7 @@ def test_a_change_on_a_page_that_was_read_arrives_with_the_next_sync(
         warehouse.assert_equals_truth("labels")
 
 
+@in_a_lake_too
 def test_a_row_seen_twice_in_one_read_is_written_as_it_was_last(
     make_warehouse: MakeWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +325,7 @@ def test_a_row_seen_twice_in_one_read_is_written_as_it_was_last(
         assert loses not in held
 
 
+@in_a_lake_too
 def test_a_new_row_that_loses_its_children_while_it_is_read_has_none(
     make_warehouse: MakeWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +354,7 @@ def test_a_new_row_that_loses_its_children_while_it_is_read_has_none(
 # ---- What does not fit
 
 
+@in_a_lake_too
 def test_a_row_that_does_not_fit_is_set_aside_and_the_rest_of_its_page_is_loaded(
     warehouse: Warehouse,
 ) -> None:

