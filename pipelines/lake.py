@@ -11,6 +11,7 @@ is needed; UPDATE and DELETE statements are ``deltalake``'s too.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -337,9 +338,13 @@ class _SqlClient(WithTableScanners):
 
 
 def _filled_in(sql: str, values: Sequence[Any]) -> str:
-    """A statement with its values in the places that wait for them."""
+    """A statement with its values in the places that wait for them.
+
+    Times go as text, which takes the column's own type: as times they would have nanoseconds.
+    """
     first, *rest = sql.split("%s")
-    literals = (exp.convert(value).sql("duckdb") for value in values)
+    plain = (v.isoformat() if isinstance(v, datetime) else v for v in values)
+    literals = (exp.convert(value).sql("duckdb") for value in plain)
     return first + "".join(map("".join, zip(literals, rest, strict=True)))
 
 
