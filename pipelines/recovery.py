@@ -145,7 +145,8 @@ def _start_over(pipeline: Any, load_id: str) -> None:
 
     dlt goes on with the jobs that it did not see completed. One that had filled its staging table
     when the run was killed would fill it twice, and what is merged by owner would be doubled. The
-    state is no merge: it is appended, and so what the package wrote of it is taken out first.
+    state, and the mark that the package is completed, are no merges: they are appended, and so what
+    the package wrote of them is taken out first.
     """
     package = Path(pipeline.working_dir) / "load" / "normalized" / load_id
     applied = package / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
@@ -160,7 +161,8 @@ def _start_over(pipeline: Any, load_id: str) -> None:
             else:
                 job.replace(package / "new_jobs" / job.name)
     with Memory(pipeline) as memory:
-        table, column = memory.name("_dlt_pipeline_state"), memory.column("_dlt_load_id")
-        memory.execute(f"DELETE FROM {table} WHERE {column} = %s", load_id)
+        for table, key in (("_dlt_loads", "load_id"), ("_dlt_pipeline_state", "_dlt_load_id")):
+            name, column = memory.name(table), memory.column(key)
+            memory.execute(f"DELETE FROM {name} WHERE {column} = %s", load_id)
     # dlt empties the staging tables when it applies the changes of the schema
     applied.replace(package / PackageStorage.SCHEMA_UPDATES_FILE_NAME)

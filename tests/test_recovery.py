@@ -247,26 +247,36 @@ def test_a_signal_ends_the_run_with_what_was_read(
 KILLED = """
 import os, sys
 from dlt.common.destination.client import RunnableLoadJob
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from pipelines.cli import main
 
 table, before = sys.argv.pop(1), sys.argv.pop(1) == "before"
-original = RunnableLoadJob.run_managed
 
-def killed(self, *args, **kw):
-    wanted = self._file_name.startswith(table + ".")
-    if wanted and before:
-        os._exit(9)
-    original(self, *args, **kw)
-    if wanted:
-        os._exit(9)
+def deadly(original, is_wanted):
+    def killed(self, *args, **kw):
+        wanted = is_wanted(self)
+        if wanted and before:
+            os._exit(9)
+        original(self, *args, **kw)
+        if wanted:
+            os._exit(9)
 
-RunnableLoadJob.run_managed = killed
+    return killed
+
+if table == "_dlt_loads":
+    SqlJobClientBase.complete_load = deadly(SqlJobClientBase.complete_load, lambda client: True)
+else:
+    RunnableLoadJob.run_managed = deadly(
+        RunnableLoadJob.run_managed, lambda job: job._file_name.startswith(table + ".")
+    )
 main()
 """
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("table", ["users", "addresses", "_sync_runs", "_dlt_pipeline_state"])
+@pytest.mark.parametrize(
+    "table", ["users", "addresses", "_sync_runs", "_dlt_pipeline_state", "_dlt_loads"]
+)
 def test_killed_around_any_job_of_a_load_nothing_is_lost_or_doubled(
     warehouse: Warehouse, table: str, moment: str
 ) -> None:
@@ -280,7 +290,11 @@ def test_killed_around_any_job_of_a_load_nothing_is_lost_or_doubled(
     assert again.returncode == 0, again.stderr
     assert "loaded what an earlier run had left pending" in again.stdout
     warehouse.assert_equals_truth("users")
-    for log, key in (("_sync_runs", "run_id"), ("_dlt_pipeline_state", "_dlt_load_id")):
+    for log, key in (
+        ("_sync_runs", "run_id"),
+        ("_dlt_pipeline_state", "_dlt_load_id"),
+        ("_dlt_loads", "load_id"),
+    ):
         rows = warehouse.rows(log)
         assert len(rows) == len({row[key] for row in rows}), log
 
