@@ -131,6 +131,10 @@ def load_pending(pipeline: Any) -> None:
     Raises:
         PipelineStepFailed: one of them cannot be loaded.
     """
+    for load_id in pipeline.list_normalized_load_packages():
+        # dlt was killed before it had thrown away what it made this of, and would make it again
+        extracted = Path(pipeline.working_dir) / "normalize" / "extracted" / load_id
+        shutil.rmtree(extracted, ignore_errors=True)
     if pipeline.list_extracted_load_packages():
         pipeline.normalize()
     packages = pipeline.list_normalized_load_packages()

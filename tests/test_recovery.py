@@ -247,12 +247,15 @@ def test_a_signal_ends_the_run_with_what_was_read(
 KILLED = """
 import os, sys
 from dlt.common.destination.client import RunnableLoadJob
+from dlt.common.storages.load_package import PackageStorage
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from pipelines.cli import main
 
 table, before = sys.argv.pop(1), sys.argv.pop(1) == "before"
 
-def deadly(original, is_wanted):
+def deadly(owner, name, is_wanted):
+    original = getattr(owner, name)
+
     def killed(self, *args, **kw):
         wanted = is_wanted(self)
         if wanted and before:
@@ -261,23 +264,23 @@ def deadly(original, is_wanted):
         if wanted:
             os._exit(9)
 
-    return killed
+    setattr(owner, name, killed)
 
 if table == "_dlt_loads":
-    SqlJobClientBase.complete_load = deadly(SqlJobClientBase.complete_load, lambda client: True)
+    deadly(SqlJobClientBase, "complete_load", lambda client: True)
+elif table == "extracted":
+    deadly(PackageStorage, "delete_package", lambda s: s.storage.storage_path.endswith(table))
 else:
-    RunnableLoadJob.run_managed = deadly(
-        RunnableLoadJob.run_managed, lambda job: job._file_name.startswith(table + ".")
-    )
+    deadly(RunnableLoadJob, "run_managed", lambda job: job._file_name.startswith(table + "."))
 main()
 """
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(
-    "table", ["users", "addresses", "_sync_runs", "_dlt_pipeline_state", "_dlt_loads"]
+    "table", ["extracted", "users", "addresses", "_sync_runs", "_dlt_pipeline_state", "_dlt_loads"]
 )
-def test_killed_around_any_job_of_a_load_nothing_is_lost_or_doubled(
+def test_killed_around_any_step_of_a_load_nothing_is_lost_or_doubled(
     warehouse: Warehouse, table: str, moment: str
 ) -> None:
     """What a job wrote is there, and dlt has not noted it yet; or the other way round."""
