@@ -158,6 +158,8 @@ class Loader:
             for gone in batch.gone:
                 with Memory(self._pipeline) as memory:
                     rows = memory.rows(table, gone.ids)
+                    keys = _key_texts([rows.column(name) for name in table.key])
+                    memory.forget_unproven(batch.resource, keys)
                 if hard:
                     made.append(self._removals(batch.resource, rows))
                 else:
@@ -174,7 +176,7 @@ class Loader:
                             "kind": "hard" if hard else "soft",
                             "proof": gone.proof,
                         }
-                        for key in _key_texts([rows.column(name) for name in table.key])
+                        for key in keys
                     )
                 )
         return made

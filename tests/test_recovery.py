@@ -302,6 +302,29 @@ def test_killed_around_any_step_of_a_load_nothing_is_lost_or_doubled(
         assert len(rows) == len({row[key] for row in rows}), log
 
 
+def test_a_deletion_is_logged_once_although_its_load_was_killed_and_the_disk_is_empty(
+    warehouse: Warehouse,
+) -> None:
+    """Row and log were merged, and the load never completed: neither counts, nor stands twice."""
+    warehouse.sync("users")
+    gone = warehouse.sim.rows("users")[-1]["id"]
+    warehouse.sim.delete("users", gone)
+    setup = command(warehouse, "users")
+    setup["args"][1:3] = ["-c", KILLED, "_dlt_loads", "before"]
+    setup["args"].append("--reconcile")
+    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+    assert warehouse.count("_deletions") == 1
+    shutil.rmtree(warehouse.pipeline.pipelines_dir)
+    warehouse.pipeline = warehouse.make_pipeline()
+    assert warehouse.sync("users", reconcile=True).runs["users"].deleted == 1
+    (log,) = warehouse.rows("_deletions")
+    (row,) = (row for row in warehouse.rows("users") if row["id"] == gone)
+    completed = {load["load_id"] for load in warehouse.rows("_dlt_loads")}
+    assert {log["_dlt_load_id"], row["_dlt_load_id"]} <= completed
+    assert warehouse.sync("users", reconcile=True).runs["users"].deleted == 0
+    warehouse.assert_equals_truth("users")
+
+
 def test_a_second_run_ends_at_once_and_says_who_runs(warehouse: Warehouse) -> None:
     with one_at_a_time(warehouse.pipeline), pytest.raises(LockedError, match=f"{os.getpid()}"):
         warehouse.sync("users")

@@ -139,7 +139,9 @@ class Memory:
         for rows in self.query(sql):
             row_hash = _ints(rows.column(len(columns)))
             gone = _flags(rows.column(len(columns) + 1))
-            sound = _flags(rows.column(len(columns) + 2)) & ~gone & whole
+            complete = _flags(rows.column(len(columns) + 2))
+            gone &= complete  # or else it is proven, and logged, once more
+            sound = complete & ~gone & whole
             sound &= row_hash >> VERSION_SHIFT == VERSION
             named = dict(zip(columns, rows.columns, strict=False))
             keys.append(
@@ -331,6 +333,24 @@ class Memory:
             some = keys[start : start + 500]
             among = f"{where} AND {column('key')} IN ({', '.join(['%s'] * len(some))})"
             self.update("_rejected_rows", values, among, resource, settled.before, *some)
+
+    def forget_unproven(self, resource: str, keys: Sequence[str]) -> None:
+        """Remove these rows from the log of deletions, as far as no completed load logged them."""
+        table, column = self.name("_deletions"), self.column
+        of_resource, load = f"{column('resource')} = %s", column("_dlt_load_id")
+        sql = (
+            f"SELECT DISTINCT {load} FROM {table} "
+            f"WHERE {of_resource} AND NOT ({self.completed()})"
+        )
+        cut_off = [id for rows in self.query(sql, resource) for id in rows.column(0).to_pylist()]
+        for start in range(0, len(keys) if cut_off else 0, 500):
+            some = keys[start : start + 500]
+            loads, among = (", ".join(["%s"] * len(values)) for values in (cut_off, some))
+            self.execute(
+                f"DELETE FROM {table} WHERE {of_resource} AND {load} IN ({loads}) "
+                f"AND {column('key')} IN ({among})",
+                resource, *cut_off, *some,
+            )
 
     def forget_seen(self, unfinished: Iterable[str]) -> None:
         """Remove the keys of reads that are over; ``unfinished`` are the ids of those that last."""
