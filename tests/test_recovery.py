@@ -248,6 +248,7 @@ KILLED = """
 import os, sys
 from dlt.common.destination.client import RunnableLoadJob
 from dlt.common.storages.load_package import PackageStorage
+from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from pipelines.cli import main
 
@@ -268,6 +269,8 @@ def deadly(owner, name, is_wanted):
 
 if table == "_dlt_loads":
     deadly(SqlJobClientBase, "complete_load", lambda client: True)
+elif table == "loads_file":
+    deadly(FilesystemClient, "_store_load", lambda client: True)
 elif table == "extracted":
     deadly(PackageStorage, "delete_package", lambda s: s.storage.storage_path.endswith(table))
 else:
