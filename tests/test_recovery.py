@@ -279,9 +279,18 @@ main()
 """
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(
-    "table", ["extracted", "users", "addresses", "_sync_runs", "_dlt_pipeline_state", "_dlt_loads"]
+    ("table", "moment"),
+    [
+        ("extracted", "before"),
+        ("users", "after"),
+        ("addresses", "before"),
+        ("addresses", "after"),
+        ("_sync_runs", "after"),
+        ("_dlt_pipeline_state", "after"),
+        ("_dlt_loads", "before"),
+        ("_dlt_loads", "after"),
+    ],
 )
 def test_killed_around_any_step_of_a_load_nothing_is_lost_or_doubled(
     warehouse: Warehouse, table: str, moment: str
