@@ -29,8 +29,8 @@ from sources.eduframe.errors import EduframeError, SettingsError
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
 from sources.eduframe.settings import resolve
-from sources.eduframe.source import endpoint_resource, quiet_hints, shared_resource
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Column
+from sources.eduframe.source import endpoint_resource, own_tables, quiet_hints, shared_resource
+from sources.eduframe.tables import SHARED_TABLES, Column
 
 log = logging.getLogger("eduframe.copy")
 
@@ -175,11 +175,7 @@ def _resources(
     positions = state.get("resources", {})
 
     for endpoint in ENDPOINTS:
-        names = [
-            table.name
-            for table in (MAIN_TABLES[endpoint.table], *CHILD_TABLES[endpoint.table])
-            if table.name not in SHARED_TABLES
-        ]
+        names = [table.name for table in own_tables(endpoint)]
 
         def batches(
             resource: str = endpoint.table, names: list[str] = names
