@@ -240,7 +240,8 @@ class _Sync:
 
         def work(name: str) -> None:
             try:
-                self._read(plans[name], answer if name == "educators" else None)
+                with self.client.turns.reading():
+                    self._read(plans[name], answer if name == "educators" else None)
             except EduframeError as error:
                 report.fatal = report.fatal or str(error)
                 report.runs[name].status = "failed"

@@ -29,6 +29,7 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.jsontext import read_json
 from sources.eduframe.limiter import Limiter
+from sources.eduframe.turns import Turns
 from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.client")
@@ -143,6 +144,7 @@ class Client:
                 "SOURCES__EDUFRAME__API_TOKEN."
             )
         self.limiter = limiter
+        self.turns = Turns()
         self._token = token
         self._attempts = attempts
         self._sleep = sleep or self._wait
@@ -222,15 +224,13 @@ class Client:
     ) -> Answer:
         while True:
             try:
-                response = self._send(address, params, traffic)
+                return self._check(self._send(address, params, traffic), expect)
             except TooManyRequests as limited:
                 traffic.retry("429: too many requests")
                 log.warning(
                     "the API answered 429: every thread waits %.0f s", limited.seconds
                 )
                 self.limiter.pause(limited.seconds)
-                continue
-            return self._check(response, expect)
 
     def _send(
         self, address: str, params: Mapping[str, str | int] | None, traffic: Traffic
@@ -254,7 +254,9 @@ class Client:
         waited = self.limiter.acquire()
         traffic.add(requests=1, waited=waited)
         try:
+            began = time.monotonic()
             response = self._http.get(address, params=params)
+            self.turns.answered(time.monotonic() - began)
         except httpx.TimeoutException as error:
             raise BadAnswer(f"no answer in time ({type(error).__name__})") from error
         except httpx.DecodingError as error:

@@ -7,7 +7,6 @@ proof of what is gone. The position travels with each batch.
 import copy
 import itertools
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,10 +44,6 @@ PARENTS_AT_ONCE = 4
 PARENT_MISSES = 5
 """A list that answers 404 for so many parents, and 200 for none, is off."""
 NO_DATE_MARGIN = timedelta(minutes=5)
-
-_ONE_AT_A_TIME = threading.Lock()
-"""Held while rows become tables: threads at that would only take the interpreter from each other,
-which costs a tenth of the time, and memory."""
 
 
 class Reader:
@@ -250,7 +245,7 @@ class Reader:
         batch = Batch(self.endpoint.table, self._position, read_id=self.plan.unfinished.id)
         if not rows:
             return batch
-        with _ONE_AT_A_TIME:
+        with self._client.turns.working:
             found = self._changes.detect(rows)
         self._note_newest(found.read)
         batch.tables = found.tables
