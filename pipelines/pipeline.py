@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ WHY_NOT = {
     "synapse": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
 }
 """Why some others are refused."""
+
+OURS = {
+    "duckdb": "pipelines.duckdb_merge",
+    "filesystem": "pipelines.lake",
+    "postgres": "pipelines.postgres",
+}
+"""Where we have a destination of our own, which does what dlt's does not: its module."""
 
 EXTRAS = (
     "postgres", "bigquery", "snowflake", "redshift", "databricks", "clickhouse", "filesystem"
@@ -118,28 +126,20 @@ def check_can_delete(pipeline: Any) -> None:
 def _destination(name: str, credentials: Any) -> Any:
     if name == "duckdb":
         credentials = credentials or _configured_file()
-    if name == "postgres":
-        from pipelines.postgres import postgres
-
-        return postgres(credentials)
-    if name == "filesystem":
-        from pipelines.lake import filesystem
-
-        return filesystem(credentials)
+    if name in OURS:
+        return getattr(import_module(OURS[name]), name)(credentials)
     given = {"credentials": credentials} if credentials else {}
     return Destination.from_reference(name, **given)
 
 
-def fit_lake(pipeline: Any) -> None:
-    """Let a pipeline into dlt's ``filesystem`` keep Delta tables in which rows can be deleted.
+def fit(pipeline: Any) -> None:
+    """Let a pipeline that was made for dlt's own destination use ours of that kind, if there is.
 
     Raises:
-        ImportError: the package that reads and writes them is not installed.
+        ImportError: a package that it needs is not installed.
     """
-    if is_a(pipeline, "filesystem"):
-        from pipelines.lake import fit
-
-        fit(pipeline)
+    if kind_of(pipeline) in OURS:
+        import_module(OURS[kind_of(pipeline)]).fit(pipeline)
 
 
 def is_a(pipeline: Any, *kinds: str) -> bool:
@@ -156,7 +156,7 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
     what = "BUCKET_URL" if is_a(pipeline, "filesystem") else "CREDENTIALS"
     key = f"DESTINATION__{destination.upper()}__{what}"
     try:
-        fit_lake(pipeline)
+        fit(pipeline)
         pipeline.destination_client()
     except ConfigFieldMissingException as error:
         raise SettingsError(

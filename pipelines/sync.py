@@ -22,7 +22,7 @@ from pipelines.identity import identify
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
-from pipelines.pipeline import cause_of, check_can_delete, fit_lake, is_a
+from pipelines.pipeline import cause_of, check_can_delete, fit, is_a
 from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
 from pipelines.recovery import load_pending, recover, remember_loads
 from pipelines.report import Report
@@ -105,11 +105,10 @@ def sync(
     selection = select(settings, resources)
     found = policies(settings, allow_mass_delete)
     notes = []
-    fit_lake(pipeline)
+    fit(pipeline)
     if is_a(pipeline, "postgres"):
-        from pipelines.postgres import copies, fit
+        from pipelines.postgres import copies
 
-        fit(pipeline)
         if not copies():
             notes.append(
                 "rows go to Postgres as INSERT statements, several times slower than by COPY: "
