@@ -34,8 +34,8 @@ def holding_file(pipeline: Any, seconds: float, *, sparing: bool = False) -> Ite
 
     All that dlt and we do to the file in the meantime shares the one opening of it: nobody can
     come in between, and the file is read and checkpointed once. It is free again afterwards.
-    ``sparing`` gives DuckDB :data:`LITTLE` memory instead of most of what the machine has: enough
-    for most, and where it is not, DuckDB says so.
+    ``sparing`` gives DuckDB :data:`LITTLE` memory instead of most of what the machine has, and one
+    thread: enough for most, and where it is not, DuckDB says so.
 
     Raises:
         FileBusyError: another program still holds it after so many seconds; names it.
@@ -49,6 +49,7 @@ def holding_file(pipeline: Any, seconds: float, *, sparing: bool = False) -> Ite
     connection = _open(path, seconds)
     if sparing:
         connection.execute(f"SET memory_limit = '{LITTLE}'")
+        connection.execute("SET threads = 1")  # each has buffers of its own
     try:
         yield
     finally:

@@ -24,9 +24,9 @@ def keep_in_one_pool() -> None:
 def give_back() -> None:
     """Let the C library return what it holds of freed memory; nothing where it cannot.
 
-    dlt's sources hold their rows in circles, which Python looks for seldom: these go first.
+    What a load package leaves behind in circles, and Python looks for seldom, goes first.
     """
-    gc.collect()
+    gc.collect(1)
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)

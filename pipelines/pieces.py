@@ -98,6 +98,8 @@ class Loader:
             SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
         }
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
+        for batch in batches:
+            batch.tables = {}  # a list of them is held elsewhere
         shared: dict[str, list[pa.Table]] = {}
         pending = {batch.resource for batch in merged}
         made = [self._resource(batch, shared, pending) for batch in merged]
@@ -113,6 +115,9 @@ class Loader:
             make_tables(self._pipeline, self._missing)
         self._missing = set()
         self.pieces += 1
+        for batch in merged:
+            batch.tables = {}  # dlt's sources hold on to them, in circles
+        shared.clear()
         give_back()
 
     def _resource(
