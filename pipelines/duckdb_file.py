@@ -16,7 +16,7 @@ from sources.eduframe.errors import EduframeError
 log = logging.getLogger("eduframe.duckdb")
 
 RETRY_SECONDS = 0.25
-LITTLE = "150MB"
+LITTLE = "80MB"
 """DuckDB fills what it may have with what it might need again; a load needs less than this."""
 
 

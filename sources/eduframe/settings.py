@@ -39,6 +39,8 @@ DLT_DEFAULTS: dict[str, Any] = {
     "runtime": {"dlthub_telemetry": False, "intercept_signals": False},
     # Each row says which load package wrote it; whether that was completed decides what counts.
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
+    # Whoever writes or reads a file holds a group of its rows in memory.
+    "data_writer": {"row_group_size": 20_000},
     # A job that fails ends the load, as the whole package has to be loaded anew then.
     "load": {
         "delete_completed_jobs": True,
