@@ -199,7 +199,7 @@ def _destination(
         target.place = str(duckdb_path(pipeline) or client.config)
         with (
             database_lock(pipeline),  # so that what is removed is nobody else's
-            holding_file(pipeline, seconds),
+            holding_file(duckdb_path(pipeline), seconds),
         ):
             target.message = try_out(pipeline)
             target.holds = customer_of(pipeline)

@@ -18,7 +18,7 @@ from pipelines.duckdb_file import holding_file
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, storable
-from pipelines.pipeline import make_pipeline
+from pipelines.pipeline import duckdb_path, make_pipeline
 from pipelines.recovery import customer_of, load_pending, recover, target_of
 from pipelines.report import DONE
 from pipelines.runlog import LOG_TABLES, SYNC_RUNS, LogTable
@@ -70,8 +70,8 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
         with (
             one_at_a_time(into),
             one_at_a_time(held),
-            holding_file(held, seconds),
-            holding_file(into, seconds),
+            holding_file(duckdb_path(held), seconds),
+            holding_file(duckdb_path(into), seconds),
         ):
             counts = copy_dataset(held, into)
             notes = declare(into)

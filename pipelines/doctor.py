@@ -11,7 +11,7 @@ import typer
 from pipelines.duckdb_file import holding_file
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES
-from pipelines.pipeline import make_pipeline
+from pipelines.pipeline import duckdb_path, make_pipeline
 from pipelines.planning import heal
 from pipelines.recovery import recover
 from pipelines.report import DONE
@@ -25,7 +25,7 @@ def run_doctor(destination: str, dataset: str) -> int:
     """Mend the pipeline's working folder and dataset, and tell what was found."""
     settings = resolve(token_needed=False)
     pipeline = make_pipeline(destination, dataset)
-    with one_at_a_time(pipeline), holding_file(pipeline, settings.lock_wait_seconds):
+    with one_at_a_time(pipeline), holding_file(duckdb_path(pipeline), settings.lock_wait_seconds):
         found = recover(pipeline) + _look(pipeline, settings)
     for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
         typer.echo(line)

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from pipelines.pipeline import duckdb_path, first_line
+from pipelines.pipeline import first_line
 from sources.eduframe.errors import EduframeError
 
 log = logging.getLogger("eduframe.duckdb")
@@ -29,8 +28,8 @@ class FileUnusableError(EduframeError):
 
 
 @contextmanager
-def holding_file(pipeline: Any, seconds: float, *, sparing: bool = False) -> Iterator[None]:
-    """Hold the pipeline's DuckDB file open for writing; nothing for other destinations.
+def holding_file(path: Path | None, seconds: float, *, sparing: bool = False) -> Iterator[None]:
+    """Hold a DuckDB file open for writing; nothing where there is none, in other destinations.
 
     All that dlt and we do to the file in the meantime shares the one opening of it: nobody can
     come in between, and the file is read and checkpointed once. It is free again afterwards.
@@ -41,7 +40,6 @@ def holding_file(pipeline: Any, seconds: float, *, sparing: bool = False) -> Ite
         FileBusyError: another program still holds it after so many seconds; names it.
         FileUnusableError: no right to write, no folder, no DuckDB file, a disk that is full.
     """
-    path = duckdb_path(pipeline)
     if path is None:
         yield
         return

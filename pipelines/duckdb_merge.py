@@ -53,8 +53,9 @@ class _MergeJob(RunnableLoadJob):
     """Merges all files that the package has of a table; where there are several, once for each."""
 
     def run(self) -> None:
-        table = self._load_table
-        name = self._job_client.sql_client.make_qualified_table_name(table["name"])
+        table: Any = self._load_table
+        client: Any = self._job_client.sql_client  # type: ignore[attr-defined]
+        name = client.make_qualified_table_name(table["name"])
         rows = f"read_parquet([{', '.join(map(_literal, self._files()))}], union_by_name = true)"
         primary = get_columns_names_with_prop(table, "primary_key")
         key = primary or get_columns_names_with_prop(table, "merge_key")
@@ -63,7 +64,6 @@ class _MergeJob(RunnableLoadJob):
         if primary:
             living += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {_columns(primary)}) = 1"
         same = " AND ".join(f'held."{column}" = came."{column}"' for column in key)
-        client = self._job_client.sql_client
         with client.begin_transaction():
             client.execute_sql(
                 f"DELETE FROM {name} AS held WHERE EXISTS (SELECT 1 FROM {rows} AS came "

@@ -5,7 +5,7 @@ and it counts as done only when dlt has completed the whole package.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ from sources.eduframe.source import (
     endpoint_resource,
     keeps_json,
     quiet_hints,
+    remember_position,
     shared_resource,
 )
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Column
@@ -98,16 +99,18 @@ class Loader:
             SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
         }
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
+        written = [batch for batch in merged if batch.tables]
+        unwritten = [batch for batch in merged if not batch.tables]
         for batch in batches:
             batch.tables = {}  # a list of them is held elsewhere
         shared: dict[str, list[pa.Table]] = {}
-        pending = {batch.resource for batch in merged}
-        made = [self._resource(batch, shared, pending) for batch in merged]
+        pending = {batch.resource for batch in written}
+        made = [self._resource(batch, shared, pending) for batch in written]
         made += [
             shared_resource(name, lambda name: shared.get(name, ()), lambda: not pending)
-            for name in sorted({n for b in merged for n in b.tables if n in SHARED_TABLES})
+            for name in sorted({n for b in written for n in b.tables if n in SHARED_TABLES})
         ]
-        made += self._log_resources(logs)
+        made += self._log_resources(logs, lambda: self._remember(unwritten))
         piece = _piece(made)
         declare_tables(piece.schema, self._missing, as_text=not keeps_json(self._pipeline))
         self._pipeline.run(piece)
@@ -115,7 +118,7 @@ class Loader:
             make_tables(self._pipeline, self._missing)
         self._missing = set()
         self.pieces += 1
-        for batch in merged:
+        for batch in written:
             batch.tables = {}  # dlt's sources hold on to them, in circles
         shared.clear()
         give_back()
@@ -231,7 +234,16 @@ class Loader:
             )
         )
 
-    def _log_resources(self, logs: Mapping[str, list[pa.Table]]) -> list[DltResource]:
+    def _remember(self, unwritten: Sequence[Batch]) -> None:
+        """What the state holds beside the positions of the lists that have rows in this piece."""
+        if self._customer:
+            dlt.current.source_state()["customer"] = dict(self._customer)
+        for batch in unwritten:
+            remember_position(batch)
+
+    def _log_resources(
+        self, logs: Mapping[str, list[pa.Table]], remember: Callable[[], None]
+    ) -> list[DltResource]:
         made = []
         for table in LOG_TABLES:
             parts = [part for part in logs.get(table.name, ()) if part.num_rows]
@@ -239,7 +251,7 @@ class Loader:
                 continue
             rows = [storable(self._pipeline, part, table.columns) for part in parts]
             rows = rows or [table.arrow_schema.empty_table()]
-            made.append(table.resource(rows, self._customer if table is SYNC_RUNS else None))
+            made.append(table.resource(rows, *([remember] if table is SYNC_RUNS else [])))
         return made
 
 

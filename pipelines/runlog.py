@@ -4,7 +4,7 @@ Their names begin with ``_``. ``_sync_runs`` and ``_sync_resources`` tell how fr
 dlt writes no load where nothing changed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,9 @@ class LogTable:
         )
 
     def resource(
-        self, rows: Iterable[pa.Table], customer: Mapping[str, Any] | None = None
+        self, rows: Iterable[pa.Table], remember: Callable[[], None] = lambda: None
     ) -> DltResource:
-        """A dlt resource that merges these rows; ``customer`` goes into the source's state."""
+        """A dlt resource that merges these rows; ``remember`` may change the source's state."""
         hints: dict[str, Any] = {}
         for number, column in enumerate(self.columns):
             is_key = number < self.key
@@ -43,8 +43,7 @@ class LogTable:
 
         def tables() -> Iterator[pa.Table]:
             fit_json({self.name: self.columns})
-            if customer:
-                dlt.current.source_state()["customer"] = dict(customer)
+            remember()
             yield from rows
 
         keys = [column.name for column in self.columns[: self.key]]

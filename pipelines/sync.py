@@ -22,7 +22,7 @@ from pipelines.identity import identify
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import ALL_TABLES, Loader
-from pipelines.pipeline import cause_of, check_can_delete, fit, is_a
+from pipelines.pipeline import cause_of, check_can_delete, duckdb_path, fit, is_a
 from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
 from pipelines.recovery import load_pending, recover, remember_loads
 from pipelines.report import Report
@@ -180,6 +180,7 @@ class _Sync:
         run: Run,
     ) -> None:
         self.pipeline = pipeline
+        self.file = duckdb_path(pipeline)
         self.settings = settings
         self.endpoints = endpoints
         self.policies = found
@@ -210,7 +211,7 @@ class _Sync:
     def _writing(self, *, sparing: bool = False) -> AbstractContextManager[None]:
         """While the destination's file is ours; it is free whenever we wait for the API."""
         seconds = self.settings.lock_wait_seconds
-        return holding_file(self.pipeline, seconds, sparing=sparing)
+        return holding_file(self.file, seconds, sparing=sparing)
 
     def _plan(
         self, state: dict[str, Any], **how: bool
