@@ -138,7 +138,10 @@ def copy_dataset(held: Any, into: Any) -> dict[str, int]:
             found = memory.select(table.name, table.arrow_schema)
             yield from counted(table.name, table.columns, found)
 
-        logged = [table.resource(logs(table), state["customer"]) for table in LOG_TABLES]
+        def remember() -> None:
+            dlt.current.source_state()["customer"] = dict(state["customer"])
+
+        logged = [table.resource(logs(table), remember) for table in LOG_TABLES]
         into.extract(_whole([*_resources(chunks, state), *logged]))
     log.info(
         "loading %s rows into %s", f"{sum(counts.values()):,}", into.destination.destination_name

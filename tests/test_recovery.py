@@ -58,7 +58,7 @@ def test_a_stopped_run_loads_what_it_read_and_the_next_goes_on(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
-    report = warehouse.sync("attendances", "payments", watch=stop_after(big, 12))
+    report = warehouse.sync("attendances", watch=stop_after(big, 12))
     big.before_response = None
     assert report.exit_code == PARTLY
     assert report.stopped == "ended by the test"
