@@ -84,6 +84,8 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 def _escape(column: pa.Array) -> pa.Array:
     """Keep texts that hold our separators from being taken for several fields."""
+    if not _has_control_characters(column):
+        return column
     found = pc.match_substring_regex(column, "[\\x00\\x1e\\x1f]")
     if not pc.any(found).as_py():
         return column
@@ -92,6 +94,13 @@ def _escape(column: pa.Array) -> pa.Array:
         escaped = pc.replace_substring(escaped, mark, f"\\{ord(mark):02x}")
     prefixed = pc.binary_join_element_wise(_NULL, escaped, "")
     return pc.if_else(pc.fill_null(found, False), prefixed, column)
+
+
+def _has_control_characters(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether there may be any in the texts: one look at all bytes, which is quick."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    buffers = (chunk.buffers()[2] for chunk in chunks if len(chunk))
+    return any(np.any(np.frombuffer(b, np.uint8) < ord(" ")) for b in buffers if b is not None)
 
 
 def concat_texts(parts: Sequence[pa.Array]) -> pa.Array:

@@ -32,6 +32,8 @@ _NOTHING: dict[str, Any] = {"object": None, "custom": {}, "associations": {}}
 
 
 _OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
+PLAIN_YEARS = (2, 9998)
+"""In these years Python and Arrow agree on a moment, whatever its offset."""
 
 
 class DoesNotCast(Exception):
@@ -324,9 +326,10 @@ def _cast_timestamp(values: Sequence[Any], column: Column) -> pa.Array:
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < len("2026-01-31T09:30:00Z"):
         raise DoesNotCast(column.name)
-    if pc.all(pc.match_substring_regex(texts, _OFFSET)).as_py() is False:
+    in_utc = pc.all(pc.ends_with(texts, "Z")).as_py() is not False
+    if not in_utc and pc.all(pc.match_substring_regex(texts, _OFFSET)).as_py() is False:
         raise DoesNotCast(column.name)
-    return _in_calendar(texts, column).cast(column.arrow)
+    return _in_calendar(texts.cast(column.arrow), column)
 
 
 def _cast_json(values: Sequence[Any], column: Column) -> pa.Array:
@@ -337,14 +340,16 @@ def _cast_json(values: Sequence[Any], column: Column) -> pa.Array:
 
 
 def _cast_date(values: Sequence[Any], column: Column) -> pa.Array:
-    return _in_calendar(pa.array(values, pa.string()), column).cast(column.arrow)
+    return _in_calendar(pa.array(values, pa.string()).cast(column.arrow), column)
 
 
-def _in_calendar(texts: pa.Array, column: Column) -> pa.Array:
+def _in_calendar(moments: pa.Array, column: Column) -> pa.Array:
     """Arrow knows more years than Python: leave those at the edges to the exact path."""
-    if pc.any(pc.match_substring_regex(texts, "^(0000|0001|9999)")).as_py():
+    ends = pc.min_max(moments)
+    first, last = (pc.year(ends[name]).as_py() for name in ("min", "max"))
+    if first is not None and not PLAIN_YEARS[0] <= first <= last <= PLAIN_YEARS[1]:
         raise DoesNotCast(column.name)
-    return texts
+    return moments
 
 
 _CASTS: Mapping[str, Callable[[Sequence[Any], Column], pa.Array]] = {
