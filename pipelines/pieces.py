@@ -68,6 +68,7 @@ class Loader:
         customer: Mapping[str, Any] | None,
     ) -> None:
         self._pipeline = pipeline
+        self._memory = Memory(pipeline)
         self._run_id = run_id
         self._synced_at = synced_at
         self._policies = policies
@@ -164,7 +165,7 @@ class Loader:
             table = MAIN_TABLES[batch.resource]
             hard = self._policies[batch.resource].deletes == "hard" or table.key == ("_row_hash",)
             for gone in batch.gone:
-                with Memory(self._pipeline) as memory:
+                with self._memory as memory:
                     rows = memory.rows(table, gone.ids)
                     keys = _key_texts([rows.column(name) for name in table.key])
                     memory.forget_unproven(batch.resource, keys)

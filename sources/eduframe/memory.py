@@ -31,16 +31,19 @@ CHUNK = 100_000
 
 class Memory:
     """Reads the dataset of one pipeline. A context manager: one connection, held while open.
+    It may be opened again.
 
     In its queries each column of the result has a name of its own: BigQuery takes no others.
     """
 
     def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
+        self._manager: Any = None
         self._client: Any = None
 
     def __enter__(self) -> "Memory":
-        self._manager = self._pipeline.sql_client()
+        if self._manager is None:  # dlt takes a while to find what it needs for it
+            self._manager = self.pipeline.sql_client()
         self._client = self._manager.__enter__()
         return self
 
@@ -120,7 +123,7 @@ class Memory:
         """Which of these tables are there."""
         if not self._client.has_dataset():
             return set()
-        with self._pipeline.destination_client() as client:
+        with self.pipeline.destination_client() as client:
             return {name for name, columns in client.get_storage_tables(list(names)) if columns}
 
     def known(self, table: Table, parent: Mapping[str, str] | None, whole: bool) -> Known:

@@ -276,6 +276,14 @@ class _PlainReading:
         self._book = book
         self._object_types = object_types
         self._now = now_utc()
+        self._used: Memory | None = None
+
+    @property
+    def _memory(self) -> Memory:
+        pipeline = current_pipeline()
+        if self._used is None or self._used.pipeline is not pipeline:
+            self._used = Memory(pipeline)
+        return self._used
 
     def batches(self, endpoint: Endpoint) -> Iterator[Batch | None]:
         position = Position.load(dict(dlt.current.resource_state()))
@@ -306,14 +314,13 @@ class _PlainReading:
             log.error("%s: %s: %s", endpoint.table, run.status, run.message)
 
     def _parents(self, endpoint: Endpoint) -> list[ParentRef]:
-        with Memory(current_pipeline()) as memory:
+        with self._memory as memory:
             held = [memory.parents(parent, None) for parent in endpoint.parents]
         return gather_parents(self._client, endpoint, self._book, held, self._object_types)
 
     def _known(self, endpoint: Endpoint) -> Known:
         """What the running pipeline's destination holds; nothing where it holds nothing yet."""
-        pipeline = current_pipeline()
-        with Memory(pipeline) as memory:
+        with self._memory as memory:
             return memory.known(MAIN_TABLES[endpoint.table], None, whole=True)
 
 
