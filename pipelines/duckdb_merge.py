@@ -22,7 +22,7 @@ class duckdb(dlt_duckdb):  # the name is the destination's, in dlt's configurati
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
-        # side by side, tables only take more memory: DuckDB itself uses all processors
+        # side by side, tables take more memory, and a file has one writer all the same
         capabilities.loader_parallelism_strategy = "sequential"
         return capabilities
 
