@@ -6,7 +6,9 @@ and it counts as done only when dlt has completed the whole package.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dlt
@@ -31,6 +33,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.hashing import hash_text
 from sources.eduframe.known import Ids, key_text
 from sources.eduframe.memory import Memory
+from sources.eduframe.plan import Position
 from sources.eduframe.policy import Policy
 from sources.eduframe.source import (
     declare_tables,
@@ -44,6 +47,8 @@ from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Co
 
 log = logging.getLogger("eduframe.pieces")
 
+GROUP_ROWS = 20_000
+
 BY_NAME = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 ALL_TABLES = {
     **{table.name: table for table in MAIN_TABLES.values()},
@@ -54,6 +59,15 @@ ALL_TABLES = {
 @dlt.source(name="eduframe", section="eduframe", root_key=False)
 def _piece(resources: list[DltResource]) -> list[DltResource]:
     return resources
+
+
+@dataclass
+class _Merged:
+    """The rows that a piece has of one list, a table at a time, and the position after them."""
+
+    resource: str
+    position: Position | None
+    tables: dict[str, Iterator[pa.Table]]
 
 
 class Loader:
@@ -100,16 +114,12 @@ class Loader:
             SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
         }
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
-        written = [batch for batch in merged if batch.tables]
-        unwritten = [batch for batch in merged if not batch.tables]
-        for batch in batches:
-            batch.tables = {}  # a list of them is held elsewhere
-        shared: dict[str, list[pa.Table]] = {}
-        pending = {batch.resource for batch in written}
-        made = [self._resource(batch, shared, pending) for batch in written]
+        written = [rows for rows in merged if rows.tables]
+        unwritten = [rows for rows in merged if not rows.tables]
+        made = [self._resource(rows) for rows in written]
         made += [
-            shared_resource(name, lambda name: shared.get(name, ()), lambda: not pending)
-            for name in sorted({n for b in written for n in b.tables if n in SHARED_TABLES})
+            shared_resource(name, partial(self._shared, written), lambda: True)
+            for name in sorted({n for rows in written for n in rows.tables if n in SHARED_TABLES})
         ]
         made += self._log_resources(logs, lambda: self._remember(unwritten))
         piece = _piece(made)
@@ -119,30 +129,32 @@ class Loader:
             make_tables(self._pipeline, self._missing)
         self._missing = set()
         self.pieces += 1
-        for batch in written:
-            batch.tables = {}  # dlt's sources hold on to them, in circles
-        shared.clear()
         give_back()
 
-    def _resource(
-        self, batch: Batch, shared: dict[str, list[pa.Table]], pending: set[str]
-    ) -> DltResource:
-        batch.tables = {
-            name: storable(self._pipeline, rows, ALL_TABLES[name].all_columns)
-            for name, rows in batch.tables.items()
-        }
-
+    def _resource(self, merged: "_Merged") -> DltResource:
         def batches() -> Iterator[Batch]:
-            yield batch
-            pending.discard(batch.resource)
+            for name in merged.tables.keys() - SHARED_TABLES.keys():
+                for rows in self._rows(merged, name):
+                    yield Batch(merged.resource, None, {name: rows})
+            yield Batch(merged.resource, merged.position)
 
-        return endpoint_resource(BY_NAME[batch.resource], batches, shared)
+        return endpoint_resource(BY_NAME[merged.resource], batches, {})
 
-    def _merge(self, name: str, batches: list[Batch], logs: dict[str, list[pa.Table]]) -> Batch:
+    def _shared(self, written: Iterable["_Merged"], name: str) -> Iterator[pa.Table]:
+        for merged in written:
+            yield from self._rows(merged, name)
+
+    def _rows(self, merged: "_Merged", name: str) -> Iterator[pa.Table]:
+        for rows in _larger(merged.tables.get(name, ())):
+            yield storable(self._pipeline, rows, ALL_TABLES[name].all_columns)
+
+    def _merge(
+        self, name: str, batches: list[Batch], logs: dict[str, list[pa.Table]]
+    ) -> "_Merged":
         """The batches of one list as one; its log rows go to ``logs``."""
         table = MAIN_TABLES[name]
         last = batches[-1]
-        parts = [batch.tables for batch in batches]
+        parts: list[Mapping[str, pa.Table]] = [batch.tables for batch in batches]
         parts += self._deletions(batches, logs)
         for batch in batches:
             self._log_rejected(batch, logs)
@@ -154,7 +166,7 @@ class Loader:
         if kept:
             rows = _keys(name, last.read_id, np.unique(np.concatenate(kept)))
             logs.setdefault(SYNC_SEEN.name, []).append(rows)
-        return Batch(name, last.position, later_wins(table, parts))
+        return _Merged(name, last.position, later_wins(table, parts))
 
     def _deletions(
         self, batches: list[Batch], logs: dict[str, list[pa.Table]]
@@ -235,12 +247,12 @@ class Loader:
             )
         )
 
-    def _remember(self, unwritten: Sequence[Batch]) -> None:
+    def _remember(self, unwritten: Sequence["_Merged"]) -> None:
         """What the state holds beside the positions of the lists that have rows in this piece."""
         if self._customer:
             dlt.current.source_state()["customer"] = dict(self._customer)
-        for batch in unwritten:
-            remember_position(batch)
+        for rows in unwritten:
+            remember_position(rows.resource, rows.position)
 
     def _log_resources(
         self, logs: Mapping[str, list[pa.Table]], remember: Callable[[], None]
@@ -280,6 +292,18 @@ def storable(pipeline: Any, rows: pa.Table, columns: Sequence[Column]) -> pa.Tab
             cleaned = pc.replace_substring_regex(rows.column(place), pattern, kept)
             rows = rows.set_column(place, rows.schema.field(place), cleaned)
     return rows
+
+
+def _larger(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables: as many as a parquet file holds well in a row group."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(rows.num_rows for rows in waiting) >= GROUP_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _keys(resource: str, read_id: str, ids: Ids) -> pa.Table:

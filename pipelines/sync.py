@@ -27,6 +27,7 @@ from pipelines.planning import Context, come_after_the_last_run, heal, make_plan
 from pipelines.recovery import load_pending, recover, remember_loads
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
+from pipelines.spool import Spool
 from pipelines.upgrade import upgrade
 from sources.eduframe.batch import Batch, ResourceRun
 from sources.eduframe.client import Client
@@ -52,7 +53,6 @@ from sources.eduframe.window import WindowFile, window_name
 
 log = logging.getLogger("eduframe.sync")
 
-QUEUED_BATCHES = 40
 LOAD_RETRY_SECONDS = 3.0
 
 
@@ -190,7 +190,8 @@ class _Sync:
         self.object_types = names("custom_object_types", settings.custom_object_types)
         self.book = ParentBook(endpoints)
         self.held_parents: dict[str, list[Any]] = {}
-        self.batches: queue.Queue[Batch | None] = queue.Queue(QUEUED_BATCHES)
+        self.batches: queue.Queue[Batch | None] = queue.Queue()
+        self.spool = Spool(Path(pipeline.working_dir))
 
     def run(self, **how: bool) -> None:
         report = self.report
@@ -308,7 +309,7 @@ class _Sync:
         )
         reader = Reader(plan, self.client, run, self.book, parents, answer)
         for batch in reader.batches():
-            self.batches.put(batch)
+            self.batches.put(self.spool.keep(batch))
 
     def _load_pieces(self, loader: Loader) -> None:
         """Gather batches, and load a piece when it is time, while the reading goes on."""

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -80,8 +81,10 @@ class Batch:
     resource: str
     position: Position | None
     """What to remember of the list once these rows are loaded; None: what is remembered stays."""
-    tables: dict[str, pa.Table] = field(default_factory=dict)
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
     """Main and child tables in their own Arrow schema, removals included."""
+    rows: int = 0
+    """How many rows the tables have."""
     rejected: list[Rejected] = field(default_factory=list)
     seen: Ids | None = None
     """The key ids met and not written, where the read proves absence."""
@@ -91,6 +94,7 @@ class Batch:
     finished: bool = False
     read_id: str = ""
 
-    @property
-    def rows(self) -> int:
-        return sum(table.num_rows for table in self.tables.values())
+    def fill(self, tables: Mapping[str, pa.Table]) -> None:
+        """Give the batch these tables in place of those that it has."""
+        self.tables = tables
+        self.rows = sum(table.num_rows for table in tables.values())

@@ -6,7 +6,7 @@ until the read is over, as only then can it be told whether suspiciously many do
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -307,37 +307,41 @@ def concat(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
     return {name: pa.concat_tables(tables) for name, tables in together.items()}
 
 
-def later_wins(table: Table, parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
-    """Sets of tables of one list as one, in which the version of a row that came last wins.
+def later_wins(
+    table: Table, parts: Sequence[Mapping[str, pa.Table]]
+) -> dict[str, Iterator[pa.Table]]:
+    """Of each table the rows in sets of tables of one list; a row's last version is the one.
 
-    dlt keeps the first of two rows with one key, and both of two sets of children.
+    dlt keeps the first of two rows with one key, and both of two sets of children. A table of a
+    set is asked for when it is its turn, so sets may hold more than there is memory for.
     """
-    filled = [tables for tables in parts if any(t.num_rows for t in tables.values())]
-    ids = [
-        key_ids([tables[table.name].column(name) for name in table.key]) for tables in filled
-    ]
-    together = np.concatenate(ids) if ids else np.zeros(0, np.int64)
-    last = _last_of_each(together)
-    if last.all():
-        return concat(filled)
-    result, start = [], 0
-    for tables, own in zip(filled, ids, strict=True):
-        keep = last[start : start + len(own)]
-        start += len(own)
-        result.append(_without(table, tables, own[~keep], keep))
-    return concat(result)
+    filled = [part for part in parts if table.name in part]
+    ids = [key_ids([part[table.name].column(name) for name in table.key]) for part in filled]
+    last = _last_of_each(np.concatenate(ids)) if ids else np.zeros(0, np.bool_)
+    keep = np.split(last, np.cumsum([len(own) for own in ids])[:-1]) if ids else []
+    names = dict.fromkeys(name for part in filled for name in part)
+    return {
+        name: _last_versions(table, name, list(zip(filled, ids, keep, strict=True)))
+        for name in names
+    }
 
 
-def _without(
-    table: Table, tables: Mapping[str, pa.Table], dropped: Ids, keep: Flags
-) -> dict[str, pa.Table]:
-    result = {table.name: tables[table.name].filter(pa.array(keep))}
-    for child in CHILD_TABLES[table.name]:
-        if child.name in tables:
-            rows = tables[child.name]
-            owners = key_ids([rows.column(name) for name in child.owner_key])
-            result[child.name] = rows.filter(pa.array(~np.isin(owners, dropped)))
-    return result
+def _last_versions(
+    table: Table, name: str, parts: Sequence[tuple[Mapping[str, pa.Table], Ids, Flags]]
+) -> Iterator[pa.Table]:
+    """What is left of one of the tables. ``parts`` have the key ids of rows, and which to keep."""
+    child = next((c for c in CHILD_TABLES[table.name] if c.name == name), None)
+    for part, ids, keep in parts:
+        if name not in part:
+            continue
+        rows = part[name]
+        if not keep.all():
+            if child is not None:
+                owners = key_ids([rows.column(column) for column in child.owner_key])
+                keep = ~np.isin(owners, ids[~keep])
+            rows = rows.filter(pa.array(keep))
+        if rows.num_rows:
+            yield rows
 
 
 def nested_updates(endpoint: Endpoint) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from sources.eduframe.batch import Batch, ResourceRun, Settled
-from sources.eduframe.changes import Changes, later_wins, newest_update
+from sources.eduframe.changes import Changes, concat, later_wins, newest_update
 from sources.eduframe.client import Answer, Client
 from sources.eduframe.errors import (
     AuthenticationError,
@@ -248,7 +248,7 @@ class Reader:
         with self._client.turns.working:
             found = self._changes.detect(rows)
         self._note_newest(found.read)
-        batch.tables = found.tables
+        batch.fill(found.tables)
         batch.rejected = found.rejected
         batch.seen = None if self.plan.mode == "cursor" else found.unwritten
         self.plan.unfinished.unkeyed |= found.unkeyed
@@ -271,9 +271,9 @@ class Reader:
             yield self._flush()  # what follows asks the API again, and may fail
             self._look_again()
         batch = self._batch()
-        batch.tables = later_wins(
-            MAIN_TABLES[self.endpoint.table], [batch.tables, self._changes.release()]
-        )
+        parts = [batch.tables, self._changes.release()]
+        left = later_wins(MAIN_TABLES[self.endpoint.table], parts)
+        batch.fill(concat([{name: rows} for name, found in left.items() for rows in found]))
         position, unfinished = self._position, self.plan.unfinished
         began = parse(unfinished.began)
         held = self.plan.known.parents

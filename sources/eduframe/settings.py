@@ -91,7 +91,7 @@ class Settings(BaseConfiguration):
     """How many lists are read at a time; one, while answers come within 5 ms."""
     piece_seconds: float = 60.0
     """A load package is closed after so long …"""
-    piece_rows: int = 200_000
+    piece_rows: int = 1_000_000
     """… or after so many rows."""
     max_read_age: Any = "6h"
     """An interrupted read that is older starts anew."""

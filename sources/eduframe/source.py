@@ -178,7 +178,7 @@ def endpoint_resource(
                     shared.setdefault(name, []).append(table)
                 else:
                     yield dlt.mark.with_table_name(table, name)
-            remember_position(batch)
+            remember_position(batch.resource, batch.position)
 
     resource = dlt.resource(rows, name=endpoint.table)
     for table in tables[:-1]:
@@ -188,12 +188,12 @@ def endpoint_resource(
     return resource
 
 
-def remember_position(batch: Batch) -> None:
+def remember_position(resource: str, position: Position | None) -> None:
     """Put the position of a list into dlt's state. To be called within a running resource."""
-    if batch.position is not None:
-        state = dlt.current.resource_state(batch.resource)
+    if position is not None:
+        state = dlt.current.resource_state(resource)
         state.clear()
-        state.update(batch.position.dump())
+        state.update(position.dump())
 
 
 def shared_resource(
