@@ -9,12 +9,17 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import chain, compress
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from schemas.base import parse_decimal
 from sources.eduframe.declare import Child, JsonRow, Shape
+
+Indices = npt.NDArray[np.int64]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -32,6 +37,39 @@ def explode(child: Child, value: Any) -> Sequence[JsonRow]:
     if value is None or value == []:
         return ()
     return _SHAPES[child.shape](child, value)
+
+
+def explode_all(child: Child, rows: Sequence[JsonRow]) -> tuple[list[JsonRow], Indices]:
+    """The child rows of many rows, and for each one the index of its row. Raises like explode."""
+    values: list[Any] = [row.get(child.field) for row in rows]
+    kinds = set(map(type, values)) - {type(None)}
+    if child.shape == "object" and kinds <= {dict}:
+        filled = [bool(value) for value in values]
+        return list(compress(values, filled)), np.flatnonzero(filled)
+    if kinds <= {list}:
+        together = list(chain.from_iterable(filter(None, values)))
+        if not together or (child.shape == "objects" and _all_differ(child.key, together)):
+            counts = [len(value) if value else 0 for value in values]
+            return together, _owners(counts)
+    if kinds <= {list} or (kinds <= {dict} and child.shape in ("custom", "associations")):
+        found = [explode(child, value) if value else () for value in values]
+    else:
+        found = [explode(child, value) for value in values]
+    return list(chain.from_iterable(found)), _owners(list(map(len, found)))
+
+
+def _all_differ(key: tuple[str, ...], items: Sequence[Any]) -> bool:
+    """Whether these are objects of which plainly no two have one key, whosever they are."""
+    if set(map(type, items)) != {dict}:
+        return False
+    if len(key) != 1:
+        return not key
+    ids = [item.get(key[0]) for item in items]
+    return set(map(type, ids)) == {int} and len(set(ids)) == len(ids)
+
+
+def _owners(counts: Sequence[int]) -> Indices:
+    return np.repeat(np.arange(len(counts), dtype=np.int64), np.array(counts, np.int64))
 
 
 def _object(child: Child, value: Any) -> Sequence[JsonRow]:

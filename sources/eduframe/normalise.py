@@ -19,13 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from sources.eduframe.declare import Child, Endpoint, JsonRow
-from sources.eduframe.explode import Unfit, explode
+from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.explode import Indices, Unfit, explode, explode_all
 from sources.eduframe.hashing import concat_texts, hash_rows, row_texts, set_texts
 from sources.eduframe.jsontext import dump_deep_json, dump_json
 from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
-
-Indices = npt.NDArray[np.int64]
 
 _NOTHING: dict[str, Any] = {"object": None, "custom": {}, "associations": {}}
 """What stands for no children at all, where that is no empty list."""
@@ -217,8 +215,11 @@ def _children(
     """The rows of a child table with their owners' keys, and each one's index of main row."""
     child = table.child
     assert child is not None
-    items, owners = _explode_all(child, rows)
-    raw_items = _explode_all(child, raw)[0] if exact and child.row is not None else items
+    try:
+        items, owners = explode_all(child, rows)
+        raw_items = explode_all(child, raw)[0] if exact and child.row is not None else items
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DoesNotCast(child.field) from error
     columns = table.columns[len(table.owner_columns) :]
     typed = exact or child.shape == "custom"
     arrays = _arrays(columns, items, typed)
@@ -236,34 +237,32 @@ def _children(
     return pa.table([*_flat(keys), *arrays, extra], names=names), owners
 
 
-def _explode_all(child: Child, rows: Sequence[JsonRow]) -> tuple[list[JsonRow], Indices]:
-    items: list[JsonRow] = []
-    counts: list[int] = []
-    try:
-        for row in rows:
-            value = row.get(child.field)
-            found = explode(child, value)
-            items += found
-            counts.append(len(found))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DoesNotCast(child.field) from error
-    return items, np.repeat(np.arange(len(rows), dtype=np.int64), np.array(counts, np.int64))
-
-
 def _arrays(columns: Sequence[Column], items: Sequence[JsonRow], exact: bool) -> list[pa.Array]:
-    """The columns of a batch. Keys that every item has are taken all at once."""
-    keys = [column.path[0] for column in columns if len(column.path) == 1]
-    found: dict[str, Sequence[Any]] = {}
-    while len(keys) > 1 and items:
+    """The columns of a batch."""
+    keys: dict[tuple[str, ...], list[str]] = {}
+    for column in columns:
+        keys.setdefault(column.path[:-1], []).append(column.path[-1])
+    values = {}
+    try:
+        for outer, inner in keys.items():
+            objects = [item.get(outer[0]) or {} for item in items] if outer else items
+            values[outer] = _values_of(inner, objects)
+    except (AttributeError, TypeError) as error:  # not an object
+        raise DoesNotCast(", ".join(column.name for column in columns)) from error
+    return [_column(c, values[c.path[:-1]][c.path[-1]], exact) for c in columns]
+
+
+def _values_of(keys: Sequence[str], items: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
+    """The values of each key. Those of keys that every item has are taken all at once."""
+    common, found = list(keys), dict[str, Sequence[Any]]()
+    while len(common) > 1 and items:
         try:
-            found = dict(zip(keys, zip(*map(itemgetter(*keys), items), strict=True), strict=True))
+            taken = zip(*map(itemgetter(*common), items), strict=True)
+            found = dict(zip(common, taken, strict=True))
+            break
         except KeyError as missing:
-            keys.remove(missing.args[0])
-        except TypeError:
-            break
-        else:
-            break
-    return [_column(c, found.get(c.path[0]) or _values(c, items), exact) for c in columns]
+            common.remove(missing.args[0])
+    return {key: found.get(key) or [item.get(key) for item in items] for key in keys}
 
 
 def _column(column: Column, values: Sequence[Any], exact: bool) -> pa.Array:
@@ -283,20 +282,6 @@ def _column(column: Column, values: Sequence[Any], exact: bool) -> pa.Array:
     if column.required and array.null_count:
         raise DoesNotCast(column.name)
     return array
-
-
-def _values(column: Column, items: Sequence[JsonRow]) -> list[Any]:
-    if len(column.path) == 1:
-        key = column.path[0]
-        try:
-            return [item.get(key) for item in items]
-        except AttributeError as error:
-            raise DoesNotCast(key) from error
-    outer, inner = column.path
-    try:
-        return [(item.get(outer) or {}).get(inner) for item in items]
-    except AttributeError as error:
-        raise DoesNotCast(outer) from error
 
 
 def _plain(values: Sequence[Any], column: Column) -> pa.Array:
