@@ -10,6 +10,8 @@ import pytest
 from pipelines import spool as module
 from pipelines.spool import Spool
 from sources.eduframe.batch import Batch
+from sources.eduframe.changes import later_wins
+from sources.eduframe.tables import MAIN_TABLES
 
 
 def batch(number: int) -> Batch:
@@ -60,3 +62,27 @@ def test_a_file_goes_with_the_last_of_its_tables(
     assert files() == 3
     del kept[:2]
     assert files() == 1
+
+
+def test_the_last_version_of_a_row_and_its_children_is_left(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+
+    def part(users: list[int], roles: list[tuple[int, str]]) -> Batch:
+        made = Batch("users", None)
+        tables = {"users": pa.table({"id": pa.array(users, pa.int64())})}
+        if roles:
+            owners, values = map(list, zip(*roles, strict=True))
+            tables["user_roles"] = pa.table({"user_id": owners, "value": values})
+        made.fill(tables)
+        return spool.keep(made)
+
+    parts = [
+        part([1, 2], [(1, "old"), (2, "student"), (1, "older")]),
+        part([3], []),
+        part([1, 4], [(1, "new"), (4, "teacher")]),
+        part([4], []),
+    ]
+    left = later_wins(MAIN_TABLES["users"], [batch.tables for batch in parts])
+    rows = {name: [row for t in tables for row in t.to_pylist()] for name, tables in left.items()}
+    assert [row["id"] for row in rows["users"]] == [2, 3, 1, 4]
+    assert [tuple(row.values()) for row in rows["user_roles"]] == [(2, "student"), (1, "new")]
