@@ -21,6 +21,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -212,8 +213,11 @@ class Declaring:
         if self.nothing_to_do(held):
             return
         self.look_closely(held)
-        for statements in self.statements(held):
-            self.execute(statements)
+        if self.dialect.primary_key:
+            for statements in self.statements(held):
+                self.execute(statements)
+        else:  # nobody waits for comments, so one transaction does
+            self.execute(list(chain.from_iterable(self.statements(held))))
 
     def look(self) -> dict[str, Held]:
         """The tables that are there, with their comments."""
