@@ -428,3 +428,10 @@ def test_pages_without_rows_that_never_end_are_a_failed_read() -> None:
     with pytest.raises(ReadFailedError, match="circles"):
         list(pages.walk(pages.first()))
     assert len(api.asked) < 30
+
+
+def test_cookies_are_neither_kept_nor_sent() -> None:
+    api = Api(httpx.Response(200, json=[], headers={"Set-Cookie": "session=1; Path=/"}))
+    for _ in range(2):
+        api.get()
+    assert [request.headers.get("Cookie") for request in api.asked] == [None, None]
