@@ -37,7 +37,7 @@ from sources.eduframe.tables import MAIN_TABLES
 
 log = logging.getLogger("eduframe.reader")
 
-BATCH_ROWS = 1_000
+BATCH_ROWS = 2_000
 BATCH_SECONDS = 15.0
 """A batch is closed after so many rows, or when its oldest row has waited so long."""
 PARENTS_AT_ONCE = 4
