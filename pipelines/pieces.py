@@ -47,7 +47,7 @@ from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Co
 
 log = logging.getLogger("eduframe.pieces")
 
-GROUP_ROWS = 50_000
+GROUP_ROWS = 20_000
 
 BY_NAME = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 ALL_TABLES = {

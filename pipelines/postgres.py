@@ -19,6 +19,8 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParq
 
 log = logging.getLogger("eduframe.postgres")
 
+TABLES_AT_ONCE = 4
+"""Each takes a connection, and memory for its rows. dlt would load 20 tables at once."""
 DOCS = "https://dlthub.com/docs/dlt-ecosystem/destinations/postgres"
 
 
@@ -31,6 +33,7 @@ class postgres(dlt_postgres):  # the name is the destination's, in dlt's configu
         capabilities.loader_file_format_selector = make_adbc_parquet_file_format_selector(
             get_adbc_driver_location(), DOCS, prefer_parquet=True
         )
+        capabilities.max_parallel_load_jobs = TABLES_AT_ONCE
         return capabilities
 
     @property
