@@ -35,6 +35,7 @@ from sources.eduframe.known import Ids, key_text
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
 from sources.eduframe.policy import Policy
+from sources.eduframe.settings import DLT_DEFAULTS
 from sources.eduframe.source import (
     declare_tables,
     endpoint_resource,
@@ -47,7 +48,7 @@ from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Co
 
 log = logging.getLogger("eduframe.pieces")
 
-GROUP_ROWS = 20_000
+GROUP_ROWS: int = DLT_DEFAULTS["data_writer"]["row_group_size"]
 
 BY_NAME = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 ALL_TABLES = {
@@ -133,7 +134,7 @@ class Loader:
 
     def _resource(self, merged: "_Merged") -> DltResource:
         def batches() -> Iterator[Batch]:
-            for name in merged.tables.keys() - SHARED_TABLES.keys():
+            for name in [n for n in merged.tables if n not in SHARED_TABLES]:
                 for rows in self._rows(merged, name):
                     yield Batch(merged.resource, None, {name: rows})
             yield Batch(merged.resource, merged.position)
@@ -295,7 +296,7 @@ def storable(pipeline: Any, rows: pa.Table, columns: Sequence[Column]) -> pa.Tab
 
 
 def _larger(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer tables: as many as a parquet file holds well in a row group."""
+    """The same rows in fewer tables, each as long as a row group of a parquet file."""
     waiting: list[pa.Table] = []
     for part in parts:
         waiting.append(part)

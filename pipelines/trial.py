@@ -4,9 +4,10 @@ The scratch rows go the way of a sync's rows, through dlt, with a column of ever
 tables have. Afterwards the destination holds what it held before.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,6 +21,8 @@ from sources.eduframe.errors import EduframeError
 from sources.eduframe.memory import Memory
 from sources.eduframe.source import quiet_hints
 from sources.eduframe.tables import REMOVED, Column
+
+log = logging.getLogger("eduframe.trial")
 
 NAME = "eduframe_check"
 """Of the scratch pipeline, and so of dlt's schema."""
@@ -151,8 +154,10 @@ def _removing(scratch: Any, kind: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # what went wrong first says more
+        try:
             _remove_new(scratch, before)
+        except Exception as error:  # what went wrong first says more
+            log.debug("the scratch table may be left behind: %s", cause_of(error))
         raise
     with _step(kind, "remove its scratch table", "to drop tables, and to delete rows"):
         _remove_new(scratch, before)
