@@ -17,7 +17,7 @@ from dlt.extract import DltResource
 from pipelines.duckdb_file import holding_file
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
-from pipelines.pieces import ALL_TABLES, storable
+from pipelines.pieces import storable
 from pipelines.pipeline import duckdb_path, make_pipeline
 from pipelines.recovery import customer_of, load_pending, recover, target_of
 from pipelines.report import DONE
@@ -30,7 +30,7 @@ from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
 from sources.eduframe.settings import resolve
 from sources.eduframe.source import endpoint_resource, own_tables, quiet_hints, shared_resource
-from sources.eduframe.tables import SHARED_TABLES, Column
+from sources.eduframe.tables import ALL_TABLES, SHARED_TABLES, Column
 
 log = logging.getLogger("eduframe.copy")
 

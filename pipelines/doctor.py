@@ -10,7 +10,6 @@ import typer
 
 from pipelines.duckdb_file import holding_file
 from pipelines.lock import one_at_a_time
-from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import duckdb_path, make_pipeline
 from pipelines.planning import heal
 from pipelines.recovery import recover
@@ -18,7 +17,7 @@ from pipelines.report import DONE
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position, now_utc, parse
 from sources.eduframe.settings import Settings, duration, resolve
-from sources.eduframe.tables import MAIN_TABLES
+from sources.eduframe.tables import ALL_TABLES, MAIN_TABLES
 
 
 def run_doctor(destination: str, dataset: str) -> int:

@@ -26,12 +26,11 @@ from typing import Any
 
 import orjson
 
-from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import cause_of, kind_of
 from pipelines.runlog import LOG_TABLES, SYNC_RUNS
 from sources.eduframe.hashing import hash_text
 from sources.eduframe.memory import Memory
-from sources.eduframe.tables import MAIN_TABLES, ForeignKey
+from sources.eduframe.tables import ALL_TABLES, MAIN_TABLES, ForeignKey
 
 log = logging.getLogger("eduframe.keys")
 

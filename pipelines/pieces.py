@@ -44,17 +44,19 @@ from sources.eduframe.source import (
     remember_position,
     shared_resource,
 )
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Column
+from sources.eduframe.tables import (
+    ALL_TABLES,
+    CHILD_TABLES,
+    MAIN_TABLES,
+    SHARED_TABLES,
+    Column,
+)
 
 log = logging.getLogger("eduframe.pieces")
 
 GROUP_ROWS: int = DLT_DEFAULTS["data_writer"]["row_group_size"]
 
 BY_NAME = {endpoint.table: endpoint for endpoint in ENDPOINTS}
-ALL_TABLES = {
-    **{table.name: table for table in MAIN_TABLES.values()},
-    **{table.name: table for tables in CHILD_TABLES.values() for table in tables},
-}
 
 
 @dlt.source(name="eduframe", section="eduframe", root_key=False)

@@ -21,7 +21,7 @@ from pipelines.duckdb_file import holding_file
 from pipelines.identity import identify
 from pipelines.keys import declare
 from pipelines.lock import one_at_a_time
-from pipelines.pieces import ALL_TABLES, Loader
+from pipelines.pieces import Loader
 from pipelines.pipeline import cause_of, check_can_delete, duckdb_path, fit, is_a
 from pipelines.planning import Context, come_after_the_last_run, heal, make_plans
 from pipelines.recovery import load_pending, recover, remember_loads
@@ -48,6 +48,7 @@ from sources.eduframe.settings import (
     select,
 )
 from sources.eduframe.source import gather_parents
+from sources.eduframe.tables import ALL_TABLES
 from sources.eduframe.version import version
 from sources.eduframe.window import WindowFile, window_name
 

@@ -12,13 +12,12 @@ from typing import Any
 
 from dlt.common.schema.utils import new_table
 
-from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import error_lines, is_a
 from pipelines.runlog import SYNC_RUNS
 from sources.eduframe.errors import EduframeError
 from sources.eduframe.hashing import UNKNOWN
 from sources.eduframe.memory import Memory
-from sources.eduframe.tables import CHILD_TABLES, JSON_IN, MAIN_TABLES, Column, Table
+from sources.eduframe.tables import ALL_TABLES, CHILD_TABLES, JSON_IN, MAIN_TABLES, Column, Table
 
 
 class UpgradeError(EduframeError):

