@@ -23,13 +23,12 @@ from pipelines.recovery import customer_of, load_pending, recover, target_of
 from pipelines.report import DONE
 from pipelines.runlog import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.upgrade import upgrade
-from sources.eduframe.batch import Batch
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import EduframeError, SettingsError
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import Position
 from sources.eduframe.settings import resolve
-from sources.eduframe.source import endpoint_resource, own_tables, quiet_hints, shared_resource
+from sources.eduframe.source import quiet_hints, ready_resource, shared_resource
 from sources.eduframe.tables import ALL_TABLES, SHARED_TABLES, Column
 
 log = logging.getLogger("eduframe.copy")
@@ -176,19 +175,8 @@ def _resources(
     chunks: Callable[[str], Iterable[pa.Table]], state: Mapping[str, Any]
 ) -> Iterator[DltResource]:
     positions = state.get("resources", {})
-
     for endpoint in ENDPOINTS:
-        names = [table.name for table in own_tables(endpoint)]
-
-        def batches(
-            resource: str = endpoint.table, names: list[str] = names
-        ) -> Iterator[Batch]:
-            for name in names:
-                for rows in chunks(name):
-                    yield Batch(resource, None, {name: rows})
-            if resource in positions:
-                yield Batch(resource, Position.load(dict(positions[resource])))
-
-        yield endpoint_resource(endpoint, batches, {})
+        held = positions.get(endpoint.table)
+        yield ready_resource(endpoint, chunks, None if held is None else Position.load(dict(held)))
     for name in SHARED_TABLES:
         yield shared_resource(name, chunks, lambda: True)

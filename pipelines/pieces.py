@@ -38,9 +38,9 @@ from sources.eduframe.policy import Policy
 from sources.eduframe.settings import DLT_DEFAULTS
 from sources.eduframe.source import (
     declare_tables,
-    endpoint_resource,
     keeps_json,
     quiet_hints,
+    ready_resource,
     remember_position,
     shared_resource,
 )
@@ -119,7 +119,10 @@ class Loader:
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         written = [rows for rows in merged if rows.tables]
         unwritten = [rows for rows in merged if not rows.tables]
-        made = [self._resource(rows) for rows in written]
+        made = [
+            ready_resource(BY_NAME[rows.resource], partial(self._rows, rows), rows.position)
+            for rows in written
+        ]
         made += [
             shared_resource(name, partial(self._shared, written), lambda: True)
             for name in sorted({n for rows in written for n in rows.tables if n in SHARED_TABLES})
@@ -133,15 +136,6 @@ class Loader:
         self._missing = set()
         self.pieces += 1
         give_back()
-
-    def _resource(self, merged: "_Merged") -> DltResource:
-        def batches() -> Iterator[Batch]:
-            for name in [n for n in merged.tables if n not in SHARED_TABLES]:
-                for rows in self._rows(merged, name):
-                    yield Batch(merged.resource, None, {name: rows})
-            yield Batch(merged.resource, merged.position)
-
-        return endpoint_resource(BY_NAME[merged.resource], batches, {})
 
     def _shared(self, written: Iterable["_Merged"], name: str) -> Iterator[pa.Table]:
         for merged in written:

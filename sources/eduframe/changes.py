@@ -316,9 +316,11 @@ def later_wins(
     set is asked for when it is its turn, so sets may hold more than there is memory for.
     """
     filled = [part for part in parts if table.name in part]
+    if not filled:
+        return {}
     ids = [key_ids([part[table.name].column(name) for name in table.key]) for part in filled]
-    last = _last_of_each(np.concatenate(ids)) if ids else np.zeros(0, np.bool_)
-    keep = np.split(last, np.cumsum([len(own) for own in ids])[:-1]) if ids else []
+    last = _last_of_each(np.concatenate(ids))
+    keep = np.split(last, np.cumsum([len(own) for own in ids])[:-1])
     names = dict.fromkeys(name for part in filled for name in part)
     return {
         name: _last_versions(table, name, list(zip(filled, ids, keep, strict=True)))

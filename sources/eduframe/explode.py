@@ -51,10 +51,7 @@ def explode_all(child: Child, rows: Sequence[JsonRow]) -> tuple[list[JsonRow], I
         if not together or (child.shape == "objects" and _all_differ(child.key, together)):
             counts = [len(value) if value else 0 for value in values]
             return together, _owners(counts)
-    if kinds <= {list} or (kinds <= {dict} and child.shape in ("custom", "associations")):
-        found = [explode(child, value) if value else () for value in values]
-    else:
-        found = [explode(child, value) for value in values]
+    found = [explode(child, value) for value in values]
     return list(chain.from_iterable(found)), _owners(list(map(len, found)))
 
 

@@ -191,6 +191,20 @@ def endpoint_resource(
     return resource
 
 
+def ready_resource(
+    endpoint: Endpoint, tables: Callable[[str], Iterable[pa.Table]], position: Position | None
+) -> DltResource:
+    """The resource of a list whose rows are at hand: a table at a time, then the position."""
+
+    def batches() -> Iterator[Batch]:
+        for table in own_tables(endpoint):
+            for rows in tables(table.name):
+                yield Batch(endpoint.table, None, {table.name: rows})
+        yield Batch(endpoint.table, position)
+
+    return endpoint_resource(endpoint, batches, {})
+
+
 def remember_position(resource: str, position: Position | None) -> None:
     """Put the position of a list into dlt's state. To be called within a running resource."""
     if position is not None:
