@@ -16,6 +16,13 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
+STRAIGHT = "4MB"
+"""A merge of so much goes into the file at once; less waits in the log beside it, as usual.
+
+dlt lets up to 1 GB gather in that log: DuckDB then writes all rows twice, first there, as they
+are, and compressed into the file when that is closed.
+"""
+
 
 class duckdb(dlt_duckdb):  # the name is the destination's, in dlt's configuration
     """A destination for a dlt pipeline; configured like dlt's own ``duckdb``."""
@@ -64,6 +71,7 @@ class _MergeJob(RunnableLoadJob):
         if primary and self._repeat(client, rows, primary):
             living += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {_columns(primary)}) = 1"
         same = " AND ".join(f'held."{column}" = came."{column}"' for column in key)
+        client.execute_sql(f"SET GLOBAL checkpoint_threshold = '{STRAIGHT}'")
         with client.begin_transaction():
             client.execute_sql(
                 f"DELETE FROM {name} AS held WHERE EXISTS (SELECT 1 FROM {rows} AS came "
