@@ -16,8 +16,9 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-STRAIGHT = "4MB"
-"""A merge of so much goes into the file at once; less waits in the log beside it, as usual.
+STRAIGHT = "1MB"
+"""A merge of so much, as DuckDB estimates it, goes into the file at once; less waits in the log
+beside it, as usual.
 
 dlt lets up to 1 GB gather in that log: DuckDB then writes all rows twice, first there, as they
 are, and compressed into the file when that is closed.

@@ -276,11 +276,8 @@ class _Sync:
         finally:
             self.control.limiter.stop.set()
             self.control.limiter.wake()
-            while left:
-                try:
-                    self.batches.get(timeout=0.1)
-                except queue.Empty:
-                    continue
+            while left and self.batches.get() is not None:
+                pass  # what comes is not loaded any more; the end comes last
             pool.shutdown(wait=True)
 
     def _dependencies(self, plans: dict[str, Plan]) -> dict[str, set[str]]:

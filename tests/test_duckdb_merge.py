@@ -8,7 +8,8 @@ import dlt
 import pyarrow as pa
 import pytest
 
-from pipelines.pipeline import make_pipeline
+from pipelines.duckdb_file import holding_file
+from pipelines.pipeline import duckdb_path, make_pipeline
 from tests.warehouses import Warehouse
 
 Rows = list[dict[str, Any]]
@@ -92,3 +93,17 @@ def test_a_pipeline_made_for_dlts_own_duckdb_is_led_here(warehouse: Warehouse) -
     assert type(warehouse.pipeline.destination) is not type(own.destination)
     assert warehouse.sync("labels").status == "done"
     assert type(warehouse.pipeline.destination) is type(own.destination)
+
+
+def test_a_large_merge_goes_into_the_file_without_a_log_of_all_its_rows(pipeline: Any) -> None:
+    file = duckdb_path(pipeline)
+    assert file is not None
+    log = file.with_name(f"{file.name}.wal")
+    with holding_file(file, 0):
+        load(pipeline, [row(1, "a")], primary_key="id", columns=REMOVED)
+        before = file.stat().st_size
+        many = [row(number, f"{number:x}" * 20) for number in range(60_000)]
+        load(pipeline, many, primary_key="id", columns=REMOVED)
+        assert file.stat().st_size > before + 500_000
+        assert not log.exists() or log.stat().st_size < 500_000
+    assert len(held(pipeline)) == 60_000

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -381,6 +382,7 @@ def server_date(response: httpx.Response) -> datetime | None:
     return _http_date(response.headers.get("Date"))
 
 
+@lru_cache(maxsize=16)  # the answers of one second have the same
 def _http_date(text: str | None) -> datetime | None:
     if not text:
         return None
