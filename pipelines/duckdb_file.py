@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-from pipelines.pipeline import first_line
+from pipelines.pipeline import duckdb_path, first_line
 from sources.eduframe.errors import EduframeError
 
 log = logging.getLogger("eduframe.duckdb")
@@ -24,7 +26,7 @@ class FileBusyError(EduframeError):
 
 
 class FileUnusableError(EduframeError):
-    """The DuckDB file cannot be opened for writing."""
+    """The DuckDB file cannot be opened."""
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def holding_file(path: Path | None, seconds: float, *, sparing: bool = False) ->
         yield
         return
     existed = path.exists()
-    connection = _open(path, seconds)
+    connection = _open(path, seconds, read_only=False)
     if sparing:
         connection.execute(f"SET memory_limit = '{LITTLE}'")
         connection.execute("SET threads = 1")  # each has buffers of its own
@@ -57,17 +59,36 @@ def holding_file(path: Path | None, seconds: float, *, sparing: bool = False) ->
             path.unlink(missing_ok=True)
 
 
-def _open(path: Path, seconds: float) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def reading_file(pipeline: Any, seconds: float) -> Iterator[None]:
+    """Hold the pipeline's DuckDB file open for reading, as other programs may at the same time.
+
+    From then on the pipeline can only read it. Raises like :func:`holding_file`.
+    """
+    path = duckdb_path(pipeline)
+    if path is None or not path.exists():
+        with holding_file(path, seconds):
+            yield
+        return
+    pipeline.destination.config_params["credentials"] = DuckDbCredentials(
+        str(path), read_only=True
+    )
+    with _open(path, seconds, read_only=True):
+        yield
+
+
+def _open(path: Path, seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + seconds
     told = False
     while True:
         try:
-            return duckdb.connect(str(path))
+            return duckdb.connect(str(path), read_only=read_only)
         except duckdb.Error as error:
             if "lock" not in str(error).lower():
                 raise FileUnusableError(
-                    f"The DuckDB file {path} cannot be written: {first_line(error)}. "
-                    "Set DESTINATION__DUCKDB__CREDENTIALS to a file in a folder you may write in."
+                    f"The DuckDB file {path} cannot be {'read' if read_only else 'written'}: "
+                    f"{first_line(error)}. Set DESTINATION__DUCKDB__CREDENTIALS to a file "
+                    f"{'that you may read' if read_only else 'in a folder you may write in'}."
                 ) from error
             if time.monotonic() >= deadline:
                 raise FileBusyError(

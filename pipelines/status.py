@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from pipelines.console import console
-from pipelines.duckdb_file import holding_file
-from pipelines.pipeline import duckdb_path, make_pipeline
+from pipelines.duckdb_file import reading_file
+from pipelines.pipeline import make_pipeline
 from pipelines.report import DONE, FAILED, PARTLY
 from sources.eduframe.memory import Memory
 from sources.eduframe.plan import now_utc
@@ -43,7 +43,7 @@ def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: 
     limit = duration("--max-age", max_age) if max_age else None
     on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
     pipeline = make_pipeline(destination, dataset)
-    with holding_file(duckdb_path(pipeline), 10), Memory(pipeline) as memory:
+    with reading_file(pipeline, 10), Memory(pipeline) as memory:
         found = [_status(memory, name, limit) for name in on]
         runs = _last_run(memory)
     if as_json:

@@ -568,13 +568,11 @@ def test_rows_set_aside_early_in_a_read_that_spans_runs_stay_so(
     assert set_aside(warehouse) == {odd}
 
 
-@pytest.mark.parametrize("destination", ["duckdb"])
-def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
-    warehouse: Warehouse,
-) -> None:
-    warehouse.sync("users")
+@contextlib.contextmanager
+def held_open(file: str, *, read_only: bool = False) -> Iterator[int]:
+    """A DuckDB file that another program holds open: the number of its process."""
     code = (
-        f"import duckdb, sys; c = duckdb.connect({str(warehouse.address)!r}); "
+        f"import duckdb, sys; c = duckdb.connect({file!r}, read_only={read_only}); "
         "print(1, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -582,10 +580,34 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with pytest.raises(Exception, match=f"process {process.pid}"):
-            warehouse.sync("users", lock_wait_seconds=0.5)
-        process.communicate(b"")
+        try:
+            yield process.pid
+        finally:
+            process.communicate(b"")
+
+
+@pytest.mark.parametrize("destination", ["duckdb"])
+def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.sync("users")
+    with (
+        held_open(warehouse.address) as holder,
+        pytest.raises(Exception, match=f"process {holder}"),
+    ):
+        warehouse.sync("users", lock_wait_seconds=0.5)
     assert warehouse.sync("users").exit_code == 0
+
+
+@pytest.mark.parametrize("destination", ["duckdb"])
+def test_status_reads_the_file_beside_other_readers(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warehouse.sync("users")
+    monkeypatch.setattr("pipelines.status.make_pipeline", lambda *args: warehouse.pipeline)
+    with held_open(warehouse.address, read_only=True):
+        assert run_status("duckdb", "eduframe", max_age=None, as_json=True) == 0
+    assert '"resource": "users"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("destination", ["duckdb"])
