@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from sources.eduframe.errors import EduframeError
 log = logging.getLogger("eduframe.duckdb")
 
 RETRY_SECONDS = 0.25
+HURRIED_SECONDS = 2.0
+"""Who was told to end waits no longer than this for a file."""
 LITTLE = "80MB"
 """DuckDB fills what it may have with what it might need again; a load needs less than this."""
 
@@ -30,13 +33,20 @@ class FileUnusableError(EduframeError):
 
 
 @contextmanager
-def holding_file(path: Path | None, seconds: float, *, sparing: bool = False) -> Iterator[None]:
+def holding_file(
+    path: Path | None,
+    seconds: float,
+    *,
+    sparing: bool = False,
+    hurry: threading.Event | None = None,
+) -> Iterator[None]:
     """Hold a DuckDB file open for writing; nothing where there is none, in other destinations.
 
     All that dlt and we do to the file in the meantime shares the one opening of it: nobody can
     come in between, and the file is read and checkpointed once. It is free again afterwards.
     ``sparing`` gives DuckDB :data:`LITTLE` memory instead of most of what the machine has, and one
-    thread: enough for most, and where it is not, DuckDB says so.
+    thread: enough for most, and where it is not, DuckDB says so. Once ``hurry`` is set the wait
+    for the file is a short one.
 
     Raises:
         FileBusyError: another program still holds it after so many seconds; names it.
@@ -46,7 +56,7 @@ def holding_file(path: Path | None, seconds: float, *, sparing: bool = False) ->
         yield
         return
     existed = path.exists()
-    connection = _open(path, seconds, read_only=False)
+    connection = _open(path, seconds, hurry=hurry)
     if sparing:
         connection.execute(f"SET memory_limit = '{LITTLE}'")
         connection.execute("SET threads = 1")  # each has buffers of its own
@@ -77,8 +87,15 @@ def reading_file(pipeline: Any, seconds: float) -> Iterator[None]:
         yield
 
 
-def _open(path: Path, seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    deadline = time.monotonic() + seconds
+def _open(
+    path: Path,
+    seconds: float,
+    *,
+    read_only: bool = False,
+    hurry: threading.Event | None = None,
+) -> duckdb.DuckDBPyConnection:
+    began = time.monotonic()
+    deadline = began + seconds
     told = False
     while True:
         try:
@@ -90,11 +107,14 @@ def _open(path: Path, seconds: float, *, read_only: bool) -> duckdb.DuckDBPyConn
                     f"{first_line(error)}. Set DESTINATION__DUCKDB__CREDENTIALS to a file "
                     f"{'that you may read' if read_only else 'in a folder you may write in'}."
                 ) from error
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if hurry and hurry.is_set():
+                deadline, hurry = min(deadline, now + HURRIED_SECONDS), None
+            if now >= deadline:
                 raise FileBusyError(
                     f"The DuckDB file {path} is held open by {_holder(str(error))}, even after "
-                    f"waiting {seconds:g} s. Close it there, or let it read only, and run the "
-                    "sync again; nothing is lost."
+                    f"waiting {now - began:.0f} s. Close it there, or let it read only, and run "
+                    "the sync again; nothing is lost."
                 ) from error
             if not told:
                 log.info("%s is held open by %s; waiting", path, _holder(str(error)))

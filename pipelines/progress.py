@@ -31,7 +31,7 @@ def watching() -> Iterator[Callable[[Run], None]]:
 
     def watch(run: Run) -> None:
         def stop(number: int, frame: FrameType | None) -> None:
-            run.stop(f"ended by {signal.Signals(number).name}")
+            run.stop(f"ended by {signal.Signals(number).name}", hurry=True)
 
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):

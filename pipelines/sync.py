@@ -63,10 +63,17 @@ class Run:
     def __init__(self, report: Report, limiter: Limiter) -> None:
         self.report = report
         self.limiter = limiter
+        self.hurry = threading.Event()
 
-    def stop(self, why: str) -> None:
-        """End at the next page; what was read is loaded."""
+    def stop(self, why: str, *, hurry: bool = False) -> None:
+        """End at the next page; what was read is loaded.
+
+        In a ``hurry`` there is no waiting for a destination that does not take it: that is read
+        again by the next run.
+        """
         self.report.stopped = self.report.stopped or why
+        if hurry:
+            self.hurry.set()
         self.limiter.stop.set()
         self.limiter.wake()
 
@@ -213,7 +220,7 @@ class _Sync:
     def _writing(self, *, sparing: bool = False) -> AbstractContextManager[None]:
         """While the destination's file is ours; it is free whenever we wait for the API."""
         seconds = self.settings.lock_wait_seconds
-        return holding_file(self.file, seconds, sparing=sparing)
+        return holding_file(self.file, seconds, sparing=sparing, hurry=self.control.hurry)
 
     def _plan(
         self, state: dict[str, Any], **how: bool
@@ -350,7 +357,8 @@ class _Sync:
                         loader.load(piece, [self.report.run_row()], self.report.resource_rows())
             except PipelineStepFailed as error:
                 failure = error
-                if time.monotonic() >= deadline or error.step == "extract":
+                late = time.monotonic() >= deadline or self.control.hurry.is_set()
+                if late or error.step == "extract":
                     raise LoadFailed(
                         f"The destination does not take the data: {cause_of(error)}. Nothing is "
                         "lost: the next run goes on from what was loaded."

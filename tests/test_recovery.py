@@ -17,10 +17,11 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pipelines.doctor import run_doctor
 from pipelines.lock import one_at_a_time
 from pipelines.pieces import Loader
-from pipelines.report import PARTLY
+from pipelines.report import FAILED, PARTLY
 from pipelines.status import run_status
 from pipelines.sync import LoadFailed, Run
 from sources.eduframe.errors import LockedError
+from sources.eduframe.settings import Settings
 from sources.simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
 from tests.warehouses import PLENTY, Warehouse
@@ -596,6 +597,22 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
         pytest.raises(Exception, match=f"process {holder}"),
     ):
         warehouse.sync("users", lock_wait_seconds=0.5)
+    assert warehouse.sync("users").exit_code == 0
+
+
+@pytest.mark.parametrize("destination", ["duckdb"])
+def test_who_is_told_to_end_waits_no_longer_for_a_file_that_is_held(warehouse: Warehouse) -> None:
+    run = command(warehouse, "users")
+    with (
+        held_open(warehouse.address) as holder,
+        subprocess.Popen(stderr=subprocess.PIPE, text=True, **run) as process,
+    ):
+        assert process.stderr is not None
+        assert any("waiting" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=Settings.lock_wait_seconds / 2)
+        assert process.returncode == FAILED
+        assert f"process {holder}" in error
     assert warehouse.sync("users").exit_code == 0
 
 
