@@ -113,8 +113,8 @@ def _open(
             if now >= deadline:
                 raise FileBusyError(
                     f"The DuckDB file {path} is held open by {_holder(str(error))}, even after "
-                    f"waiting {now - began:.0f} s. Close it there, or let it read only, and run "
-                    "the sync again; nothing is lost."
+                    f"waiting {now - began:.0f} s. Close it there, or let it read only, and try "
+                    "again; nothing is lost."
                 ) from error
             if not told:
                 log.info("%s is held open by %s; waiting", path, _holder(str(error)))
