@@ -2,6 +2,8 @@
 
 import gc
 import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli import GARBAGE_EVERY
+from pipelines.sync import Run
 from sources.simulator import Simulator
 from tests.warehouses import PLENTY, Home, Warehouse
 
@@ -34,6 +37,27 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def sim() -> Iterator[Simulator]:
     with Simulator(scale=0.2, requests_per_window=PLENTY) as sim:
         yield sim
+
+
+@pytest.fixture
+def big() -> Iterator[Simulator]:
+    """One whose lists have many pages."""
+    with Simulator(scale=1, requests_per_window=PLENTY) as sim:
+        yield sim
+
+
+@pytest.fixture
+def lists() -> Iterator[Simulator]:
+    """A few lists, long enough for the brake on deletions to take an interest in them."""
+    counts = {"users": 200, "orders": 120, "labels": 120, "leads": 60, "referrals": 6}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
+        yield sim
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause before a request is tried again."""
+    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +89,53 @@ def make_warehouse(home: Home, destination: str, tmp_path: Path) -> MakeWarehous
 @pytest.fixture
 def warehouse(make_warehouse: MakeWarehouse, sim: Simulator) -> Warehouse:
     return make_warehouse(sim)
+
+
+def stop_after(sim: Simulator, requests: int) -> Callable[[Run], None]:
+    """Something to give to ``watch``: ends the run once so many more requests were made."""
+    until = len(sim.requests) + requests
+
+    def watch(run: Run) -> None:
+        def hook(request: Any) -> None:
+            if len(sim.requests) >= until:
+                run.stop("ended by the test")
+
+        sim.before_response = hook
+
+    return watch
+
+
+def command(warehouse: Warehouse, *resources: str, **env: str) -> dict[str, Any]:
+    """How to start a sync as a process of its own."""
+    folder = warehouse.folder
+    return {
+        "args": [
+            *(sys.executable, "-m", "pipelines.cli", "sync"), *resources, *warehouse.options
+        ],
+        "cwd": folder,
+        "env": {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "HOME": str(folder),
+            "DLT_DATA_DIR": str(folder / "data"),
+            "SOURCES__EDUFRAME__API_TOKEN": warehouse.sim.token,
+            "SOURCES__EDUFRAME__BASE_URL": warehouse.sim.base_url,
+            "SOURCES__EDUFRAME__REQUESTS_PER_WINDOW": str(PLENTY),
+            "SOURCES__EDUFRAME__PIECE_SECONDS": "0.3",
+            **warehouse.environment,
+            **env,
+        },
+    }
+
+
+def living(warehouse: Warehouse, table: str) -> set[Any]:
+    return {row["id"] for row in warehouse.rows(table) if row["_deleted_at"] is None}
+
+
+def ids(sim: Simulator, table: str) -> list[Any]:
+    return [row["id"] for row in sim.rows(table)]
+
+
+def asked(sim: Simulator) -> Counter[str]:
+    """How often each path was requested."""
+    return Counter(request.path for request in sim.requests)

@@ -145,8 +145,8 @@ def test_wrong_token(eduframe: Eduframe, here: Simulator) -> None:
     assert len(here.requests) == 1
 
 
-def test_refused_connection(eduframe: Eduframe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
+@pytest.mark.usefixtures("no_waiting")
+def test_refused_connection(eduframe: Eduframe) -> None:
     with Simulator(scale=0) as gone:
         address = gone.base_url
     found = eduframe("sync", "labels", API_TOKEN=TOKEN, BASE_URL=address)

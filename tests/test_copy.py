@@ -10,7 +10,7 @@ from pipelines.copy import NothingToCopyError, copy_dataset, run_copy
 from pipelines.report import DONE
 from sources.eduframe.errors import SettingsError
 from sources.simulator import Simulator
-from tests.test_recovery import stop_after
+from tests.conftest import stop_after
 from tests.warehouses import PLENTY, Home, Warehouse
 
 NOT_COMPARED = ("_dlt_load_id", "_row_hash")

@@ -19,16 +19,17 @@ from pipelines.report import DONE, FAILED, PARTLY, Report
 from pipelines.summary import print_summary
 from sources.eduframe.errors import UnreachableError
 from sources.simulator import Fault, Simulator
-from tests.conftest import MakeWarehouse
-from tests.test_recovery import command
+from tests.conftest import MakeWarehouse, command
 from tests.warehouses import PLENTY, Warehouse
 
 LISTS = ("labels", "orders", "users")
 
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sources.eduframe.client.RETRY_AFTER_DEFAULT", 0.2)
 
 

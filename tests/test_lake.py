@@ -13,8 +13,8 @@ from pipelines.pipeline import make_pipeline
 from pipelines.sync import sync
 from sources.eduframe.errors import SettingsError
 from sources.simulator import Simulator
-from tests.conftest import MakeWarehouse
-from tests.test_recovery import KILLED, command
+from tests.conftest import MakeWarehouse, command
+from tests.test_kills import KILLED
 from tests.warehouses import Lake
 
 

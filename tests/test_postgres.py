@@ -16,8 +16,7 @@ from sources.eduframe.errors import LockedError
 from sources.eduframe.memory import Memory
 from sources.eduframe.tables import MAIN_TABLES
 from sources.simulator import Fault, Simulator
-from tests.conftest import MakeWarehouse
-from tests.test_recovery import command
+from tests.conftest import MakeWarehouse, command
 from tests.warehouses import PLENTY, Home, Postgres, Warehouse
 
 ODD = "a\x00\x00b'\"\\\x00\\u0000ü\t\n"

@@ -1,7 +1,5 @@
-"""Whole runs of the sync: the simulator over HTTP, into a DuckDB file."""
+"""Whole runs of the sync: the simulator over HTTP, into a warehouse."""
 
-from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,19 +8,13 @@ import pytest
 
 from pipelines.report import Report
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.errors import AuthenticationError, OtherCustomerError, SettingsError
+from sources.eduframe.errors import OtherCustomerError, SettingsError
 from sources.eduframe.source import eduframe_source
 from sources.simulator import ABSENT, Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
+from tests.conftest import BOTH, MakeWarehouse, asked, in_a_lake_too
 from tests.warehouses import PLENTY, Home, Warehouse, as_json
 
-BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 DAY = timedelta(days=1, minutes=1)
-
-
-def asked(sim: Simulator) -> Counter[str]:
-    """How often each path was requested."""
-    return Counter(request.path for request in sim.requests)
 
 
 def numbers(report: Report, *names: str) -> dict[str, tuple[int, int]]:
@@ -30,121 +22,9 @@ def numbers(report: Report, *names: str) -> dict[str, tuple[int, int]]:
     return {name: (report.runs[name].new, report.runs[name].changed) for name in names}
 
 
-# ---- The first sync, into nothing; nothing here changes the simulator
-
-
 @pytest.fixture(scope="session", params=BOTH)
 def destination(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(scope="module", params=["cursor", "page"])
-def first(
-    request: Any, tmp_path_factory: pytest.TempPathFactory, home: Home, destination: str
-) -> Iterator[Warehouse]:
-    counts = {"users": 230, "orders": 100}
-    with Simulator(
-        scale=0.2, counts=counts, paging=request.param, requests_per_window=PLENTY
-    ) as sim:
-        warehouse = home.make(destination, sim, tmp_path_factory.mktemp("first"), tables=False)
-        warehouse.report = warehouse.sync()  # type: ignore[attr-defined]
-        yield warehouse
-
-
-def test_the_first_sync_equals_the_truth(first: Warehouse) -> None:
-    report: Report = first.report  # type: ignore[attr-defined]
-    assert {run.status for run in report.runs.values()} == {"done"}
-    assert report.exit_code == 0
-    first.assert_equals_truth()
-
-
-def test_the_first_sync_needs_no_request_too_many(first: Warehouse) -> None:
-    expected: Counter[str] = Counter()
-    for endpoint in ENDPOINTS:
-        if endpoint.params or not endpoint.enabled:
-            continue
-        rows = len(first.sim.rows(endpoint.table))
-        expected[endpoint.path] = max(1, -(-rows // 100)) if endpoint.paged else 1
-    for row in first.sim.rows("custom_objects"):
-        expected[f"/custom/objects/{row['slug']}"] = 1
-        expected[f"/custom/objects/{row['slug']}/records"] = 1
-    for row in first.sim.rows("invoices"):
-        expected[f"/invoices/{row['id']}/payments"] = 1
-    for row in first.sim.rows("program_editions"):
-        expected[f"/program/editions/{row['id']}/elements"] = 1
-    got = asked(first.sim)
-    custom = {path for path in got if path.endswith(("/associations", "/options"))}
-    assert {path: got[path] for path in got.keys() - custom} == dict(expected)
-    assert {got[path] for path in custom} == {1}
-    assert all(request.status == 200 for request in first.sim.requests if request.path in expected)
-
-
-def test_the_summary_counts_what_was_asked_and_read(first: Warehouse) -> None:
-    report: Report = first.report  # type: ignore[attr-defined]
-    for name, run in report.runs.items():
-        if not BY_TABLE[name].params:
-            assert (run.read, run.new) == (len(first.sim.rows(name)),) * 2 or run.rejected, name
-    assert report.requests == len(first.sim.requests)
-
-
-def test_every_row_says_which_run_and_package_wrote_it(first: Warehouse) -> None:
-    (run,) = first.rows("_sync_runs")
-    loads = {row["load_id"] for row in first.query("SELECT load_id FROM _dlt_loads")}
-    for endpoint in ENDPOINTS:
-        for row in first.rows(endpoint.table):
-            assert row["_synced_at"] == run["started_at"]
-            assert row["_dlt_load_id"] in loads
-            assert row["_deleted_at"] is None
-            assert row["_removed"] is None
-            assert row["_row_hash"] > 0
-
-
-def test_the_run_log_tells_of_the_run(first: Warehouse) -> None:
-    report: Report = first.report  # type: ignore[attr-defined]
-    (run,) = first.rows("_sync_runs")
-    assert (run["run_id"], run["status"]) == (report.run_id, "done")
-    assert run["requests"] == len(first.sim.requests)
-    assert run["ended_at"] >= run["started_at"]
-    resources = {row["resource"]: row for row in first.rows("_sync_resources")}
-    assert resources.keys() == {e.table for e in ENDPOINTS if e.enabled}
-    assert resources["users"]["rows_read"] == resources["users"]["rows_new"] == 230
-    assert resources["users"]["mode"] == "reconcile"
-    assert sum(row["requests"] for row in resources.values()) == run["requests"]
-    assert first.rows("_deletions") == first.rows("_sync_seen") == []
-
-
-def test_the_token_is_in_no_table_and_no_file(first: Warehouse) -> None:
-    token = first.sim.token.encode()
-    files = [path for path in first.folder.rglob("*") if path.is_file()]
-    assert files
-    assert [path for path in files if token in path.read_bytes()] == []
-
-
-# ---- The second sync
-
-
-@pytest.mark.parametrize("reconcile", [False, True])
-def test_a_sync_of_what_has_not_changed_writes_no_row(first: Warehouse, reconcile: bool) -> None:
-    before = first.marks()
-    report = first.sync(reconcile=reconcile)
-    assert report.exit_code == 0
-    assert (report.total("new"), report.total("changed"), report.total("deleted")) == (0, 0, 0)
-    assert first.marks() == before
-
-
-def test_a_second_sync_reads_lists_under_a_parent_only_where_the_parent_changed(
-    first: Warehouse,
-) -> None:
-    first.sim.clear_requests()
-    first.sync("invoices", "payments")
-    assert [path for path in asked(first.sim) if path.endswith("/payments")] == []
-
-
-def test_every_table_is_there_with_its_types_though_all_lists_are_empty(
-    first: Warehouse, make_warehouse: MakeWarehouse
-) -> None:
-    empty = make_warehouse(Simulator(scale=0))
-    assert empty.types() == first.types()
 
 
 # ---- Changes
@@ -383,55 +263,6 @@ def test_a_row_that_does_not_fit_is_set_aside_and_the_rest_of_its_page_is_loaded
     assert first["id"] in {row["id"] for row in warehouse.rows("labels")}
 
 
-# ---- What the token may not read
-
-
-def test_a_forbidden_list_is_off_and_newly_off_only_once(warehouse: Warehouse) -> None:
-    sim = warehouse.sim
-    sim.forbid("orders")
-    report = warehouse.sync("orders", "labels", "leads")
-    assert (report.exit_code, report.runs["orders"].status) == (0, "off")
-    assert "orders:read" in (report.runs["orders"].message or "")
-    sim.allow("orders")
-    assert warehouse.sync("orders", "labels", "leads").exit_code == 0
-    sim.forbid("orders", 404)
-    held = warehouse.marks()
-    codes = [warehouse.sync("orders", "labels", "leads").exit_code for _ in range(2)]
-    assert codes == [3, 0]
-    assert warehouse.marks() == held
-    (row,) = warehouse.query(
-        "SELECT r.status, r.message FROM _sync_resources r JOIN _sync_runs USING (run_id) "
-        "WHERE resource = 'orders' ORDER BY _sync_runs.started_at DESC LIMIT 1"
-    )
-    assert row["status"] == "off"
-
-
-def test_a_token_that_may_read_nothing_fails(warehouse: Warehouse) -> None:
-    for name in ("labels", "orders", "users"):
-        warehouse.sim.forbid(name)
-    report = warehouse.sync("labels", "orders", "users")
-    assert report.exit_code == 1
-    assert "scopes" in (report.message or "")
-
-
-def test_a_wrong_token_is_refused_before_anything_is_read(warehouse: Warehouse) -> None:
-    before = warehouse.tables()
-    with pytest.raises(AuthenticationError):
-        warehouse.sync("labels", api_token="of-someone-else")
-    assert warehouse.tables() == before
-    assert asked(warehouse.sim) == {"/educators/current": 1}
-
-
-def test_a_token_that_is_revoked_on_the_way_ends_the_run(warehouse: Warehouse) -> None:
-    warehouse.sim.inject(Fault("status", status=401, after=2, times=None))
-    report = warehouse.sync("labels", "orders", "users", threads=1)
-    assert report.exit_code == 1
-    assert "401" in (report.message or "")
-    warehouse.sim.clear_faults()
-    assert warehouse.sync("labels", "orders", "users").exit_code == 0
-    warehouse.assert_equals_truth("labels", "orders", "users")
-
-
 def test_the_data_of_another_educator_is_refused_before_a_row_is_read(
     synced: Warehouse,
 ) -> None:
@@ -450,10 +281,8 @@ def test_a_misspelt_resource_is_told_with_the_nearest(warehouse: Warehouse) -> N
     assert warehouse.sim.requests == []
 
 
-def test_a_list_that_fails_does_not_stop_the_others(
-    synced: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
+@pytest.mark.usefixtures("no_waiting")
+def test_a_list_that_fails_does_not_stop_the_others(synced: Warehouse) -> None:
     sim = synced.sim
     sim.add("labels")
     sim.add("orders")

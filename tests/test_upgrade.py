@@ -10,8 +10,7 @@ import pytest
 from pipelines.report import DONE
 from pipelines.upgrade import UpgradeError
 from sources.simulator import Simulator
-from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
-from tests.test_recovery import command, stop_after
+from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too, stop_after
 from tests.warehouses import PLENTY, SQL_TYPES, Home, Warehouse
 
 ROOT = Path(__file__).parents[1]

@@ -1,0 +1,119 @@
+"""Lists by page number, whose rows shift while they are read, prove nothing by themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sources.simulator import Fault, Simulator
+from tests.conftest import BOTH, MakeWarehouse, ids, living
+from tests.warehouses import PLENTY
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def paged() -> Iterator[Simulator]:
+    """Lists of several pages, by page number."""
+    counts = {"users": 200, "orders": 320, "labels": 320, "attendances": 320, "referrals": 6}
+    with Simulator(scale=0, counts=counts, paging="page", requests_per_window=PLENTY) as sim:
+        yield sim
+
+
+def test_a_row_that_slips_between_two_pages_is_asked_for_and_stays(
+    paged: Simulator, make_warehouse: MakeWarehouse
+) -> None:
+    warehouse = make_warehouse(paged)
+    warehouse.sync("labels")
+    known = ids(paged, "labels")
+
+    def meddle(request: Any) -> None:
+        if request.query.get("page") == ["2"] and known[50] in ids(paged, "labels"):
+            paged.delete("labels", known[50])
+
+    paged.delete("labels", known[200])
+    paged.before_response = meddle
+    report = warehouse.sync("labels", reconcile=True)
+    paged.before_response = None
+    assert report.exit_code == 0
+    assert living(warehouse, "labels") == set(known) - {known[200]}
+    asked = {r.path: r.status for r in paged.requests if r.path.startswith("/labels/")}
+    assert asked[f"/labels/{known[200]}"] == 404
+    assert asked[f"/labels/{known[100]}"] == 200
+    warehouse.sync("labels", reconcile=True)
+    warehouse.assert_equals_truth("labels")
+
+
+def test_too_many_to_ask_for_one_by_one_wait_for_the_second_read(
+    paged: Simulator, make_warehouse: MakeWarehouse
+) -> None:
+    warehouse = make_warehouse(paged, max_delete_share=0.9)
+    warehouse.sync("labels")
+    for ident in ids(paged, "labels")[:101]:
+        paged.delete("labels", ident)
+    first = warehouse.sync("labels", reconcile=True)
+    assert first.total("deleted") == 0
+    assert "one by one" in " ".join(first.runs["labels"].notes)
+    assert warehouse.sync("labels", reconcile=True).total("deleted") == 101
+    assert [r.path for r in paged.requests if r.path.startswith("/labels/")] == []
+    warehouse.assert_equals_truth("labels")
+
+
+def test_where_rows_cannot_be_asked_for_one_read_by_page_number_proves_nothing(
+    paged: Simulator, make_warehouse: MakeWarehouse
+) -> None:
+    """A row that slipped to a page that was read is alive, and must not be marked."""
+    warehouse = make_warehouse(paged)
+    warehouse.sync("attendances")
+    known = ids(paged, "attendances")
+
+    def meddle(request: Any) -> None:
+        if request.query.get("page") == ["2"] and known[0] in ids(paged, "attendances"):
+            paged.delete("attendances", known[0])
+
+    paged.before_response = meddle
+    warehouse.sync("attendances", reconcile=True)
+    paged.before_response = None
+    assert set(ids(paged, "attendances")) <= living(warehouse, "attendances")
+    for _ in range(2):
+        warehouse.sync("attendances", reconcile=True)
+    warehouse.assert_equals_truth("attendances")
+
+
+def test_a_row_that_slips_between_two_pages_of_a_parents_list_stays(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts = {"custom_records": 350, "custom_objects": 1}
+    with Simulator(scale=0, counts=counts, paging="page", requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim)
+        warehouse.sync("custom_objects", "custom_records")
+        known = ids(sim, "custom_records")
+
+        def meddle(request: Any) -> None:
+            if request.query.get("page") == ["2"] and known[50] in ids(sim, "custom_records"):
+                sim.delete("custom_records", known[50])
+
+        sim.before_response = meddle
+        report = warehouse.sync("custom_records", reconcile=True)
+        sim.before_response = None
+        assert report.exit_code == 0
+        assert set(ids(sim, "custom_records")) <= living(warehouse, "custom_records")
+        warehouse.sync("custom_records", reconcile=True)
+        warehouse.assert_equals_truth("custom_records")
+
+
+def test_where_no_row_can_be_asked_for_none_is_deleted(
+    paged: Simulator, make_warehouse: MakeWarehouse
+) -> None:
+    warehouse = make_warehouse(paged)
+    warehouse.sync("labels")
+    paged.delete("labels", ids(paged, "labels")[0])
+    paged.inject(Fault("status", path="/labels/*", status=404, times=None))
+    report = warehouse.sync("labels", reconcile=True)
+    assert report.total("deleted") == 0
+    assert "by its id" in " ".join(report.runs["labels"].notes)
