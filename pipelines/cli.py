@@ -229,7 +229,7 @@ def main() -> None:
     except Exception as error:
         raise SystemExit(_tell(error)) from None
     finally:
-        gc.freeze()  # all goes with the process: to look for garbage first takes a quarter second
+        gc.freeze()  # all goes with the process: to look for garbage first would take up to 0.2 s
 
 
 def _tell(error: Exception) -> int:
