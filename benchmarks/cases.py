@@ -75,6 +75,7 @@ def work(options: Namespace) -> Iterator[Table]:
 def _label(name: str) -> str:
     labels = {
         "floor": "the floor: httpx, `read_json`",
+        "floor_upserts": "the floor, with keys and upserts",
         "dlt_rest_api": "dlt `rest_api`, as it comes",
         "dlt_rest_api_tuned": "dlt `rest_api`, parquet, parallel",
     }

@@ -23,6 +23,7 @@ def test_benchmark_prints_its_tables_and_writes_them(tmp_path: Path) -> None:
         "eduframe: 1 % changed",
         "eduframe: full reconcile",
         "the floor: httpx, `read_json`",
+        "the floor, with keys and upserts",
         "dlt `rest_api`, as it comes",
         "dlt `rest_api`, parquet, parallel",
     ]
