@@ -30,7 +30,6 @@ def floor(url: str, folder: Path) -> None:
 
     def replace(connection: Any, table: str, rows: str) -> None:
         key = OWNERS.get(table, "id")
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {rows} LIMIT 0")
         connection.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM ({rows}))")
         connection.execute(f"INSERT INTO {table} {rows}")
 
@@ -42,7 +41,6 @@ def floor_upserts(url: str, folder: Path) -> None:
 
     def upsert(connection: Any, table: str, rows: str) -> None:
         key = "id" if table == "order_items" else OWNERS.get(table, "id")
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {rows} LIMIT 0")
         connection.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {table}_key ON {table} ({key})")
         connection.execute(f"INSERT OR REPLACE INTO {table} {rows}")
 
@@ -72,6 +70,7 @@ def _pages_and_read_json(
                 f"CREATE TEMP TABLE {name}_new AS SELECT * FROM read_json('{path}', format='array')"
             )
         for table, rows in TABLES.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {rows} LIMIT 0")
             put(connection, table, rows)
         connection.execute("COMMIT")
 

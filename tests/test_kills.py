@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import time
+from typing import Any
 
 import pytest
 
@@ -129,6 +130,12 @@ main()
 """
 
 
+def kill_at(step: str, moment: str, setup: dict[str, Any]) -> None:
+    """Run a command that kills itself before or after a step of its load."""
+    setup["args"][1:3] = ["-c", KILLED, step, moment]
+    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+
+
 @pytest.mark.parametrize(
     ("table", "moment"),
     [
@@ -146,9 +153,7 @@ def test_killed_around_any_step_of_a_load_nothing_is_lost_or_doubled(
     warehouse: Warehouse, table: str, moment: str
 ) -> None:
     """What a job wrote is there, and dlt has not noted it yet; or the other way round."""
-    setup = command(warehouse, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60")
-    setup["args"][1:3] = ["-c", KILLED, table, moment]
-    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+    kill_at(table, moment, command(warehouse, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60"))
     again = subprocess.run(
         capture_output=True, text=True, check=False, **command(warehouse, "users")
     )
@@ -171,10 +176,7 @@ def test_a_deletion_is_logged_once_although_its_load_was_killed_and_the_disk_is_
     warehouse.sync("users")
     gone = warehouse.sim.rows("users")[-1]["id"]
     warehouse.sim.delete("users", gone)
-    setup = command(warehouse, "users")
-    setup["args"][1:3] = ["-c", KILLED, "_dlt_loads", "before"]
-    setup["args"].append("--reconcile")
-    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+    kill_at("_dlt_loads", "before", command(warehouse, "users", "--reconcile"))
     assert warehouse.count("_deletions") == 1
     shutil.rmtree(warehouse.pipeline.pipelines_dir)
     warehouse.pipeline = warehouse.make_pipeline()

@@ -14,7 +14,7 @@ from pipelines.sync import sync
 from sources.eduframe.errors import SettingsError
 from sources.simulator import Simulator
 from tests.conftest import MakeWarehouse, command
-from tests.test_kills import KILLED
+from tests.test_kills import kill_at
 from tests.warehouses import Lake
 
 
@@ -57,9 +57,7 @@ def test_killed_around_a_commit_or_the_end_of_a_load_nothing_is_lost_or_doubled(
     lake: Lake, step: str, moment: str
 ) -> None:
     """The file of ``_dlt_loads`` says that the load is done; that of the state comes after it."""
-    setup = command(lake, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60")
-    setup["args"][1:3] = ["-c", KILLED, step, moment]
-    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+    kill_at(step, moment, command(lake, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60"))
     if step == "addresses":
         assert subprocess.run(check=False, **command(lake, "users")).returncode == 0
     else:  # on another machine
