@@ -132,7 +132,7 @@ def waiting(options: Namespace) -> Iterator[Table]:
 
 def requests(options: Namespace) -> Iterator[Table]:
     """The requests of whole syncs, against the fewest that read the same."""
-    from sources.simulator import Simulator
+    from sources.eduframe_simulator import Simulator
 
     table = Table(
         f"Requests: all lists of a simulated provider (scale {options.scale:g})",
@@ -154,7 +154,7 @@ def requests(options: Namespace) -> Iterator[Table]:
 
 def start(options: Namespace) -> Iterator[Table]:
     """How long it takes before anything happens."""
-    from sources.simulator import Simulator
+    from sources.eduframe_simulator import Simulator
 
     with Simulator(requests_per_window=10**9) as sim, folder(sim.base_url) as here:
         here.sync()

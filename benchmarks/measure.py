@@ -85,11 +85,11 @@ class Folder:
 
     def eduframe(self, *arguments: str, **environment: Any) -> Measured:
         """Run a command of ours."""
-        return self.run("-m", "pipelines.cli", *arguments, **environment)
+        return self.run("-m", "pipelines.eduframe.commands.cli", *arguments, **environment)
 
     def sync(self, *arguments: str, requests: int = 1_000_000, window: float = 300) -> Measured:
         """Run ``eduframe sync``, with a limit, and the memory of a window in which it was idle."""
-        from sources.eduframe.window import WindowFile, window_name
+        from sources.eduframe.http.limiter_file import WindowFile, window_name
 
         url = self._environment["SOURCES__EDUFRAME__BASE_URL"]
         file = self.path / "dlt" / "pipelines" / window_name(url, TOKEN)

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from sources.simulator import Simulator
-from sources.simulator.fields import timestamp
+from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator.provider.values import timestamp
 
 JsonRow = dict[str, Any]
 

@@ -16,9 +16,9 @@ from threading import Event, Lock
 import orjson
 
 from benchmarks.rows import SHAPES, Rows
-from sources.simulator.api import PREFIX, Window
-from sources.simulator.messages import Answer, Request, error, json_answer
-from sources.simulator.server import Server
+from sources.eduframe_simulator.server.api import PREFIX, Window
+from sources.eduframe_simulator.server.http_server import Server
+from sources.eduframe_simulator.server.messages import Answer, Request, error, json_answer
 
 CHANGED_SHARE = 100
 """One of so many rows changes."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import GARBAGE_EVERY
-from pipelines.sync import Run
-from sources.simulator import Simulator
+from pipelines.eduframe.commands.cli import GARBAGE_EVERY
+from pipelines.eduframe.run.sync import Run
+from sources.eduframe_simulator import Simulator
 from tests.warehouses import PLENTY, Home, Warehouse
 
 gc.set_threshold(GARBAGE_EVERY)  # as the command line does
@@ -57,7 +57,7 @@ def lists() -> Iterator[Simulator]:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause before a request is tried again."""
-    monkeypatch.setattr("sources.eduframe.client.RETRY_WAIT", lambda state: 0)
+    monkeypatch.setattr("sources.eduframe.http.client.RETRY_WAIT", lambda state: 0)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +110,9 @@ def command(warehouse: Warehouse, *resources: str, **env: str) -> dict[str, Any]
     folder = warehouse.folder
     return {
         "args": [
-            *(sys.executable, "-m", "pipelines.cli", "sync"), *resources, *warehouse.options
+            *(sys.executable, "-m", "pipelines.eduframe.commands.cli", "sync"),
+            *resources,
+            *warehouse.options,
         ],
         "cwd": folder,
         "env": {

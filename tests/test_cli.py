@@ -12,12 +12,12 @@ import orjson
 import pytest
 import typer.main
 
-from pipelines.cli import app, main
-from pipelines.lock import folder_lock
-from pipelines.pipeline import make_pipeline
-from pipelines.report import DONE, FAILED, LOCKED, PARTLY, WRONG_USE
+from pipelines.eduframe.commands.cli import app, main
+from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.lock import folder_lock
+from pipelines.eduframe.run.report import DONE, FAILED, LOCKED, PARTLY, WRONG_USE
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
-from sources.simulator import Simulator
+from sources.eduframe_simulator import Simulator
 from tests.warehouses import Home
 
 TOKEN = "sesame-4711-secret"

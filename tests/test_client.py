@@ -9,8 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from sources.eduframe.batch import ResourceRun
-from sources.eduframe.client import RETRY_AFTER_DEFAULT, Client, Traffic, retry_after
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
     AuthenticationError,
@@ -20,14 +18,17 @@ from sources.eduframe.errors import (
     SettingsError,
     StoppedError,
 )
-from sources.eduframe.known import Known
-from sources.eduframe.limiter import Limiter
-from sources.eduframe.pages import Pages
-from sources.eduframe.parents import ParentBook
-from sources.eduframe.plan import Plan, Position, now_utc
+from sources.eduframe.http.client import Client, Traffic
+from sources.eduframe.http.headers import RETRY_AFTER_DEFAULT, retry_after
+from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.policy import Policy
-from sources.eduframe.reader import Reader
-from sources.simulator import Fault, Simulator
+from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.fetching import Fetcher
+from sources.eduframe.reading.index import Known
+from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.read import Plan, Position, now_utc
+from sources.eduframe.reading.reader import Reader
+from sources.eduframe_simulator import Fault, Simulator
 
 TOKEN = "sEcReT-token-0123456789"
 BASE = "https://api.example.com/api/v1"
@@ -424,7 +425,7 @@ def test_a_list_is_read_over_all_its_pages(wire: Simulator) -> None:
 def test_pages_without_rows_that_never_end_are_a_failed_read() -> None:
     api = Api(*(page([], f"{BASE}/labels?cursor={n}") for n in range(100)))
     endpoint = next(e for e in ENDPOINTS if e.table == "labels")
-    pages = Pages(api.client, endpoint, ResourceRun("labels"))
+    pages = Fetcher(api.client, endpoint, ResourceRun("labels"))
     with pytest.raises(ReadFailedError, match="circles"):
         list(pages.walk(pages.first()))
     assert len(api.asked) < 30

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.copy import NothingToCopyError, copy_dataset, run_copy
-from pipelines.report import DONE
+from pipelines.eduframe.commands.copy import NothingToCopyError, copy_dataset, run_copy
+from pipelines.eduframe.run.report import DONE
 from sources.eduframe.errors import SettingsError
-from sources.simulator import Simulator
+from sources.eduframe_simulator import Simulator
 from tests.conftest import stop_after
 from tests.warehouses import PLENTY, Home, Warehouse
 
@@ -88,7 +88,7 @@ def test_an_interrupted_read_goes_on_in_a_copy_that_was_interrupted_too(
         (tmp_path / "there").mkdir()
         second = home.make("postgres", sim, tmp_path / "there", tables=False)
         with monkeypatch.context() as killed:
-            killed.setattr("pipelines.copy.load_pending", end_here)
+            killed.setattr("pipelines.eduframe.commands.copy.load_pending", end_here)
             with pytest.raises(KeyboardInterrupt):
                 copy_dataset(first.pipeline, second.pipeline)
         counts = copy_dataset(first.pipeline, second.pipeline)  # which is completed

@@ -7,12 +7,13 @@ from typing import Any, get_args
 import pytest
 from dlt.extract.items import TableNameMeta
 
-from schemas.base import OneOf, References, Row
+from schemas.eduframe.models.base import OneOf, References, Row
+from sources.eduframe.dataset.merge_hints import declared
+from sources.eduframe.dataset.resources import endpoint_resource, shared_resource
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
-from sources.eduframe.source import declared, endpoint_resource, shared_resource
-from sources.eduframe.tables import ALL_TABLES, SHARED_TABLES
-from sources.eduframe.trees import flatten_elements
+from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES
+from sources.eduframe.rows.trees import flatten
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
 CHILDREN = [(endpoint, child) for endpoint in ENDPOINTS for child in endpoint.children]
@@ -174,7 +175,7 @@ def test_a_tree_of_elements_becomes_rows_in_order() -> None:
     block = {"name": "Block", "element_type": "BlockElement", "elements": [course, inner]}
     empty = {"name": "Empty", "element_type": "BlockElement", "elements": None}
 
-    rows = flatten_elements([course, block, empty])
+    rows = flatten([course, block, empty], "elements")
 
     assert rows == [
         {**course, "path": "0", "parent_path": None, "position": 0},
@@ -193,7 +194,7 @@ def test_a_tree_of_elements_becomes_rows_in_order() -> None:
 def test_what_is_no_element_or_no_tree_stays_as_served() -> None:
     odd = {"name": "Odd", "elements": "none"}
 
-    assert flatten_elements(["text", None, odd]) == [
+    assert flatten(["text", None, odd], "elements") == [
         "text",
         None,
         {**odd, "path": "2", "parent_path": None, "position": 2},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sources.simulator import ABSENT, Fault, Simulator
+from sources.eduframe_simulator import ABSENT, Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, ids, in_a_lake_too, living
 from tests.warehouses import PLENTY
 

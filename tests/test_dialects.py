@@ -22,18 +22,20 @@ from dlt.common.schema.typing import TColumnSchema
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
-from pipelines.pieces import Loader
-from pipelines.pipeline import CAN_DELETE, make_pipeline
-from pipelines.planning import come_after_the_last_run
-from pipelines.report import Report
-from pipelines.runlog import LOG_TABLES
-from pipelines.status import _last_run, _status
-from pipelines.upgrade import _change, _forget_hashes
-from sources.eduframe.batch import Batch, Settled
+from pipelines.eduframe.commands.status import _last_run, _status
+from pipelines.eduframe.destinations.upgrade import _change, _forget_hashes
+from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
+from pipelines.eduframe.run.load_packages import Loader
+from pipelines.eduframe.run.plans import come_after_the_last_run
+from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
+from pipelines.eduframe.store.run_log import LOG_TABLES
+from pipelines.eduframe.store.seen_keys import forget_seen, seen_keys
+from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.memory import Memory
 from sources.eduframe.policy import Policy
-from sources.eduframe.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.reading.batch import Batch, Settled
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Column, Table
 
 NOWHERE = {
     "bigquery": {
@@ -182,7 +184,8 @@ def render(name: str, folder: str) -> Rendered:
         pipeline.extract(source)
         pipeline.normalize()
 
-    with patch.object(pipeline, "run", run), patch("pipelines.pieces.make_tables"):
+    make_tables = "pipelines.eduframe.run.load_packages.make_tables"
+    with patch.object(pipeline, "run", run), patch(make_tables):
         loader.load(batches, [report.run_row()], [])
     [package] = pipeline.list_normalized_load_packages()
     jobs = pipeline.get_load_package_info(package).jobs["new_jobs"]
@@ -317,23 +320,23 @@ def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
     pipeline: Any = Recorder(there)
     now = datetime.now(UTC)
     ids = np.array([1, 2])
-    with Memory(pipeline) as memory:
-        come_after_the_last_run(memory, Report("run", now, there.name, "eduframe", "0"))
+    with StoredRows(pipeline) as stored:
+        come_after_the_last_run(stored, Report("run", now, there.name, "eduframe", "0"))
         for endpoint in ENDPOINTS:
             table = MAIN_TABLES[endpoint.table]
-            memory.known(table, None, whole=True)
-            memory.rows(table, ids)
+            stored.known(table, None, whole=True)
+            stored.rows(table, ids)
             for parent in endpoint.parents:
-                memory.parents(parent, now)
-        list(memory.seen("users", "read"))
-        list(memory.set_aside())
-        memory.resolve_rejected("orders", Settled(now), now)
-        memory.resolve_rejected("payments", Settled(now, frozenset({1})), now)
-        memory.forget_seen(["read"])
-        memory.forget_seen([])
-        _last_run(memory)
-        _status(memory, "orders", None)
-        _forget_hashes(memory, ALL_TABLES["order_items"])
+                stored.parents(parent, now)
+        list(seen_keys(stored, "users", "read"))
+        set_aside(stored)
+        resolve_rejected(stored, "orders", Settled(now), now)
+        resolve_rejected(stored, "payments", Settled(now, frozenset({1})), now)
+        forget_seen(stored, ["read"])
+        forget_seen(stored, [])
+        _last_run(stored)
+        _status(stored, "orders", None)
+        _forget_hashes(stored, ALL_TABLES["order_items"])
     kinds = set()
     for sql, params in pipeline.asked:
         assert sql.count("%s") == len(params)
@@ -354,8 +357,8 @@ def test_a_column_whose_type_a_release_changes_is_made_anew(
     monkeypatch.setattr(there.client, "get_storage_table", lambda name: (True, {"cost": {}}))
     table = ALL_TABLES["orders"]
     [cost] = [c for c in table.columns if c.name == "cost"]
-    with Memory(Recorder(there)) as memory:  # type: ignore[arg-type, unused-ignore]
-        statements = [there.sql(s) for s in _change(there.client, memory, table, cost)]
+    with StoredRows(Recorder(there)) as stored:  # type: ignore[arg-type, unused-ignore]
+        statements = [there.sql(s) for s in _change(there.client, stored, table, cost)]
     drop, add = (statement.args["actions"][0] for statement in statements)
     assert (type(drop), type(add)) == (exp.Drop, exp.ColumnDef)
     assert (drop.this.name, add.name) == (there.same("cost"), there.same("cost"))

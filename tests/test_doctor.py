@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.doctor import run_doctor
-from pipelines.report import PARTLY
-from pipelines.status import run_status
+from pipelines.eduframe.commands.doctor import run_doctor
+from pipelines.eduframe.commands.status import run_status
+from pipelines.eduframe.run.report import PARTLY
 from tests.conftest import BOTH, in_a_lake_too
 from tests.warehouses import Warehouse
 
@@ -43,7 +43,9 @@ def test_doctor_finds_and_mends_what_a_crash_left(
     def no_load(*args: Any, **kw: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipelines.doctor.make_pipeline", lambda *args: warehouse.pipeline)
+    monkeypatch.setattr(
+        "pipelines.eduframe.commands.doctor.make_pipeline", lambda *args: warehouse.pipeline
+    )
     warehouse.sync("labels")
     warehouse.execute("UPDATE _dlt_loads SET status = 1")
     with monkeypatch.context() as patched:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.report import FAILED
-from pipelines.status import run_status
+from pipelines.eduframe.commands.status import run_status
+from pipelines.eduframe.run.report import FAILED
 from sources.eduframe.settings import Settings
 from tests.conftest import command
 from tests.warehouses import Warehouse
@@ -64,7 +64,9 @@ def test_status_reads_the_file_beside_other_readers(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     warehouse.sync("users")
-    monkeypatch.setattr("pipelines.status.make_pipeline", lambda *args: warehouse.pipeline)
+    monkeypatch.setattr(
+        "pipelines.eduframe.commands.status.make_pipeline", lambda *args: warehouse.pipeline
+    )
     with held_open(warehouse.address, read_only=True):
         assert run_status("duckdb", "eduframe", max_age=None, as_json=True) == 0
     assert '"resource": "users"' in capsys.readouterr().out

@@ -8,8 +8,8 @@ import dlt
 import pyarrow as pa
 import pytest
 
-from pipelines.duckdb_file import holding_file
-from pipelines.pipeline import duckdb_path, make_pipeline
+from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
 from tests.warehouses import Warehouse
 
 Rows = list[dict[str, Any]]

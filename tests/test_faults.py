@@ -15,10 +15,10 @@ import orjson
 import pytest
 import trustme
 
-from pipelines.report import DONE, FAILED, PARTLY, Report
-from pipelines.summary import print_summary
+from pipelines.eduframe.commands.summary import print_summary
+from pipelines.eduframe.run.report import DONE, FAILED, PARTLY, Report
 from sources.eduframe.errors import UnreachableError
-from sources.simulator import Fault, Simulator
+from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
 from tests.warehouses import PLENTY, Warehouse
 
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.usefixtures("no_waiting")
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.eduframe.client.RETRY_AFTER_DEFAULT", 0.2)
+    monkeypatch.setattr("sources.eduframe.http.headers.RETRY_AFTER_DEFAULT", 0.2)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits longer than a moment for an answer."""
-    monkeypatch.setattr("sources.eduframe.client.TIMEOUT", httpx.Timeout(0.3))
+    monkeypatch.setattr("sources.eduframe.http.client.TIMEOUT", httpx.Timeout(0.3))
 
 
 def told(report: Report, capsys: pytest.CaptureFixture[str]) -> str:
@@ -166,7 +166,7 @@ def test_what_stays_fails_one_list_alone_and_deletes_nothing(
 def test_a_body_that_trickles_in_is_given_up(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sources.eduframe.client.SLOWEST", -1.0)
+    monkeypatch.setattr("sources.eduframe.http.client.SLOWEST", -1.0)
     with pytest.raises(UnreachableError, match="took longer"):
         warehouse.sync("labels")
 

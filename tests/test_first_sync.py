@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import Report
+from pipelines.eduframe.run.report import Report
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.simulator import Simulator
+from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, asked
 from tests.warehouses import PLENTY, Home, Warehouse
 

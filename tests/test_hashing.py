@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sources.eduframe import hashing
 from sources.eduframe.declare import Endpoint
+from sources.eduframe.digest import hash_text
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.hashing import UNKNOWN, VERSION, hash_rows, hash_text, row_texts, version_of
-from sources.eduframe.normalise import normalise
-from sources.simulator import Simulator
+from sources.eduframe.rows import hashing
+from sources.eduframe.rows.hashing import UNKNOWN, VERSION, hash_rows, row_texts, version_of
+from sources.eduframe.rows.normalise import normalise
+from sources.eduframe_simulator import Simulator
 from tests.warehouses import raw_rows
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}

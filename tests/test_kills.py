@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import PARTLY
-from sources.simulator import Simulator
+from pipelines.eduframe.run.report import PARTLY
+from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too
 from tests.warehouses import PLENTY, Warehouse
 
@@ -51,9 +51,9 @@ def test_killed_at_any_moment_the_next_run_goes_on(make_warehouse: MakeWarehouse
 SIGNALLED = """
 import os, sys
 from dlt.pipeline.pipeline import Pipeline
-from pipelines.cli import main
-from sources.eduframe.client import Client
-from sources.eduframe.limiter import Limiter
+from pipelines.eduframe.commands.cli import main
+from sources.eduframe.http.client import Client
+from sources.eduframe.http.limiter import Limiter
 
 stage, number = sys.argv.pop(1), int(sys.argv.pop(1))
 owner, name, call = {
@@ -101,7 +101,7 @@ from dlt.common.destination.client import RunnableLoadJob
 from dlt.common.storages.load_package import PackageStorage
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from dlt.destinations.job_client_impl import SqlJobClientBase
-from pipelines.cli import main
+from pipelines.eduframe.commands.cli import main
 
 table, before = sys.argv.pop(1), sys.argv.pop(1) == "before"
 

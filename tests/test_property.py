@@ -15,8 +15,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sources.simulator import ABSENT, Simulator
-from sources.simulator.fields import timestamp
+from sources.eduframe_simulator import ABSENT, Simulator
+from sources.eduframe_simulator.provider.values import timestamp
 from tests.warehouses import PLENTY, Home, Warehouse
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))

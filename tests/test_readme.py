@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo import query
-from pipelines.picture import CORE, mermaid
+from pipelines.eduframe.commands.demo import query
+from pipelines.eduframe.commands.picture import CORE, mermaid
 from sources.eduframe.settings import PER_RESOURCE, Settings, duration, names
-from sources.simulator import Simulator
+from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse
 from tests.warehouses import Home, Warehouse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-QUERIES = sorted(path.stem for path in (ROOT / "schemas" / "queries").glob("*.sql"))
+QUERIES = sorted(path.stem for path in (ROOT / "schemas" / "eduframe" / "queries").glob("*.sql"))
 
 
 def test_settings_table_has_every_setting_with_its_default() -> None:

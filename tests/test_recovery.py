@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.lock import one_at_a_time
-from pipelines.pieces import Loader
-from pipelines.report import PARTLY
-from pipelines.sync import LoadFailed
+from pipelines.eduframe.run.load_packages import Loader
+from pipelines.eduframe.run.lock import one_at_a_time
+from pipelines.eduframe.run.report import PARTLY
+from pipelines.eduframe.run.sync import LoadFailedError
 from sources.eduframe.errors import LockedError
-from sources.simulator import Fault, Simulator
+from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too, stop_after
 from tests.warehouses import PLENTY, Warehouse
 
@@ -182,9 +182,9 @@ def test_a_package_that_cannot_be_loaded_is_given_up_and_read_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(type(warehouse.pipeline), "load", broken)
-        with pytest.raises(LoadFailed, match="Nothing is lost"):
+        with pytest.raises(LoadFailedError, match="Nothing is lost"):
             warehouse.sync("users", lock_wait_seconds=0)
-        patched.setattr("pipelines.sync.Client", refuse)
+        patched.setattr("pipelines.eduframe.run.sync.Client", refuse)
         with pytest.raises(RuntimeError, match="not yet"):
             warehouse.sync("users")
     report = warehouse.sync("users")

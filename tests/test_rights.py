@@ -3,7 +3,7 @@
 import pytest
 
 from sources.eduframe.errors import AuthenticationError
-from sources.simulator import Fault
+from sources.eduframe_simulator import Fault
 from tests.conftest import BOTH, asked
 from tests.warehouses import Warehouse
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sources.simulator import Simulator
+from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too, stop_after
 from tests.warehouses import Warehouse
 

@@ -13,8 +13,8 @@ import pytest
 
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
-from sources.simulator import ABSENT, Fault, Request, Simulator
-from sources.simulator.faults import Kind
+from sources.eduframe_simulator import ABSENT, Fault, Request, Simulator
+from sources.eduframe_simulator.server.faults import Kind
 from tests.truth import Table, expected_tables
 
 CLIENT = httpx.Client(timeout=5)
@@ -68,7 +68,7 @@ def test_every_list_has_rows_that_fit_its_model_and_have_unique_keys(
 ) -> None:
     rows = shared_sim.rows(endpoint.table)
     assert rows
-    if endpoint.flatten is None:
+    if endpoint.tree is None:
         known = endpoint.row.model_fields.keys()
         assert all(row.keys() <= known and endpoint.row.model_validate(row) for row in rows)
     table = truth[endpoint.table]

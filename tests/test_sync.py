@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import Report
+from pipelines.eduframe.run.report import Report
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import OtherCustomerError, SettingsError
 from sources.eduframe.source import eduframe_source
-from sources.simulator import ABSENT, Fault, Simulator
+from sources.eduframe_simulator import ABSENT, Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, asked, in_a_lake_too
 from tests.warehouses import PLENTY, Home, Warehouse, as_json
 
@@ -173,7 +173,7 @@ def test_a_row_seen_twice_in_one_read_is_written_as_it_was_last(
     """With pages by number, a new row in front pushes one from the first page to the second. It
     has lost its address when it is first met, and has it again when it is met anew; another one
     the other way round."""
-    monkeypatch.setattr("sources.eduframe.reader.BATCH_ROWS", 100)
+    monkeypatch.setattr("sources.eduframe.reading.reader.BATCH_ROWS", 100)
     with Simulator(
         scale=0, counts={"users": 150}, paging="page", requests_per_window=PLENTY
     ) as sim:
@@ -210,7 +210,7 @@ def test_a_new_row_that_loses_its_children_while_it_is_read_has_none(
     make_warehouse: MakeWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Met twice in a first read, in two load packages."""
-    monkeypatch.setattr("sources.eduframe.reader.BATCH_ROWS", 100)
+    monkeypatch.setattr("sources.eduframe.reading.reader.BATCH_ROWS", 100)
     with Simulator(
         scale=0, counts={"users": 150}, paging="page", requests_per_window=PLENTY
     ) as sim:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.report import DONE
-from pipelines.upgrade import UpgradeError
-from sources.simulator import Simulator
+from pipelines.eduframe.destinations.upgrade import UpgradeError
+from pipelines.eduframe.run.report import DONE
+from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too, stop_after
 from tests.warehouses import PLENTY, SQL_TYPES, Home, Warehouse
 
@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[1]
 LISTS = ("users", "orders", "payments", "invoices", "labels")
 
 BEFORE = {
-    "schemas/relations.py": [
+    "schemas/eduframe/models/relations.py": [
         ("    wants_newsletter: bool\n", ""),
         ("    roles: list[UserRole]\n", ""),
     ],
-    "schemas/sales.py": [
+    "schemas/eduframe/models/sales.py": [
         ("total_excl: Money = Field(", "total_excl: str = Field("),
         ("unit_price: Money\n", "unit_price: str\n"),
     ],
@@ -96,8 +96,8 @@ def test_a_dataset_of_the_release_before_is_upgraded_in_place(
 def test_json_columns_are_left_alone_where_they_are_text(
     make_warehouse: MakeWarehouse, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sources.eduframe.source.JSON_IN", ())
-    monkeypatch.setattr("pipelines.upgrade.JSON_IN", ())
+    monkeypatch.setattr("sources.eduframe.dataset.merge_hints.JSON_IN", ())
+    monkeypatch.setattr("pipelines.eduframe.destinations.upgrade.JSON_IN", ())
     warehouse = make_warehouse(sim, tables=False)
     warehouse.sync("users")
     assert warehouse.types()["users"]["custom"] == "VARCHAR"

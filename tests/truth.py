@@ -10,10 +10,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from schemas.base import Loose, Row
+from schemas.eduframe.models.base import Loose, Row
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.simulator import Simulator
+from sources.eduframe.rows.trees import flatten
+from sources.eduframe_simulator import Simulator
 
 Table = list[dict[str, Any]]
 OBJECT_TYPES = ("users", "accounts", "catalog_products", "catalog_variants", "teachers")
@@ -49,7 +50,7 @@ def _rows(
         return
     for path, outer in _paths(endpoint, tables):
         rows = sim.served(path) or []
-        for row in endpoint.flatten(rows) if endpoint.flatten else rows:
+        for row in flatten(rows, endpoint.tree) if endpoint.tree else rows:
             yield outer, row
 
 

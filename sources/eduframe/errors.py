@@ -9,7 +9,23 @@
     ├── ResourceError            one list could not be read                     (exit code 3)
     │   ├── ResourceOffError     … it answers 403 or 404: no right, or switched off
     │   └── ReadFailedError      … errors to the end, or nonsense
-    └── StoppedError             a stop was asked for while something waited    (exit code 3)
+    ├── StoppedError             a stop was asked for while something waited    (exit code 3)
+    ├── DestinationError         the destination does not do what it should     (exit code 1)
+    │   ├── LoadFailedError      … it does not take a load package
+    │   ├── UpgradeError         … it does not let a column have its new type
+    │   ├── ScratchTableError    … a step of ``eduframe check`` failed in it
+    │   ├── FileBusyError        … another program holds the DuckDB file open
+    │   └── FileUnusableError    … the DuckDB file cannot be opened
+    └── CopyError                a dataset cannot be copied                     (exit code 1)
+        ├── NothingToCopyError   … there is none, or the place for it is taken
+        └── CopyFailedError      … not all rows arrived
+
+These never leave the package; each ends in one of those above, or in a note:
+
+    TransientError               an answer that may be better next time: tried again
+    TooManyRequestsError         a 429, with the seconds to wait
+    DoesNotCastError             a batch that the fast path cannot take
+    UnfitError                   a nested value of another shape than the declared one
 
 Every message says what happened, to what, and what to do next. None holds the token.
 """
@@ -57,3 +73,66 @@ class ResourceOffError(ResourceError):
 
 class ReadFailedError(ResourceError):
     """The list answered with errors, or with something that is no list, until retries ended."""
+
+
+class DestinationError(EduframeError):
+    """The destination does not do what the sync needs of it."""
+
+
+class LoadFailedError(DestinationError):
+    """The destination did not take a load package."""
+
+
+class UpgradeError(DestinationError):
+    """The destination does not let a column have the type that this release gives it."""
+
+
+class ScratchTableError(DestinationError):
+    """A step with the scratch table failed: which, why, and what the sync's role needs."""
+
+
+class FileBusyError(DestinationError):
+    """Another program holds the DuckDB file open."""
+
+
+class FileUnusableError(DestinationError):
+    """The DuckDB file cannot be opened."""
+
+
+class CopyError(EduframeError):
+    """A dataset cannot be copied."""
+
+
+class NothingToCopyError(CopyError):
+    """There is no dataset to copy, or the place for it is taken."""
+
+
+class CopyFailedError(CopyError):
+    """The copy does not hold as many rows as what was copied."""
+
+
+class TransientError(Exception):
+    """A failure that may pass: server error, broken connection, or a body that makes no sense.
+
+    ``seconds`` is how long the server asks to wait before the next try.
+    """
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class TooManyRequestsError(Exception):
+    """A 429, with the seconds to wait."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"429, wait {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class DoesNotCastError(Exception):
+    """The fast path from JSON to columns cannot take this batch."""
+
+
+class UnfitError(ValueError):
+    """A nested value does not have the declared shape."""

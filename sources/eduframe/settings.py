@@ -19,11 +19,11 @@ from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
 )
-from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.typing import TSecretStrValue
 
+from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import SettingsError
@@ -33,30 +33,6 @@ SECTIONS = ("sources", "eduframe")
 DEFAULT_BASE_URL = "https://api.eduframe.nl/api/v1"
 CUSTOM_OBJECT_TYPES = ("users", "accounts", "catalog_products", "catalog_variants", "teachers")
 PER_RESOURCE = ("reconcile_every", "deletes", "max_delete_share")
-
-DLT_DEFAULTS: dict[str, Any] = {
-    # Personal data is about: nothing is reported to anyone.
-    "runtime": {"dlthub_telemetry": False, "intercept_signals": False},
-    # Each row says which load package wrote it; whether that was completed decides what counts.
-    "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
-    # Whoever writes or reads a file holds a group of its rows in memory.
-    "data_writer": {"row_group_size": 20_000},
-    # A job that fails ends the load, as the whole package has to be loaded anew then.
-    "load": {
-        "delete_completed_jobs": True,
-        "raise_on_failed_jobs": True,
-        "raise_on_max_retries": 1,
-    },
-    # Files with personal data do not stay where they were uploaded to.
-    "destination": {
-        "snowflake": {"keep_staged_files": False},
-        "databricks": {"keep_staged_files": False},
-    },
-}
-"""What this project wants of dlt where the user's configuration says nothing."""
-
-_DEFAULTS_PROVIDER = "eduframe-sync defaults"
-
 
 @configspec
 class Settings(BaseConfiguration):
@@ -105,16 +81,6 @@ class Selection:
 
     on: tuple[Endpoint, ...]
     off: dict[str, str]
-
-
-def install_defaults() -> None:
-    """Give dlt :data:`DLT_DEFAULTS`, behind every other provider of its configuration."""
-    providers = Container()[PluggableRunContext].providers
-    if _DEFAULTS_PROVIDER not in [p.name for p in providers.providers]:
-        providers.add_provider(
-            CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, False, [])
-        )
-        Container()[PluggableRunContext].initialize_runtime()
 
 
 def resolve(*, token_needed: bool = True) -> Settings:

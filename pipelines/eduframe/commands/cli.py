@@ -1,0 +1,252 @@
+"""The command line: ``eduframe sync`` and its companions.
+
+Results go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 failed, 2 wrong use or
+configuration, 3 partly done, 4 another run holds the lock. Heavy imports stand in the commands,
+so that ``--help`` is quick.
+"""
+
+import gc
+import logging
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+FAILED, WRONG_USE, LOCKED = 1, 2, 4
+GARBAGE_EVERY = 100_000
+"""Python looks for garbage each time so many objects are new. A page of rows has thousands, none
+of them in circles: by default, a third of the reading would go into that."""
+
+app = typer.Typer(
+    name="eduframe",
+    help="Mirror the Eduframe API into a database that people analyse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Resources = Annotated[
+    list[str] | None, typer.Argument(help="Only these resources (see: eduframe resources).")
+]
+Destination = Annotated[
+    str, typer.Option(help="Where to: duckdb, postgres, bigquery or another dlt destination.")
+]
+Dataset = Annotated[str, typer.Option(help="The dataset (schema) in the destination.")]
+AllowMassDelete = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RESOURCE",
+        help="Let this resource lose any number of rows, this once (may be repeated).",
+    ),
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option(min=0, help="Stop after so many minutes; the next run goes on.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Log more, and show tracebacks of errors.")
+    ] = False,
+) -> None:
+    """Mirror the Eduframe API into a database that people analyse."""
+    from sources.eduframe.version import version as installed
+
+    if version:
+        typer.echo(f"eduframe-sync {installed()}")
+        raise typer.Exit
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    if not debug:  # what goes wrong is told in our own words; dlt adds tracebacks
+        os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@app.command()
+def sync(
+    resources: Resources = None,
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    reconcile: Annotated[
+        bool,
+        typer.Option(
+            "--reconcile",
+            help="Compare by content and find deletions, whenever that was last done.",
+        ),
+    ] = False,
+    allow_mass_delete: AllowMassDelete = None,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the dataset up to date with the API."""
+    _run(
+        destination, dataset, resources, allow_mass_delete,
+        reconcile=reconcile, max_minutes=max_minutes, as_json=as_json,
+    )
+
+
+@app.command()
+def refresh(
+    resources: Resources = None,
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    allow_mass_delete: AllowMassDelete = None,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Read completely and write every row again, in place: no table is empty in between."""
+    _run(
+        destination, dataset, resources, allow_mass_delete,
+        refresh=True, max_minutes=max_minutes, as_json=as_json,
+    )
+
+
+def _run(
+    destination: str,
+    dataset: str,
+    resources: list[str] | None,
+    allow_mass_delete: list[str] | None,
+    *,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    from pipelines.eduframe.process_memory import keep_in_one_pool
+
+    keep_in_one_pool()
+    from pipelines.eduframe.commands.progress import watching
+    from pipelines.eduframe.commands.summary import print_summary
+    from pipelines.eduframe.pipeline import make_pipeline
+    from pipelines.eduframe.run.sync import sync as run_sync
+    from sources.eduframe.settings import check_resources, resolve
+
+    gc.freeze()  # the modules stay: there is no use in looking for garbage in them
+    check_resources([*(resources or ()), *(allow_mass_delete or ())])
+    settings = resolve()
+    pipeline = make_pipeline(destination, dataset)
+    with watching() as watch:
+        report = run_sync(
+            pipeline,
+            resources or (),
+            settings=settings,
+            allow_mass_delete=allow_mass_delete or (),
+            watch=watch,
+            **how,
+        )
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        print_summary(report)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def resources(as_json: Json = False) -> None:
+    """Show what is synced: path, table, key, how changes are found, what a token needs."""
+    from pipelines.eduframe.commands.resources import print_resources
+
+    print_resources(as_json=as_json)
+
+
+@app.command()
+def check(
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    as_json: Json = False,
+) -> None:
+    """Try the token, the address and the destination, and each resource."""
+    from pipelines.eduframe.commands.check import run_check
+
+    raise typer.Exit(run_check(destination, dataset, as_json=as_json))
+
+
+@app.command()
+def status(
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    max_age: Annotated[
+        str | None,
+        typer.Option(help="Exit with 3 if a table is older than this, for example 26h."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show how fresh each table is: rows, last sync, last reconciliation, deletions, age."""
+    from pipelines.eduframe.commands.status import run_status
+
+    raise typer.Exit(run_status(destination, dataset, max_age=max_age, as_json=as_json))
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Option("--from", help="The destination that holds the dataset.")],
+    to: Annotated[str, typer.Option("--to", help="The destination that gets it.")],
+    dataset: Dataset = "eduframe",
+    to_dataset: Annotated[
+        str | None, typer.Option(help="Its name there, if another one.")
+    ] = None,
+) -> None:
+    """Move a dataset to another destination, run log and positions included."""
+    from pipelines.eduframe.commands.copy import run_copy
+
+    raise typer.Exit(run_copy(source, to, dataset, to_dataset))
+
+
+@app.command()
+def doctor(destination: Destination = "duckdb", dataset: Dataset = "eduframe") -> None:
+    """Find and mend what a crash can leave behind, without reading the API."""
+    from pipelines.eduframe.commands.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(destination, dataset))
+
+
+@app.command()
+def demo() -> None:
+    """Sync a simulated training provider, and show what arrived. Needs no token."""
+    from pipelines.eduframe.commands.demo import run_demo
+
+    raise typer.Exit(run_demo())
+
+
+def main() -> None:
+    """Run the command line, and turn what goes wrong into a line and an exit code."""
+    gc.set_threshold(GARBAGE_EVERY)
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(FAILED) from None
+    except Exception as error:
+        raise SystemExit(_tell(error)) from None
+    finally:
+        gc.freeze()  # all goes with the process: to look for garbage first would take up to 0.2 s
+
+
+def _tell(error: Exception) -> int:
+    from sources.eduframe.errors import EduframeError, LockedError, SettingsError
+
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    if isinstance(error, EduframeError):
+        print(f"eduframe: {error}", file=sys.stderr)
+        if isinstance(error, SettingsError):
+            return WRONG_USE
+        return LOCKED if isinstance(error, LockedError) else FAILED
+    from pipelines.eduframe.pipeline import cause_of
+
+    print(f"eduframe: {cause_of(error)} (eduframe --debug … shows more)", file=sys.stderr)
+    return FAILED
+
+
+if __name__ == "__main__":
+    main()

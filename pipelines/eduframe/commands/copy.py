@@ -1,0 +1,184 @@
+"""``eduframe copy``: move a dataset to another destination, without reading the API again.
+
+All tables, the run log and the positions go into one load package of the new destination, so
+that they count as done only together. Afterwards a sync into it goes on incrementally.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import typer
+from dlt.extract import DltResource
+
+from pipelines.eduframe.destinations.constraints import declare
+from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.destinations.upgrade import upgrade
+from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
+from pipelines.eduframe.run.load_packages import storable
+from pipelines.eduframe.run.lock import one_at_a_time
+from pipelines.eduframe.run.recovery import load_pending, recover, target_of
+from pipelines.eduframe.run.report import DONE
+from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
+from pipelines.eduframe.store.state import customer_of
+from sources.eduframe.dataset.merge_hints import quiet_hints
+from sources.eduframe.dataset.resources import ready_resource, shared_resource
+from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.errors import EduframeError, SettingsError
+from sources.eduframe.reading.read import Position
+from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES, Column
+from sources.eduframe.settings import resolve
+
+log = logging.getLogger("eduframe.copy")
+
+TABLES = (*ALL_TABLES, *(table.name for table in LOG_TABLES))
+
+
+class NothingToCopyError(EduframeError):
+    """There is no dataset to copy, or the place for it is taken."""
+
+
+class CopyFailedError(EduframeError):
+    """The copy does not hold as many rows as what was copied."""
+
+
+@dlt.source(name="eduframe", section="eduframe", root_key=False)
+def _whole(resources: list[DltResource]) -> list[DltResource]:
+    return resources
+
+
+def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None) -> int:
+    """Copy a dataset from one destination to another, and print what was copied.
+
+    Raises:
+        SettingsError: both are the same.
+        NothingToCopyError: there is no synced dataset, or the other one holds data already.
+        LockedError: a sync into one of them is going on.
+    """
+    seconds = resolve(token_needed=False).lock_wait_seconds
+    into = make_pipeline(destination, to_dataset or dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        held = make_pipeline(source, dataset, pipelines_dir=folder)
+        if target_of(held) == target_of(into):
+            raise SettingsError(
+                f"--from and --to are the same dataset, {dataset} in {source}. Name another "
+                "destination, or another --to-dataset."
+            )
+        with (
+            one_at_a_time(into),
+            one_at_a_time(held),
+            holding_file(duckdb_path(held), seconds),
+            holding_file(duckdb_path(into), seconds),
+        ):
+            counts = copy_dataset(held, into)
+            notes = declare(into)
+    for name, count in counts.items():
+        if count:
+            typer.echo(f"{name:<32}{count:>12,}")
+    for note in notes:
+        typer.echo(note)
+    options = f"--destination {destination}"
+    if into.dataset_name != "eduframe":
+        options += f" --dataset {into.dataset_name}"
+    typer.echo(
+        f"copied {sum(counts.values()):,} rows from {source} to {destination}, dataset "
+        f"{into.dataset_name}; next: eduframe sync {options}"
+    )
+    return DONE
+
+
+def copy_dataset(held: Any, into: Any) -> dict[str, int]:
+    """Copy all tables and positions of one pipeline's dataset into another's.
+
+    Returns the rows per table. Raises :class:`NothingToCopyError`, or :class:`CopyFailedError` if
+    the other dataset does not hold as many rows afterwards. A copy that was cut off while it was
+    loaded is completed.
+    """
+    quiet_hints()
+    held.sync_destination()
+    state = held.state.get("sources", {}).get("eduframe", {})
+    if "customer" not in state:
+        raise NothingToCopyError(
+            f"There is no synced dataset {held.dataset_name} in {held.destination.destination_name}"
+        )
+    was_empty = customer_of(into) is None
+    recover(into)
+    counts: dict[str, int] = {}
+    with StoredRows(held) as stored:
+        if customer_of(into) is not None:
+            if was_empty and _same_runs(stored, into):
+                log.info("the copy that was cut off is complete now")
+                return _arrived(into, TABLES)
+            raise NothingToCopyError(
+                f"The dataset {into.dataset_name} in {into.destination.destination_name} holds "
+                "synced data already. Copy to another one (--to-dataset), or drop it first."
+            )
+        existing = stored.existing(TABLES)
+        upgrade(held, stored, existing)
+
+        def counted(
+            name: str, columns: Sequence[Column], found: Iterable[pa.Table]
+        ) -> Iterator[pa.Table]:
+            counts[name] = 0
+            for rows in found if name in existing else ():
+                counts[name] += rows.num_rows
+                log.info("%s: %s rows read", name, f"{counts[name]:,}")
+                yield storable(into, rows, columns)
+
+        def chunks(name: str) -> Iterator[pa.Table]:
+            table = ALL_TABLES[name]
+            yield table.arrow_schema.empty_table()
+            yield from counted(name, table.all_columns, stored.table(table))
+
+        def logs(table: LogTable) -> Iterator[pa.Table]:
+            yield table.arrow_schema.empty_table()
+            found = stored.select(table.name, table.arrow_schema)
+            yield from counted(table.name, table.columns, found)
+
+        def remember() -> None:
+            dlt.current.source_state()["customer"] = dict(state["customer"])
+
+        logged = [table.resource(logs(table), remember) for table in LOG_TABLES]
+        into.extract(_whole([*_resources(chunks, state), *logged]))
+    log.info(
+        "loading %s rows into %s", f"{sum(counts.values()):,}", into.destination.destination_name
+    )
+    load_pending(into)
+    arrived = _arrived(into, counts)
+    if short := {name for name in counts if arrived[name] != counts[name]}:
+        raise CopyFailedError(
+            f"Not all rows arrived in {', '.join(sorted(short))}. Drop the dataset "
+            f"{into.dataset_name} in {into.destination.destination_name}, and copy again."
+        )
+    return counts
+
+
+def _arrived(into: Any, names: Iterable[str]) -> dict[str, int]:
+    with StoredRows(into) as stored:
+        return {name: stored.count(name) for name in names}
+
+
+def _same_runs(stored: StoredRows, into: Any) -> bool:
+    """Whether the other dataset knows of runs of this one: then it is a copy."""
+    schema = pa.schema([("run_id", pa.string())])
+    with StoredRows(into) as other:
+        mine, theirs = (
+            {run for rows in m.select(SYNC_RUNS.name, schema) for run in rows[0].to_pylist()}
+            for m in (stored, other)
+        )
+    return bool(mine & theirs)
+
+
+def _resources(
+    chunks: Callable[[str], Iterable[pa.Table]], state: Mapping[str, Any]
+) -> Iterator[DltResource]:
+    positions = state.get("resources", {})
+    for endpoint in ENDPOINTS:
+        held = positions.get(endpoint.table)
+        yield ready_resource(endpoint, chunks, None if held is None else Position.load(dict(held)))
+    for name in SHARED_TABLES:
+        yield shared_resource(name, chunks, lambda: True)

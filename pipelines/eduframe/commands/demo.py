@@ -1,0 +1,145 @@
+"""``eduframe demo``: the simulator, synced into a file of its own, and what can be asked of it.
+
+Whatever is configured on this machine stays out of it: the demo has its own pipeline, file and
+dataset, sees no dlt configuration, and talks to nothing but the simulator in this process.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from rich import box
+from rich.columns import Columns
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from pipelines.eduframe.commands.console import console
+from pipelines.eduframe.commands.summary import print_summary
+from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.sync import sync
+from sources.eduframe.settings import SECTIONS, Settings
+from sources.eduframe_simulator import Simulator
+
+PIPELINE_NAME = "eduframe_demo"
+DATASET_NAME = "demo"
+DUCKDB_FILE = "eduframe_demo.duckdb"
+OWN_VARIABLES = "__".join([*SECTIONS, ""]).upper()
+NO_LIMIT = 1_000_000
+"""Requests in a window: the simulator is our own, nobody needs to wait for it."""
+SHOWN_QUERIES = ("revenue_by_month", "attendance_rate", "occupancy_of_planned_courses")
+SHOWN_ROWS = 6
+
+NEXT = f"""\
+What next?
+- Ask it something yourself: the file is {DUCKDB_FILE}, the dataset {DATASET_NAME}.
+- Run eduframe demo again: nothing has changed, so nothing is written.
+- Sync your own data: set SOURCES__EDUFRAME__API_TOKEN, then eduframe check, then eduframe sync."""
+
+
+def run_demo() -> int:
+    """Sync the simulator and show what arrived. Returns the exit code."""
+    out = console()
+    file = Path.cwd() / DUCKDB_FILE
+    with _no_configuration(), Simulator(requests_per_window=NO_LIMIT) as sim:
+        _say(f"a simulated training provider answers at {sim.base_url}; syncing it …")
+        report = sync(
+            make_pipeline(
+                "duckdb", DATASET_NAME, name=PIPELINE_NAME, credentials=str(file)
+            ),
+            settings=_settings(sim),
+        )
+    if report.exit_code:
+        print_summary(report)
+        return report.exit_code
+    with duckdb.connect(file, read_only=True) as database:
+        database.execute(f"SET search_path TO {DATASET_NAME}")
+        _show_tables(out, database, report)
+        for name in SHOWN_QUERIES:
+            _show_query(out, database, name)
+    out.print(NEXT, markup=False)
+    return report.exit_code
+
+
+def query(name: str) -> str:
+    """The text of one of the queries in ``schemas/queries``."""
+    return (files("schemas.eduframe") / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _settings(sim: Simulator) -> Settings:
+    settings = Settings()
+    settings.api_token = sim.token
+    settings.base_url = sim.base_url
+    settings.requests_per_window = NO_LIMIT
+    return settings
+
+
+@contextmanager
+def _no_configuration() -> Iterator[None]:
+    """Hide what is configured on this machine, in the environment and in ``.dlt`` files."""
+    context = Container()[PluggableRunContext]
+    providers, environment = context.providers, dict(os.environ)
+    level = logging.root.level
+    context.providers = ConfigProvidersContainer([])
+    for name in environment:
+        if name.upper().startswith(OWN_VARIABLES):
+            del os.environ[name]
+    logging.root.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
+        os.environ.update(environment)
+        context.providers = providers
+
+
+def _show_tables(out: Console, database: Any, report: Report) -> None:
+    written = report.total("new") + report.total("changed")
+    news = f"{written:,} of them written" if written else "nothing new, nothing written"
+    out.print(
+        f"{report.total('read'):,} rows of {len(report.runs)} lists read with "
+        f"{report.requests:,} requests in {report.seconds:.1f} s: {news}."
+    )
+    names = database.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = ? "
+        r"AND table_name NOT LIKE '\_%' ESCAPE '\' ORDER BY table_name",
+        [DATASET_NAME],
+    ).fetchall()
+    counts = " UNION ALL ".join(f"SELECT '{name}', COUNT(*) FROM {name}" for (name,) in names)
+    filled = [(name, rows) for name, rows in database.execute(counts).fetchall() if rows]
+    out.print(f"{len(names)} tables in {DUCKDB_FILE}, dataset {DATASET_NAME}; rows in each:\n")
+    cells = [f"{rows:>6,} {name}" for name, rows in sorted(filled)]
+    out.print(Columns(cells, column_first=True, padding=(0, 2)), markup=False)
+    empty = len(names) - len(filled)
+    out.print(f"{empty} more are empty (off by default: see eduframe resources).\n")
+
+
+def _show_query(out: Console, database: Any, name: str) -> None:
+    text = query(name)
+    out.print(Syntax(text.rstrip(), "sql", background_color="default"))
+    result = database.execute(text)
+    table = Table(*[column[0] for column in result.description], box=box.SIMPLE_HEAD)
+    rows = result.fetchall()
+    for row in rows[:SHOWN_ROWS]:
+        table.add_row(*["" if value is None else str(value) for value in row])
+    if len(rows) > SHOWN_ROWS:
+        table.caption = f"{len(rows) - SHOWN_ROWS} more rows"
+        table.caption_justify = "left"
+    for column, values in zip(table.columns, zip(*rows, strict=True), strict=False):
+        if not isinstance(values[0], str):
+            column.justify = "right"
+    out.print(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,72 @@
+"""``eduframe doctor``: find and mend what crashes can leave behind.
+
+The sync does all of this by itself at its start; the doctor does it without reading the API,
+and says what it found.
+"""
+
+from typing import Any
+
+import typer
+
+from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
+from pipelines.eduframe.run.lock import one_at_a_time
+from pipelines.eduframe.run.plans import heal
+from pipelines.eduframe.run.recovery import recover
+from pipelines.eduframe.run.report import DONE
+from pipelines.eduframe.store.seen_keys import forget_seen
+from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.reading.read import Position, now_utc, parse
+from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
+from sources.eduframe.settings import Settings, duration, resolve
+
+
+def run_doctor(destination: str, dataset: str) -> int:
+    """Mend the pipeline's working folder and dataset, and tell what was found."""
+    settings = resolve(token_needed=False)
+    pipeline = make_pipeline(destination, dataset)
+    with one_at_a_time(pipeline), holding_file(duckdb_path(pipeline), settings.lock_wait_seconds):
+        found = recover(pipeline) + _look(pipeline, settings)
+    for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
+        typer.echo(line)
+    return DONE
+
+
+def _look(pipeline: Any, settings: Settings) -> list[str]:
+    found: list[str] = []
+    state = pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
+    positions = {name: Position.load(dict(kept)) for name, kept in state.items()}
+    unfinished = {n: p.unfinished for n, p in positions.items() if p.unfinished}
+    oldest = now_utc() - duration("max_read_age", settings.max_read_age)
+    for name, read in unfinished.items():
+        began = parse(read.began)
+        stale = "starts anew" if began is None or began < oldest else "goes on from there"
+        found.append(f"{name}: a read was interrupted after {read.rows} rows; the next {stale}")
+    with Dataset(pipeline) as dataset:
+        existing = dataset.existing(ALL_TABLES)
+        for name in sorted(set(MAIN_TABLES) & existing):
+            half = _count(
+                dataset,
+                f"SELECT COUNT(*) FROM {dataset.name(name)} WHERE NOT ({dataset.completed()})",
+            )
+            if half:
+                found.append(f"{name}: {half} rows of a half-loaded piece; they are written again")
+        missed = [p.missed for p in positions.values() if p.missed]
+        forget_seen(dataset, [*missed, *(read.id for read in unfinished.values())])
+        running = _count(
+            dataset,
+            f"SELECT COUNT(*) FROM {dataset.name('_sync_runs')} "
+            f"WHERE {dataset.column('status')} = 'running'",
+        )
+    if running:
+        found.append(f"{running} runs did not come to their end")
+    missing = set(ALL_TABLES) - existing
+    if existing and missing:
+        heal(pipeline, missing)
+        found.append(f"tables were missing, and are made anew: {', '.join(sorted(missing))}; "
+                     "the next sync fills them")
+    return found
+
+
+def _count(dataset: Dataset, sql: str) -> int:
+    return sum(int(rows.column(0)[0].as_py()) for rows in dataset.query(sql) if rows.num_rows)

@@ -1,0 +1,73 @@
+"""``eduframe resources``: what is synced, from the declarations."""
+
+from typing import Any
+
+import orjson
+import typer
+from rich import box
+from rich.table import Table
+
+from pipelines.eduframe.commands.console import console
+from sources.eduframe.declare import Endpoint
+from sources.eduframe.endpoints import COVERED, ENDPOINTS
+
+UNWRAPPED = 400
+"""Columns that no row needs more of: without a terminal, a row is a line."""
+
+
+def describe(endpoint: Endpoint, off: dict[str, str]) -> dict[str, Any]:
+    """One resource, as the command shows it."""
+    return {
+        "resource": endpoint.table,
+        "path": endpoint.path,
+        "key": list(endpoint.key) if endpoint.key != ("_row_hash",) else ["the row's content"],
+        "changes": changes(endpoint),
+        "children": [child.table for child in endpoint.children],
+        "scopes": list(endpoint.scopes),
+        "feature_flag": endpoint.feature_flag,
+        "on": endpoint.table not in off,
+        "why_off": off.get(endpoint.table),
+        "covered_by": None,
+    }
+
+
+def changes(endpoint: Endpoint) -> str:
+    """How changes of a list are found."""
+    if endpoint.params:
+        return "content, per parent"
+    return f"cursor {endpoint.cursor}" if endpoint.cursor else "content"
+
+
+def print_resources(*, as_json: bool) -> None:
+    """Print the declared lists, and those that others cover."""
+    off = _off()
+    found = [describe(endpoint, off) for endpoint in ENDPOINTS]
+    covered: list[dict[str, Any]] = [
+        {"path": c.path, "covered_by": c.by, "on": False, "resource": None} for c in COVERED
+    ]
+    if as_json:
+        typer.echo(orjson.dumps(found + covered, option=orjson.OPT_INDENT_2).decode())
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("path", "table", "key", "changes", "scope", "feature", "state", "children"):
+        table.add_column(name, overflow="fold")
+    for row in found:
+        table.add_row(
+            row["path"],
+            row["resource"],
+            ", ".join(row["key"]),
+            row["changes"],
+            ", ".join(row["scopes"]),
+            str(row["feature_flag"] or ""),
+            str(row["why_off"] or "on"),
+            ", ".join(row["children"]),
+        )
+    for row in covered:
+        table.add_row(row["path"], "", "", "", "", "", f"covered by {row['covered_by']}", "")
+    console(UNWRAPPED).print(table)
+
+
+def _off() -> dict[str, str]:
+    from sources.eduframe.settings import resolve, select
+
+    return select(resolve(token_needed=False)).off

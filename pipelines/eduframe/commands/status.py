@@ -1,0 +1,168 @@
+"""``eduframe status``: how fresh each table is, from what the destination itself holds."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import typer
+from rich import box
+from rich.table import Table
+
+from pipelines.eduframe.commands.console import console
+from pipelines.eduframe.destinations.duckdb_file import reading_file
+from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.report import DONE, FAILED, PARTLY
+from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.reading.read import now_utc
+from sources.eduframe.settings import duration, resolve, select
+
+
+@dataclass
+class TableStatus:
+    """One main table as the destination holds it."""
+
+    resource: str
+    rows: int | None
+    """Living rows; None where the table is not there."""
+    deleted: int
+    """Rows marked as deleted."""
+    deletions: int
+    """Deletions on record, soft and hard."""
+    set_aside: int
+    """Rows that do not fit their model, and have not been settled since."""
+    status: str | None
+    last_sync: datetime | None
+    last_reconciliation: datetime | None
+    age_seconds: float | None
+    too_old: bool = False
+
+
+def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: bool) -> int:
+    """Print the state of every table that is on. Returns 3 if one is older than ``max_age``."""
+    limit = duration("--max-age", max_age) if max_age else None
+    on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
+    pipeline = make_pipeline(destination, dataset)
+    with reading_file(pipeline, 10), Dataset(pipeline) as stored:
+        found = [_status(stored, name, limit) for name in on]
+        runs = _last_run(stored)
+    if as_json:
+        typer.echo(
+            orjson.dumps(
+                {"last_run": runs, "tables": [asdict(f) for f in found]},
+                option=orjson.OPT_INDENT_2,
+            ).decode()
+        )
+    else:
+        _print(found, runs)
+    if all(f.rows is None for f in found):
+        typer.echo(f"Nothing has been synced into dataset {dataset} yet.", err=True)
+        return FAILED
+    return PARTLY if any(f.too_old for f in found) else DONE
+
+
+def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableStatus:
+    column, name = dataset.column, dataset.name
+    gone = column("_deleted_at")
+    counts = _one(
+        dataset,
+        f"SELECT SUM(CASE WHEN {gone} IS NULL THEN 1 ELSE 0 END), COUNT({gone}) "
+        f"FROM {name(resource)}",
+    )
+    by_resource = f"WHERE {column('resource')} = %s"
+    deletions = _one(dataset, f"SELECT COUNT(*) FROM {name('_deletions')} {by_resource}", resource)
+    aside = _one(
+        dataset,
+        f"SELECT COUNT(*) FROM {name('_rejected_rows')} {by_resource} "
+        f"AND {column('resolved_at')} IS NULL",
+        resource,
+    )
+    ended, status, mode = column("ended_at"), column("status"), column("mode")
+    log = name("_sync_resources")
+    times = _one(
+        dataset,
+        f"SELECT MAX({ended}), MAX(CASE WHEN {mode} = 'reconcile' THEN {ended} END) "
+        f"FROM {log} {by_resource} AND {status} = 'done'",
+        resource,
+    )
+    last = _one(
+        dataset,
+        f"SELECT {status} FROM {log} {by_resource} AND {ended} IS NOT NULL "
+        f"ORDER BY {ended} DESC LIMIT 1",
+        resource,
+    )
+    synced, reconciled = times or (None, None)
+    age = (now_utc() - synced).total_seconds() if synced else None
+    found = TableStatus(
+        resource,
+        int(counts[0] or 0) if counts else None,
+        int(counts[1] or 0) if counts else 0,
+        int(deletions[0]) if deletions else 0,
+        int(aside[0]) if aside else 0,
+        last[0] if last else None,
+        synced,
+        reconciled,
+        age,
+    )
+    if limit is not None and found.status != "off":
+        found.too_old = age is None or age > limit.total_seconds()
+    return found
+
+
+def _one(dataset: Dataset, sql: str, *params: Any) -> tuple[Any, ...] | None:
+    for rows in dataset.query(sql, *params):
+        if rows.num_rows:
+            return tuple(column[0].as_py() for column in rows.columns)
+    return None
+
+
+def _last_run(dataset: Dataset) -> dict[str, Any] | None:
+    names = ("run_id", "started_at", "ended_at", "status", "message")
+    started = dataset.column("started_at")
+    row = _one(
+        dataset,
+        f"SELECT {', '.join(dataset.column(n) for n in names)} FROM {dataset.name('_sync_runs')} "
+        f"ORDER BY {started} DESC LIMIT 1",
+    )
+    return dict(zip(names, row, strict=True)) if row else None
+
+
+def _print(found: list[TableStatus], last_run: dict[str, Any] | None) -> None:
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("table", "rows", "deleted", "set aside", "last sync", "last reconciliation",
+                 "age", "status"):
+        numeric = name in ("rows", "deleted", "set aside", "age")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for one in found:
+        table.add_row(
+            one.resource,
+            "-" if one.rows is None else f"{one.rows:,}",
+            f"{one.deletions:,}" if one.deletions else "·",
+            f"{one.set_aside:,}" if one.set_aside else "·",
+            _time(one.last_sync),
+            _time(one.last_reconciliation),
+            _age(one.age_seconds) + (" !" if one.too_old else ""),
+            one.status or "never read",
+            style="bold red" if one.too_old else "",
+        )
+    out.print(table)
+    if last_run:
+        message = f": {last_run['message']}" if last_run["message"] else ""
+        out.print(
+            f"last run: {last_run['status']}, started {_time(last_run['started_at'])}{message}",
+            markup=False,
+        )
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"

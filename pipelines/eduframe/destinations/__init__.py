@@ -1,0 +1,1 @@
+"""What each destination needs of its own: merges, copies, keys, upgrades. Imports `store`."""

@@ -1,0 +1,156 @@
+"""A new release knows more fields, or other types: an existing dataset is brought up to date.
+
+Columns are added and changed in place. Rows of those tables get an unknown hash, so that the
+next read of their list writes them again, with what the column lacks. All types change together,
+where the destination can do that; killed in between, the next run does the same once more.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from dlt.common.schema.utils import new_table
+
+from pipelines.eduframe.pipeline import error_lines, is_a
+from pipelines.eduframe.store.run_log import SYNC_RUNS
+from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.errors import EduframeError
+from sources.eduframe.rows.hashing import UNKNOWN
+from sources.eduframe.rows.tables import (
+    ALL_TABLES,
+    CHILD_TABLES,
+    JSON_IN,
+    MAIN_TABLES,
+    Column,
+    Table,
+)
+
+
+class UpgradeError(EduframeError):
+    """The destination does not let a column have the type that this release gives it."""
+
+
+def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[str]:
+    """Bring the columns of the tables that are there to what the models say.
+
+    Returns what was done, in words.
+
+    Raises:
+        UpgradeError: something that others made, such as a view, holds on to a column.
+    """
+    if not pipeline.default_schema_name:
+        return []
+    held = pipeline.default_schema.tables
+    changes: list[tuple[Table, Column]] = []
+    hints: dict[str, list[Any]] = {}
+    notes: list[str] = []
+    for name in sorted(set(existing) & set(ALL_TABLES) & set(held)):
+        table, columns = ALL_TABLES[name], held[name]["columns"]
+        wanted = [_as_held(pipeline, c) for c in table.all_columns]
+        added = [c for c in wanted if c.name not in columns]
+        changed = [
+            c
+            for c in wanted
+            if c.name in columns and columns[c.name].get("data_type", c.type) != c.type
+        ]
+        if not added and not changed:
+            continue
+        _forget_hashes(dataset, table)
+        if is_a(pipeline, "filesystem"):
+            pipeline.destination_client().conform(name, table.arrow_schema)
+        for column in changed:
+            was = columns[column.name]["data_type"]
+            if not is_a(pipeline, "filesystem"):
+                changes.append((table, column))
+            notes.append(f"{name}.{column.name} is {column.type} now, and was {was}")
+        if added:
+            names = ", ".join(column.name for column in added)
+            notes.append(f"{name} has new columns, which the next read fills: {names}")
+        hints[name] = [_hint(table, column) for column in (*added, *changed)]
+    if changes:
+        _change_all(pipeline, dataset, changes)
+    if hints:
+        for name, found in hints.items():
+            pipeline.default_schema.update_table(new_table(name, columns=found))
+        pipeline.default_schema._bump_version()  # dlt refuses a schema that changed under its hash
+        with pipeline.destination_client() as client:
+            client.update_stored_schema()
+    return notes
+
+
+def _as_held(pipeline: Any, column: Column) -> Column:
+    """A column as the destination has it: in many of them, JSON is text."""
+    is_text = column.type == "json" and not is_a(pipeline, *JSON_IN)
+    return replace(column, type="text") if is_text else column
+
+
+def _hint(table: Table, column: Column) -> dict[str, Any]:
+    return {**table.dlt_columns()[column.name], "data_type": column.type}
+
+
+def _forget_hashes(dataset: Dataset, table: Table) -> None:
+    """Make the next read write the rows of this table, or the owners of its rows, again."""
+    for main in MAIN_TABLES.values():
+        ours = main is table or any(table.name == c.name for c in CHILD_TABLES[main.name])
+        if ours and main.key != ("_row_hash",):
+            dataset.update(main.name, {"_row_hash": UNKNOWN}, "1 = 1")
+
+
+def _change_all(pipeline: Any, dataset: Dataset, changes: Iterable[tuple[Table, Column]]) -> None:
+    """Give columns their new types, all of them or none, where DDL knows transactions."""
+    with pipeline.destination_client() as client:
+        sql = client.sql_client
+        whole = sql.capabilities.supports_ddl_transactions
+        with sql.begin_transaction() if whole else nullcontext():
+            if sql.capabilities.sqlglot_dialect == "postgres":
+                _drop_references(dataset, sql)
+            for table, column in changes:
+                try:
+                    for statement in _change(client, dataset, table, column):
+                        sql.execute_sql(statement)
+                except Exception as error:  # each driver has exceptions of its own
+                    raise UpgradeError(
+                        f"In this release {table.name}.{column.name} is {column.type}, and the "
+                        f"destination does not let it become that: {error_lines(error)}. "
+                        f"{'Nothing was changed. ' if whole else ''}If a view of yours uses the "
+                        "column, drop it, sync again, and make it anew."
+                    ) from error
+                with sql.with_staging_dataset():
+                    sql.drop_tables(table.name)
+
+
+def _drop_references(dataset: Dataset, sql: Any) -> None:
+    """Drop the foreign keys, whose columns could only change both at once.
+
+    Without its comment, ``_sync_runs`` says that keys are missing: they are made again at the end
+    of the run (see :mod:`pipelines.eduframe.destinations.constraints`).
+    """
+    found = sql.execute_sql(
+        "SELECT c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND k.contype = 'f'",
+        sql.dataset_name,
+    )
+    for table, name in found or ():
+        sql.execute_sql(f"ALTER TABLE {dataset.name(table)} DROP CONSTRAINT {dataset.column(name)}")
+    if found:
+        sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
+
+
+def _change(client: Any, dataset: Dataset, table: Table, column: Column) -> Iterator[str]:
+    """What gives a column its new type, keeping the values that have a meaning in it."""
+    name, alter = dataset.column(column.name), f"ALTER TABLE {dataset.name(table.name)}"
+    kind = client.type_mapper.to_destination_type(
+        _hint(table, column), client.prepare_load_table(table.name)
+    )
+    dialect = client.capabilities.sqlglot_dialect
+    if dialect == "duckdb":
+        yield f"{alter} ALTER COLUMN {name} TYPE {kind} USING TRY_CAST({name} AS {kind})"
+    elif dialect == "postgres" and client.sql_client.native_connection.server_version >= 160000:
+        kept = f"CASE WHEN pg_input_is_valid({name}::text, '{kind}') THEN {name}::text END"
+        yield f"{alter} ALTER COLUMN {name} TYPE {kind} USING ({kept})::{kind}"
+    else:  # what the column held comes back with the next read
+        if column.name in client.get_storage_table(table.name)[1]:
+            yield f"{alter} DROP COLUMN {name}"
+        yield f"{alter} ADD COLUMN {name} {kind}"

@@ -1,0 +1,237 @@
+"""The pipeline: its name, its destination and its dataset."""
+
+import errno
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.exceptions import DltException, MissingDependencyException
+from dlt.common.pipeline import get_dlt_pipelines_dir
+
+from sources.eduframe.dataset.dlt_defaults import install_defaults
+from sources.eduframe.errors import SettingsError
+
+PIPELINE_NAME = "eduframe"
+DATASET_NAME = "eduframe"
+DUCKDB_FILE = "warehouse.duckdb"
+
+CAN_DELETE = (
+    "duckdb",
+    "postgres",
+    "bigquery",
+    "snowflake",
+    "redshift",
+    "databricks",
+    "clickhouse",
+    "motherduck",
+    "filesystem",
+)
+"""Destinations whose merge replaces rows and honours hard deletes: see ``docs/destinations``."""
+
+TABLE_FORMAT = "delta"
+"""The one table format of ``filesystem`` that rows can be deleted from."""
+
+WHY_NOT = {
+    "iceberg": "dlt writes rows that are marked for removal into its tables, as rows, and ignores "
+    "merge keys, so nested rows that are gone would stay",
+    "mssql": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
+    "synapse": "its SQL has no LIMIT and no boolean values, which the sync's own queries need",
+}
+"""Why some others are refused."""
+
+OURS = {
+    "duckdb": "pipelines.eduframe.destinations.duckdb_merge",
+    "filesystem": "pipelines.eduframe.destinations.delta_tables",
+    "postgres": "pipelines.eduframe.destinations.postgres_copy",
+}
+"""Where we have a destination of our own, which does what dlt's does not: its module."""
+
+EXTRAS = (
+    "postgres", "bigquery", "snowflake", "redshift", "databricks", "clickhouse", "filesystem"
+)
+"""Destinations whose driver comes with the extra of the same name."""
+
+
+def make_pipeline(
+    destination: str = "duckdb",
+    dataset: str = DATASET_NAME,
+    *,
+    name: str = PIPELINE_NAME,
+    credentials: Any = None,
+    pipelines_dir: str | None = None,
+) -> Any:
+    """The dlt pipeline of this project. DuckDB goes into ``warehouse.duckdb`` unless configured.
+
+    ``credentials`` are the destination's, as dlt takes them (DuckDB: the file, filesystem: the
+    URL of the bucket); left out, they come from dlt's configuration.
+
+    Raises:
+        SettingsError: the destination is unknown, or cannot keep what the sync promises.
+    """
+    install_defaults()
+    where: dict[str, Any] = {"pipelines_dir": pipelines_dir} if pipelines_dir else {}
+    try:
+        target = _destination(destination, credentials)
+        try:
+            pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
+        except (ValueError, KeyError):
+            # a damaged working folder: what it held is in the destination, or is read again
+            shutil.rmtree(Path(pipelines_dir or get_dlt_pipelines_dir()) / name, ignore_errors=True)
+            pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
+    except UnknownDestinationModule as error:
+        raise SettingsError(
+            f"There is no destination {destination!r}. Use one of: {', '.join(CAN_DELETE)}."
+        ) from error
+    except (DltException, ImportError, ValueError) as error:
+        if destination in EXTRAS and isinstance(error, MissingDependencyException | ImportError):
+            raise _driver_missing(destination, destination) from error
+        raise SettingsError(
+            f"The destination {destination!r} cannot be used: {first_line(error)}"
+        ) from error
+    check_can_delete(pipeline)
+    _check_credentials(pipeline, destination)
+    check_dataset(pipeline)
+    return pipeline
+
+
+def check_can_delete(pipeline: Any) -> None:
+    """Refuse a destination or table format in which the sync cannot delete.
+
+    Raises:
+        SettingsError: says why, and what can be used.
+    """
+    kind, name = kind_of(pipeline), pipeline.destination.destination_name
+    if kind not in CAN_DELETE:
+        why = f": {WHY_NOT[kind]}" if kind in WHY_NOT else ""
+        raise SettingsError(
+            f"The destination {name!r} cannot replace and delete rows as the sync needs it, "
+            f"so the tables would not stay equal to the API{why}. "
+            f"Use one of: {', '.join(CAN_DELETE)}."
+        )
+    if kind == "filesystem":
+        chosen = str(dlt.config.get(f"destination.{name}.table_format") or TABLE_FORMAT)
+        if chosen != TABLE_FORMAT:
+            why = WHY_NOT.get(chosen, "files without a table format only grow")
+            raise SettingsError(
+                f"The sync cannot delete rows in the table format {chosen!r} of the destination "
+                f"{name!r}: {why}. Use {TABLE_FORMAT!r}, which is the default."
+            )
+
+
+def _destination(name: str, credentials: Any) -> Any:
+    if name == "duckdb":
+        credentials = credentials or _configured_file()
+    if name in OURS:
+        return getattr(import_module(OURS[name]), name)(credentials)
+    given = {"credentials": credentials} if credentials else {}
+    return Destination.from_reference(name, **given)
+
+
+def fit(pipeline: Any) -> None:
+    """Let a pipeline that was made for dlt's own destination use ours of that kind, if there is.
+
+    Raises:
+        ImportError: a package that it needs is not installed.
+    """
+    if kind_of(pipeline) in OURS:
+        import_module(OURS[kind_of(pipeline)]).fit(pipeline)
+
+
+def is_a(pipeline: Any, *kinds: str) -> bool:
+    """Whether the pipeline's destination is of one of these kinds: ``duckdb``, ``postgres``, …"""
+    return kind_of(pipeline) in kinds
+
+
+def kind_of(pipeline: Any) -> str:
+    """The kind of the pipeline's destination, whatever name it was given in the configuration."""
+    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1]
+
+
+def _check_credentials(pipeline: Any, destination: str) -> None:
+    what = "BUCKET_URL" if is_a(pipeline, "filesystem") else "CREDENTIALS"
+    key = f"DESTINATION__{destination.upper()}__{what}"
+    try:
+        fit(pipeline)
+        pipeline.destination_client()
+    except ConfigFieldMissingException as error:
+        raise SettingsError(
+            f"The destination {destination} is not configured: {', '.join(error.fields)} is "
+            f"missing. Set {key}, or the same in .dlt/secrets.toml."
+        ) from error
+    except (MissingDependencyException, ImportError) as error:
+        raise _driver_missing(destination, kind_of(pipeline)) from error
+    except (DltException, ValueError) as error:
+        raise SettingsError(
+            f"The destination {destination} cannot be used: {first_line(error)}. See {key}."
+        ) from error
+
+
+def _driver_missing(destination: str, kind: str) -> SettingsError:
+    return SettingsError(
+        f"The destination {destination} needs a driver that is not installed: {driver_for(kind)}."
+    )
+
+
+def driver_for(kind: str) -> str:
+    """How to install what a destination needs."""
+    package = f"eduframe-sync[{kind}]" if kind in EXTRAS else f"dlt[{kind}]"
+    return f"pip install '{package}'"
+
+
+def _configured_file() -> str | None:
+    """The DuckDB file by the configuration, as an absolute path; None for what is no plain file.
+
+    dlt would resolve a relative path against the folder that the pipeline was first run in.
+    """
+    key = "destination.duckdb.credentials"
+    value: Any = dlt.secrets.get(key) or dlt.secrets.get(f"{key}.database") or DUCKDB_FILE
+    if not isinstance(value, str) or value.startswith((":", "md:")):
+        return None
+    return str(Path(value.removeprefix("duckdb:///")).expanduser().absolute())
+
+
+def check_dataset(pipeline: Any) -> None:
+    """Refuse a DuckDB file that bears the dataset's name: queries would be ambiguous."""
+    file = duckdb_path(pipeline)
+    dataset = pipeline.destination_client().sql_client.dataset_name
+    if file is not None and file.stem.lower() == dataset.lower():
+        raise SettingsError(
+            f"The DuckDB file {file.name} and the dataset {dataset} must not have "
+            "the same name, as DuckDB could not tell them apart in a query. Rename the file "
+            "(DESTINATION__DUCKDB__CREDENTIALS), or choose another --dataset."
+        )
+
+
+def duckdb_path(pipeline: Any) -> Path | None:
+    """The pipeline's DuckDB file; None for other destinations."""
+    if not is_a(pipeline, "duckdb"):
+        return None
+    database = pipeline.destination_client().config.credentials.database
+    return Path(database) if database and database != ":memory:" else None
+
+
+def first_line(error: BaseException) -> str:
+    """The line of an error that tells what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def error_lines(error: BaseException) -> str:
+    """All that the error at the bottom says, in one line: Postgres names views in the second."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def cause_of(error: BaseException) -> str:
+    """What lies at the bottom of dlt's error, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename or first_line(error)})"
+    return f"{type(error).__name__}: {first_line(error)}"

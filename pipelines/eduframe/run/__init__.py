@@ -1,0 +1,1 @@
+"""One run of the sync: plan, read, load, recover, report. Imports `destinations` and `store`."""

@@ -1,0 +1,66 @@
+"""Whose data it is: a token of another customer is refused before a row is read."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from pipelines.eduframe.run.report import Report
+from sources.eduframe.errors import (
+    EduframeError,
+    OtherCustomerError,
+    ReadFailedError,
+    ResourceOffError,
+    StoppedError,
+    UnreachableError,
+)
+from sources.eduframe.http.client import Answer, Client
+
+IDENTITY = "/educators/current"
+
+
+def identify(
+    client: Client, report: Report, stored: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, Answer | None]:
+    """Whose data the token reads, and that the dataset is theirs, before a row is read.
+
+    Returns what to store with the dataset, and the answer, which is also the ``educators`` row.
+
+    Raises:
+        OtherCustomerError: the dataset holds the data of another educator or host.
+        UnreachableError: there is no connection to the API.
+        AuthenticationError: the token is not accepted.
+    """
+    host = urlsplit(client.base_url).hostname
+    run = report.runs.get("educators")
+    traffic = run.traffic if run else report.identity
+    answer: Answer | None = None
+    try:
+        answer = client.get(IDENTITY, expect="object", traffic=traffic)
+    except (ReadFailedError, ResourceOffError) as error:
+        _give_up_if_unreachable(client, error)
+        report.notes.append(f"whose data this is cannot be told: {IDENTITY}: {error}")
+    except StoppedError:
+        return stored, None
+    if run and answer:
+        run.pages = 0
+    educator = answer.data.get("id") if answer else (stored or {}).get("educator_id")
+    if stored and (stored.get("educator_id"), stored.get("host")) != (educator, host):
+        raise OtherCustomerError(
+            f"The dataset {report.dataset} holds the data of educator "
+            f"{stored.get('educator_id')} at {stored.get('host')}, but the token reads "
+            f"educator {educator} at {host}. Nothing was read. Use another dataset "
+            "(--dataset), or the token of that educator."
+        )
+    if educator is None:
+        return stored, answer
+    return {"educator_id": educator, "host": host}, answer
+
+
+def _give_up_if_unreachable(client: Client, error: EduframeError) -> None:
+    cause = error.__cause__.__cause__ if error.__cause__ else None
+    if isinstance(cause, httpx.TransportError):
+        raise UnreachableError(
+            f"Cannot reach {urlsplit(client.base_url).netloc}: {cause}. Check the "
+            "network, and base_url (SOURCES__EDUFRAME__BASE_URL)."
+        ) from error

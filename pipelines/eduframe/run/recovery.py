@@ -1,0 +1,158 @@
+"""What an earlier run left behind: nothing of it may need a person.
+
+Pending load packages are loaded first; one that cannot be loaded is tried once more, then
+given up, and its read goes on from the last position that was loaded. So is one that was made for
+a dataset that has changed since: it tells what differs from rows that are no longer there, and
+would undo what came after it. Then local state is thrown away and restored from the destination,
+which alone knows what was completed: dlt by itself lets newer local state win, and after a restored
+backup rows would be missing for good.
+"""
+
+import logging
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from dlt.common.exceptions import DltException
+from dlt.common.storages.load_package import PackageStorage
+
+from pipelines.eduframe.pipeline import cause_of, is_a
+from pipelines.eduframe.store.state import completed_loads
+from sources.eduframe.dataset.sql import Dataset
+
+log = logging.getLogger("eduframe.recovery")
+
+
+TARGET_FILE = "eduframe-target"
+"""Says, in the working folder, which dataset it belongs to."""
+LOADS_FILE = "eduframe-loads"
+"""Says, in the working folder, which loads the dataset held when the last package was made."""
+TRACE_FILE = "trace.pickle"
+"""dlt's record of the last run, kept for ``dlt pipeline eduframe trace``."""
+
+
+def recover(pipeline: Any) -> list[str]:
+    """Settle what is pending, and take the state from the destination. Returns what was done."""
+    folder = Path(pipeline.working_dir)
+    target = target_of(pipeline)
+    notes: list[str] = []
+    belongs = _read(folder / TARGET_FILE)
+    if belongs in (None, target.encode()):
+        notes = _settle(pipeline)
+    else:
+        log.info("the working folder belonged to another dataset, and is made anew")
+    trace = _read(folder / TRACE_FILE)
+    pipeline.drop()
+    pipeline.activate()
+    pipeline.sync_destination()
+    (folder / TARGET_FILE).write_text(target, "utf-8")
+    if trace is not None and belongs == target.encode():
+        (folder / TRACE_FILE).write_bytes(trace)
+    return notes
+
+
+def remember_loads(pipeline: Any) -> None:
+    """Note, before a package is made, which loads the dataset holds that it is to follow."""
+    (Path(pipeline.working_dir) / LOADS_FILE).write_text(_loads(pipeline), "utf-8")
+
+
+def _loads(pipeline: Any, besides: Collection[str] = ()) -> str:
+    with Dataset(pipeline) as dataset:
+        return completed_loads(dataset, besides)
+
+
+def _is_of_now(pipeline: Any) -> bool:
+    """Whether what is pending was made for the dataset as it is, a part of itself left aside."""
+    noted = _read(Path(pipeline.working_dir) / LOADS_FILE)
+    if noted is None:
+        return True  # a package that dlt made without us, or a copy into an empty dataset
+    pending = pipeline.list_extracted_load_packages() + pipeline.list_normalized_load_packages()
+    return noted == _loads(pipeline, pending).encode()
+
+
+def target_of(pipeline: Any) -> str:
+    """Names the dataset and the place it is in, for telling one from another."""
+    config = pipeline.destination_client().config
+    place = config.data_location() or ""
+    if is_a(pipeline, "duckdb"):
+        place = str(Path(place).resolve())
+    if is_a(pipeline, "filesystem") and not config.is_local_filesystem:
+        place = config.bucket_url  # where dlt names the bucket alone
+    return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _settle(pipeline: Any) -> list[str]:
+    for attempt in (1, 2):
+        try:
+            if not pipeline.has_pending_data:
+                return []
+            if not _is_of_now(pipeline):
+                return [
+                    "what an earlier run had left pending was given up, as the dataset has changed "
+                    "since (by another machine, or a restored backup); it is read again"
+                ]
+            load_pending(pipeline)
+        except (DltException, OSError, ValueError, KeyError) as error:
+            log.warning(
+                "what an earlier run left pending cannot be loaded (attempt %s): %s",
+                attempt,
+                cause_of(error),
+            )
+            continue
+        return ["loaded what an earlier run had left pending"]
+    return [
+        "what an earlier run had left pending could not be loaded and was given up; "
+        "it is read again"
+    ]
+
+
+def load_pending(pipeline: Any) -> None:
+    """Load the packages that are extracted or normalized, but not loaded.
+
+    Raises:
+        PipelineStepFailed: one of them cannot be loaded.
+    """
+    for load_id in pipeline.list_normalized_load_packages():
+        # dlt was killed before it had thrown away what it made this of, and would make it again
+        extracted = Path(pipeline.working_dir) / "normalize" / "extracted" / load_id
+        shutil.rmtree(extracted, ignore_errors=True)
+    if pipeline.list_extracted_load_packages():
+        pipeline.normalize()
+    packages = pipeline.list_normalized_load_packages()
+    for load_id in packages:
+        _start_over(pipeline, load_id)
+    if packages:
+        pipeline.load()
+
+
+def _start_over(pipeline: Any, load_id: str) -> None:
+    """Let all of a package be loaded again, beginning with empty staging tables.
+
+    dlt goes on with the jobs that it did not see completed. One that had filled its staging table
+    when the run was killed would fill it twice, and what is merged by owner would be doubled. The
+    state, and the mark that the package is completed, are no merges: they are appended, and so what
+    the package wrote of them is taken out first.
+    """
+    package = Path(pipeline.working_dir) / "load" / "normalized" / load_id
+    applied = package / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
+    if not applied.is_file():
+        return  # nothing of it was loaded yet
+    shutil.rmtree(package / PackageStorage.PENDING_TRANSITIONS_FOLDER, ignore_errors=True)
+    (package / PackageStorage.PENDING_TRANSITIONS_FOLDER).mkdir()
+    for state in ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs"):
+        for job in list((package / state).iterdir()):
+            if job.suffix in (".sql", ".reference", ".exception"):  # dlt asks for merges anew
+                job.unlink()
+            else:
+                job.replace(package / "new_jobs" / job.name)
+    with Dataset(pipeline) as dataset:
+        for table, key in (("_dlt_loads", "load_id"), ("_dlt_pipeline_state", "_dlt_load_id")):
+            name, column = dataset.name(table), dataset.column(key)
+            dataset.execute(f"DELETE FROM {name} WHERE {column} = %s", load_id)
+    # dlt empties the staging tables when it applies the changes of the schema
+    applied.replace(package / PackageStorage.SCHEMA_UPDATES_FILE_NAME)

@@ -1,0 +1,168 @@
+"""What a run came to: the record that the summary, ``--json`` and the run log are made of."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from sources.eduframe.http.client import Traffic
+from sources.eduframe.reading.batch import ResourceRun
+
+DONE, FAILED, WRONG_USE, PARTLY, LOCKED = 0, 1, 2, 3, 4
+"""The exit codes: all is well; nothing could be done; wrong use or configuration; partly done;
+another run holds the lock."""
+
+
+@dataclass
+class Report:
+    """One run of :func:`pipelines.eduframe.run.sync.sync`."""
+
+    run_id: str
+    started_at: datetime
+    destination: str
+    dataset: str
+    version: str
+    runs: dict[str, ResourceRun] = field(default_factory=dict)
+    off: dict[str, str] = field(default_factory=dict)
+    """Resources that were not to be read, with the reason."""
+    identity: Traffic = field(default_factory=Traffic)
+    """The request that asks whose data it is, where that is no resource of the run."""
+    notes: list[str] = field(default_factory=list)
+    fatal: str | None = None
+    stopped: str | None = None
+    ended_at: datetime | None = None
+    pieces: int = 0
+    clock: datetime = field(init=False)
+    """The machine's clock at the start; ``started_at`` is later if the clock was set back."""
+    began: float = 0.0
+    """The monotonic clock at the start."""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.clock = self.started_at
+
+    @property
+    def nothing_readable(self) -> bool:
+        """Whether every list that was asked answered 403 or 404, or with errors."""
+        asked = [r for r in self.runs.values() if r.resource != "educators"] or list(
+            self.runs.values()
+        )
+        tried = [r for r in asked if r.traffic.requests]
+        unread = [r for r in tried if r.status in ("off", "failed")]
+        if not tried or len(unread) < len(tried):
+            return False
+        return len(tried) > 1 or unread[0].status == "off"
+
+    @property
+    def exit_code(self) -> int:
+        if self.fatal or (self.nothing_readable and not self.stopped):
+            return FAILED
+        if self.stopped or any(run.incomplete for run in self.runs.values()):
+            return PARTLY
+        return DONE
+
+    @property
+    def status(self) -> str:
+        return {DONE: "done", FAILED: "failed", PARTLY: "partly done"}[self.exit_code]
+
+    def total(self, name: str) -> int:
+        """The sum of a number over all resources."""
+        return sum(getattr(run, name) for run in self.runs.values())
+
+    @property
+    def requests(self) -> int:
+        return self.identity.requests + sum(r.traffic.requests for r in self.runs.values())
+
+    @property
+    def message(self) -> str | None:
+        """The reason for a run that is not all well."""
+        if self.fatal:
+            return self.fatal
+        if self.nothing_readable:
+            return (
+                "The token could read nothing. Check its scopes in Eduframe, and base_url: "
+                "a wrong path answers 404 too."
+            )
+        return self.stopped
+
+    def moment(self, monotonic: float | None) -> datetime | None:
+        """A moment of the monotonic clock as a time of day."""
+        if monotonic is None:
+            return None
+        return self.started_at + timedelta(seconds=monotonic - self.began)
+
+    def run_row(self) -> dict[str, Any]:
+        """The run's row in ``_sync_runs``."""
+        return {
+            "run_id": self.run_id,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "status": self.status if self.ended_at else "running",
+            "version": self.version,
+            "resources": len(self.runs),
+            "requests": self.requests,
+            "rows_read": self.total("read"),
+            "rows_written": self.total("new") + self.total("changed"),
+            "rows_deleted": self.total("deleted"),
+            "message": self.message,
+        }
+
+    def resource_rows(self) -> list[dict[str, Any]]:
+        """The run's rows in ``_sync_resources``."""
+        return [self._resource_row(run) for run in self.runs.values()]
+
+    def _resource_row(self, run: ResourceRun) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "resource": run.resource,
+            "mode": run.mode,
+            "status": run.status,
+            "started_at": self.moment(run.began),
+            "ended_at": self.moment(run.ended),
+            "rows_read": run.read,
+            "rows_new": run.new,
+            "rows_changed": run.changed,
+            "rows_deleted": run.deleted,
+            "rows_rejected": run.rejected,
+            "requests": run.traffic.requests,
+            "retries": run.traffic.retries,
+            "retry_causes": _json(run.traffic.causes),
+            "waited_seconds": _seconds(run.traffic.waited),
+            "seconds": _seconds(run.seconds),
+            "unknown_fields": _json(run.unknown_fields),
+            "unknown_values": _json(run.unknown_values),
+            "message": "; ".join([*filter(None, [run.message]), *run.notes]) or None,
+        }
+
+    def as_json(self) -> str:
+        """The summary for a machine."""
+        resources = [
+            {k: v for k, v in row.items() if k != "run_id"} for row in self.resource_rows()
+        ]
+        for row in resources:
+            for name in ("retry_causes", "unknown_fields", "unknown_values"):
+                row[name] = orjson.loads(row[name]) if row[name] else {}
+            for name in ("waited_seconds", "seconds"):
+                row[name] = float(row[name])
+        summary = {
+            **self.run_row(),
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "destination": self.destination,
+            "dataset": self.dataset,
+            "load_packages": self.pieces,
+            "notes": self.notes,
+            "resources": resources,
+            "off": self.off,
+        }
+        return orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode()
+
+
+def _seconds(value: float) -> Decimal:
+    return Decimal(str(round(value, 3)))
+
+
+def _json(counter: dict[str, int]) -> str | None:
+    return orjson.dumps(dict(sorted(counter.items()))).decode() if counter else None

@@ -1,0 +1,53 @@
+"""dlt's state and load log: whose data it is, how far each list was read, what was completed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.pipeline.state_sync import load_pipeline_state_from_destination
+
+from sources.eduframe.dataset.sql import Dataset
+
+
+def source_state(pipeline: Any) -> dict[str, Any]:
+    """The source's own part of the pipeline's state; positions are under ``resources``."""
+    found: dict[str, Any] = pipeline.state.get("sources", {}).get("eduframe", {})
+    return found
+
+
+def stored_positions(pipeline: Any) -> dict[str, dict[str, Any]]:
+    """The stored position of each list, by resource."""
+    found: dict[str, dict[str, Any]] = source_state(pipeline).get("resources", {})
+    return found
+
+
+def customer_of(pipeline: Any) -> dict[str, Any] | None:
+    """Whose data the dataset holds, from dlt's state in the destination; None: nobody's yet."""
+    try:
+        with pipeline.destination_client() as client:
+            state: Any = load_pipeline_state_from_destination(pipeline.pipeline_name, client)
+    except DestinationUndefinedEntity:
+        return None
+    customer: dict[str, Any] | None = None
+    if state:
+        customer = state.get("sources", {}).get("eduframe", {}).get("customer")
+    return customer
+
+
+def completed_loads(dataset: Dataset, besides: Iterable[str] = ()) -> str:
+    """How many load packages were completed, and the last of them; ``besides`` do not count.
+
+    Two datasets of which it is the same hold the same.
+    """
+    load_id, others = dataset.column("load_id"), list(besides)
+    sql = (
+        f"SELECT COUNT(*) AS completed, MAX({load_id}) AS latest FROM "
+        f"{dataset.name('_dlt_loads')} WHERE {dataset.column('status')} = 0"
+    )
+    if others:
+        sql += f" AND {load_id} NOT IN ({', '.join(['%s'] * len(others))})"
+    for rows in dataset.query(sql, *others):
+        completed, latest = (column[0].as_py() for column in rows.columns)
+        if completed:
+            return f"{completed} {latest}"
+    return "0"

@@ -1,0 +1,1 @@
+"""The row models of the Eduframe API, and SQL for analysts. Imports nothing of ours."""

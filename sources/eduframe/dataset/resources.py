@@ -1,0 +1,88 @@
+"""dlt resources: one per list and one per shared child table, for the source and for the sync."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.extract import DltResource
+
+from sources.eduframe.dataset.merge_hints import fit_json, table_hints
+from sources.eduframe.declare import Endpoint
+from sources.eduframe.reading.batch import Batch
+from sources.eduframe.reading.read import Position
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Table
+
+
+def own_tables(endpoint: Endpoint) -> list[Table]:
+    """The tables that a list has for itself, its main table last."""
+    tables = (*CHILD_TABLES[endpoint.table], MAIN_TABLES[endpoint.table])
+    return [table for table in tables if table.name not in SHARED_TABLES]
+
+
+def endpoint_resource(
+    endpoint: Endpoint,
+    batches: Callable[[], Iterable[Batch | None]],
+    shared: dict[str, list[pa.Table]],
+) -> DltResource:
+    """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
+
+    tables = own_tables(endpoint)
+
+    def rows() -> Iterator[Any]:
+        fit_json({table.name: table.all_columns for table in tables})
+        for batch in batches():
+            if batch is None:
+                yield None
+                continue
+            for name, table in batch.tables.items():
+                if name in SHARED_TABLES:
+                    shared.setdefault(name, []).append(table)
+                else:
+                    yield dlt.mark.with_table_name(table, name)
+            remember_position(batch.resource, batch.position)
+
+    resource = dlt.resource(rows, name=endpoint.table)
+    for table in tables[:-1]:
+        resource.apply_hints(table_name=table.name, create_table_variant=True, **table_hints(table))
+    # last, as a table variant starts from the hints that the resource has by then
+    resource.apply_hints(**table_hints(tables[-1]))
+    return resource
+
+
+def ready_resource(
+    endpoint: Endpoint, tables: Callable[[str], Iterable[pa.Table]], position: Position | None
+) -> DltResource:
+    """The resource of a list whose rows are at hand: a table at a time, then the position."""
+
+    def batches() -> Iterator[Batch]:
+        for table in own_tables(endpoint):
+            for rows in tables(table.name):
+                yield Batch(endpoint.table, None, {table.name: rows})
+        yield Batch(endpoint.table, position)
+
+    return endpoint_resource(endpoint, batches, {})
+
+
+def remember_position(resource: str, position: Position | None) -> None:
+    """Put the position of a list into dlt's state. To be called within a running resource."""
+    if position is not None:
+        state = dlt.current.resource_state(resource)
+        state.clear()
+        state.update(position.dump())
+
+
+def shared_resource(
+    name: str, tables: Callable[[str], Iterable[pa.Table]], ready: Callable[[], bool]
+) -> DltResource:
+    """The resource of a child table with several kinds of owner: what the lists left for it."""
+
+    table = SHARED_TABLES[name]
+
+    def rows() -> Iterator[Any]:
+        fit_json({name: table.all_columns})
+        while not ready():
+            yield None
+        yield from tables(name)
+
+    return dlt.resource(rows, name=name).apply_hints(**table_hints(table))

@@ -1,0 +1,173 @@
+"""The destination is the memory: what it holds decides what is written and what is gone.
+
+Keys and hashes, and the parents still to be asked, are read from the destination at the start of
+a run. A row counts only if the load package that wrote it
+was completed: dlt loads table by table, so after a crash a row may be there without its
+children. Such rows are known, but with an unknown hash, and so are written again.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sources.eduframe.dataset.sql import Dataset, flags, ints, typed
+from sources.eduframe.declare import Parent
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.reading.index import Known
+from sources.eduframe.rows.hashing import UNKNOWN, VERSION, VERSION_SHIFT
+from sources.eduframe.rows.keys import Ids, key_ids
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
+
+
+class StoredRows(Dataset):
+    """What a dataset holds of the API's rows."""
+
+    def known(self, table: Table, parent: Mapping[str, str] | None, whole: bool) -> Known:
+        """The rows of a main table. ``parent`` maps its columns to those of the parent's key.
+
+        ``whole`` is False where a child table is missing: then every row must be written again.
+        """
+        columns = [*dict.fromkeys([*table.key, *(parent or {})])]
+        selected = ", ".join(self.column(c) for c in columns)
+        sql = (
+            f"SELECT {selected}, {self.column('_row_hash')} AS row_hash, "
+            f"{self.column('_deleted_at')} IS NOT NULL AS gone, "
+            f"{self.completed()} AS complete FROM {self.name(table.name)}"
+        )
+        keys, hashes, deleted, parents = [], [], [], []
+        for rows in self.query(sql):
+            row_hash = ints(rows.column(len(columns)))
+            gone = flags(rows.column(len(columns) + 1))
+            complete = flags(rows.column(len(columns) + 2))
+            gone &= complete  # or else it is proven, and logged, once more
+            sound = complete & ~gone & whole
+            sound &= row_hash >> VERSION_SHIFT == VERSION
+            named = dict(zip(columns, rows.columns, strict=False))
+            keys.append(
+                row_hash
+                if table.key == ("_row_hash",)
+                else key_ids([named[name] for name in table.key])
+            )
+            hashes.append(np.where(sound, row_hash, UNKNOWN))
+            deleted.append(gone)
+            if parent:
+                parents.append(key_ids([named[name] for name in parent]))
+        nothing = np.zeros(0, np.int64)
+        known = Known(
+            np.concatenate([nothing, *keys]),
+            np.concatenate([nothing, *hashes]),
+            np.concatenate([np.zeros(0, np.bool_), *deleted]),
+            np.concatenate([nothing, *parents]) if parent else None,
+        )
+        for child in CHILD_TABLES[table.name]:
+            for owners, counts in self._child_counts(child):
+                known.set_child_counts(child.name, owners, counts)
+        return known
+
+    def _child_counts(self, table: Table) -> Iterator[tuple[Ids, Any]]:
+        assert table.child is not None
+        owner = ", ".join(self.column(name) for name in table.owner_key)
+        shared = table.child.shared
+        where = f"WHERE {self.column('owner_table')} = %s " if shared else ""
+        sql = (
+            f"SELECT {owner}, COUNT(*) AS rows_held FROM {self.name(table.name)} "
+            f"{where}GROUP BY {owner}"
+        )
+        for rows in self.query(sql, *([table.endpoint.table] if shared else [])):
+            yield key_ids(rows.columns[:-1]), ints(rows.columns[-1])
+
+    def parents(self, parent: Parent, since: datetime | None) -> list[tuple[Any, ...]] | None:
+        """The living parents written after ``since``, as values of the path's parameters.
+
+        None where the destination holds no parent at all.
+        """
+        owner, join = self._owner_of(parent.table)
+        columns = [*parent.params.values(), *(parent.columns or {}).values()]
+        selected = [f"p.{self.column(c)} AS value_{n}" for n, c in enumerate(columns)]
+        source = f"FROM {self.name(parent.table)} AS p {join}"
+        if not any(rows.num_rows for rows in self.query(f"SELECT 1 {source} LIMIT 1")):
+            return None
+        conditions = [f"{owner}.{self.column('_deleted_at')} IS NULL"]
+        values: list[Any] = []
+        for column, allowed in parent.where.items():
+            conditions.append(f"p.{self.column(column)} IN ({', '.join(['%s'] * len(allowed))})")
+            values += allowed
+        if since is not None:
+            conditions.append(f"{owner}.{self.column('_synced_at')} > %s")
+            values.append(since)
+        sql = (
+            f"SELECT DISTINCT {', '.join(selected)} {source} "
+            f"WHERE {' AND '.join(conditions)}"
+        )
+        found: list[tuple[Any, ...]] = []
+        for rows in self.query(sql, *values):
+            found += list(zip(*(c.to_pylist() for c in rows.columns), strict=True))
+        return found
+
+    def _owner_of(self, table: str) -> tuple[str, str]:
+        """The alias of the main table that says whether a row lives, and the join to it."""
+        if table in MAIN_TABLES:
+            return "p", ""
+        for endpoint in ENDPOINTS:
+            for child in endpoint.children:
+                if child.table == table:
+                    on = " AND ".join(
+                        f"p.{self.column(mine)} = o.{self.column(theirs)}"
+                        for mine, theirs in child.owner.items()
+                    )
+                    return "o", f"JOIN {self.name(endpoint.table)} AS o ON {on}"
+        raise KeyError(table)
+
+    def rows(self, table: Table, ids: Ids) -> pa.Table:
+        """The rows with these key ids, whole, in the table's own Arrow schema."""
+        wanted = np.sort(ids)
+        names = [c.name for c in table.all_columns]
+        sql = f"SELECT {', '.join(self.column(n) for n in names)} FROM {self.name(table.name)}"
+        values: tuple[Any, ...] = ()
+        if len(ids) <= 500 and table.endpoint.key == ("id",) and _is_bigint(table):
+            marks = ", ".join(["%s"] * len(ids))
+            sql += f" WHERE {self.column('id')} IN ({marks})"
+            values = tuple(int(i) for i in ids)
+        parts = []
+        for rows in self.query(sql, *values):
+            part = typed(rows, table.arrow_schema)
+            found = _table_ids(table, part)
+            places = np.minimum(np.searchsorted(wanted, found), max(len(wanted) - 1, 0))
+            parts.append(part.filter(pa.array(wanted[places] == found)))
+        return pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
+
+    def table(self, table: Table) -> Iterator[pa.Table]:
+        """All rows of a table, in its own Arrow schema; the hash of half-loaded ones is unknown."""
+        selected = [self.column(c.name) for c in table.all_columns]
+        if table.child is None and table.key != ("_row_hash",):
+            row_hash = self.column("_row_hash")
+            selected[selected.index(row_hash)] = (
+                f"CASE WHEN {self.completed()} THEN {row_hash} ELSE {UNKNOWN} END AS {row_hash}"
+            )
+        yield from self.select(table.name, table.arrow_schema, selected)
+
+    def written(self, table: Table, since: datetime) -> Iterator[Ids]:
+        """The key ids of the living rows that were written by runs from this one on."""
+        columns = ", ".join(self.column(name) for name in table.key)
+        sql = (
+            f"SELECT {columns} FROM {self.name(table.name)} "
+            f"WHERE {self.column('_synced_at')} >= %s "
+            f"AND {self.column('_deleted_at')} IS NULL AND {self.completed()}"
+        )
+        for rows in self.query(sql, since):
+            if table.key == ("_row_hash",):
+                yield ints(rows.column(0))
+            else:
+                yield key_ids(rows.columns)
+
+def _table_ids(table: Table, rows: pa.Table) -> Ids:
+    if table.key == ("_row_hash",):
+        return ints(rows.column("_row_hash"))
+    return key_ids([rows.column(name) for name in table.key])
+
+
+def _is_bigint(table: Table) -> bool:
+    return any(c.name == "id" and c.type == "bigint" for c in table.columns)

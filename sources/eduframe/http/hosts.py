@@ -1,0 +1,40 @@
+"""Where the token may go: to one host, and over TLS unless that host is this machine."""
+
+from urllib.parse import urlsplit
+
+from sources.eduframe.errors import SettingsError
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+
+
+def check_base_url(base_url: str) -> str:
+    """The address without a trailing slash. Raises ``SettingsError`` unless the token is safe."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            f"base_url is {base_url!r}, which is no web address. "
+            "Set SOURCES__EDUFRAME__BASE_URL, for example https://api.eduframe.nl/api/v1."
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError("base_url must hold no credentials, query or fragment.")
+    if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
+        raise SettingsError(
+            f"base_url would send the token to {parts.hostname} unencrypted: use https."
+        )
+    return base_url.rstrip("/")
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Whether two addresses have one scheme, host and port."""
+    return _origin(url) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+def describe(url: str) -> str:
+    """An address for people: the path, without host and query."""
+    return urlsplit(url).path

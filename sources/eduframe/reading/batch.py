@@ -1,0 +1,100 @@
+"""What reading a list gives: batches of typed rows ready to load, and a record of the reading."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import pyarrow as pa
+
+from sources.eduframe.http.client import Traffic
+from sources.eduframe.reading.read import Mode, Position
+from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.normalise import Rejected
+
+Status = Literal["waiting", "reading", "done", "off", "failed", "held back", "stopped"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a read that came to its end says of rows that were set aside before it began.
+
+    All that it did not set aside again fit now, or are gone.
+    """
+
+    before: datetime
+    """The start of the run in which the read began."""
+    parents: frozenset[int] | None = None
+    """The key ids of the parents whose rows were looked at; None: all were."""
+
+
+@dataclass
+class ResourceRun:
+    """What happened to one resource in this run; the progress view and the summary read it."""
+
+    resource: str
+    mode: Mode | None = None
+    status: Status = "waiting"
+    message: str | None = None
+    newly_off: bool = False
+    pages: int = 0
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    rejected: int = 0
+    settled: Settled | None = None
+    traffic: Traffic = field(default_factory=Traffic)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+    unknown_values: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    began: float | None = None
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time from the first request to the end of the read, waits included."""
+        if self.began is None:
+            return 0.0
+        return (self.ended or time.monotonic()) - self.began
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the run counts as partly done because of this resource."""
+        return self.newly_off or self.status in ("failed", "held back", "stopped")
+
+
+@dataclass
+class Gone:
+    """Rows proven gone, by key id, and the proof in words."""
+
+    ids: Ids
+    proof: str
+
+
+@dataclass
+class Batch:
+    """Rows of one resource to load together with the position after them."""
+
+    resource: str
+    position: Position | None
+    """What to remember of the list once these rows are loaded; None: what is remembered stays."""
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Main and child tables in their own Arrow schema, removals included."""
+    rows: int = 0
+    """How many rows the tables have."""
+    rejected: list[Rejected] = field(default_factory=list)
+    seen: Ids | None = None
+    """The key ids met and not written, where the read proves absence."""
+    gone: list[Gone] = field(default_factory=list)
+    missed: Ids | None = None
+    """The key ids that are missing, and count as gone if the next complete read lacks them."""
+    finished: bool = False
+    read_id: str = ""
+
+    def fill(self, tables: Mapping[str, pa.Table]) -> None:
+        """Give the batch these tables in place of those that it has."""
+        self.tables = tables
+        self.rows = sum(table.num_rows for table in tables.values())

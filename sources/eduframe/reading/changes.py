@@ -1,0 +1,419 @@
+"""Which rows of a read must be written, and with which children.
+
+A row is written if its hash differs from the destination's. Its children are replaced as a
+whole; where none are left, a removal goes in their place. Rows that lose children are held back
+until the read is over, as only then can it be told whether suspiciously many do.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.eduframe.models.base import parse_timestamp
+from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.read import Plan
+from sources.eduframe.rows.hashing import UNKNOWN
+from sources.eduframe.rows.keys import Flags, Ids, key_id, key_ids, table_key_ids
+from sources.eduframe.rows.normalise import Normalised, Rejected, normalise
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
+
+FEW = 50
+"""Fewer rows than this going at once are never suspicious."""
+_CANONICAL = len("2026-01-31T09:30:00.000Z")
+
+
+@dataclass
+class Found:
+    """What a batch of raw rows came to."""
+
+    tables: dict[str, pa.Table]
+    read: dict[str, pa.Table]
+    """All rows that were looked at, also those that need no writing."""
+    rejected: list[Rejected]
+    unwritten: Ids
+    """The key ids met that need no writing: what is written says by itself that it was met."""
+    unkeyed: bool = False
+
+
+@dataclass
+class Held:
+    """Rows that lose children, and for each child table which of the rows do."""
+
+    ids: Ids
+    rows: Normalised
+    places: Ids
+    losing: dict[str, Flags]
+
+
+class Changes:
+    """Compares what is read of one list with what the destination holds of it."""
+
+    def __init__(self, plan: Plan, run: ResourceRun) -> None:
+        self._plan = plan
+        self._run = run
+        self._table = MAIN_TABLES[plan.endpoint.table]
+        self._children = CHILD_TABLES[plan.endpoint.table]
+        self._held: list[Held] = []
+        self._new: Ids = np.zeros(0, np.int64)
+        """The key ids of new rows that this read has met, sorted."""
+        self._lost: Counter[str] = Counter()
+        self._totals = {name: int(counts.sum()) for name, counts in plan.known.children.items()}
+        self.braked: list[str] = []
+        self.frozen: set[str] = set()
+        """Child tables that this read cannot speak of: they keep what they have."""
+
+    def detect(self, rows: list[Any]) -> Found:
+        """Normalise raw rows, and keep those that differ from what the destination holds."""
+        plan, run, known = self._plan, self._run, self._plan.known
+        if plan.mode == "cursor":
+            rows = self._candidates(rows)
+        batch = normalise(plan.endpoint, rows)
+        run.rejected += len(batch.rejected)
+        run.unknown_fields.update(batch.unknown_fields)
+        run.unknown_values.update(batch.unknown_values)
+        ids = table_key_ids(self._table, batch.main, batch.hashes)
+        rejected = [r.key for r in batch.rejected if r.key is not None]
+        seen = np.concatenate([ids, np.array([key_id(k) for k in rejected], np.int64)])
+        known.mark_seen(seen)
+        self._let_go(ids)
+        places, found = known.find(ids)
+        same = np.zeros(len(ids), np.bool_)
+        same[found] = known.hashes[places[found]] == batch.hashes[found]
+        for table, held in known.children.items():
+            if table not in self.frozen:
+                # a load that was cut off may have changed the children, and not yet their row
+                same[found] &= held[places[found]] == _counts(batch, table)[found]
+        write = _last_of_each(ids) & ~same
+        run.new += int(np.count_nonzero(write & ~found))
+        run.changed += int(np.count_nonzero(write & found))
+        chosen = select(batch, write)
+        tables = self._write(chosen, ids[write], np.where(found, places, -1)[write])
+        self._remember(ids[write & ~found])
+        return Found(
+            tables,
+            {self._table.name: batch.main, **batch.children},
+            batch.rejected,
+            np.concatenate([ids[~write], seen[len(ids) :]]),
+            unkeyed=len(rejected) < len(batch.rejected),
+        )
+
+    def _let_go(self, ids: Ids) -> None:
+        """Rows that turn up again count as they are now: drop the versions that are held back."""
+        for held in self._held:
+            keep = ~np.isin(held.ids, ids)
+            if not keep.all():
+                held.ids, held.places = held.ids[keep], held.places[keep]
+                held.rows = select(held.rows, keep)
+                held.losing = {name: flags[keep] for name, flags in held.losing.items()}
+
+    def _remember(self, ids: Ids) -> None:
+        ids = np.sort(ids)
+        in_order = not len(self._new) or not len(ids) or self._new[-1] < ids[0]
+        self._new = np.concatenate([self._new, ids])
+        if not in_order:
+            self._new.sort(kind="stable")
+
+    def _met_before(self, ids: Ids) -> Flags:
+        if not len(self._new):
+            return np.zeros(len(ids), np.bool_)
+        places = np.minimum(np.searchsorted(self._new, ids), len(self._new) - 1)
+        return np.asarray(self._new[places] == ids)
+
+    def release(self) -> dict[str, pa.Table]:
+        """The rows that were held back: with their losses, unless those are suspicious."""
+        braked = self._suspicious()
+        for name in sorted(braked - self.frozen):
+            lost, total = self._lost[name], self._totals[name]
+            self.braked.append(
+                f"{name}: {lost} of {total} rows ({lost / total:.0%}) would be removed, as their "
+                f"{self._plan.endpoint.table} no longer have them; nothing was removed there. If "
+                f"that is right: eduframe sync {self._plan.endpoint.table} --reconcile "
+                f"{self._plan.endpoint.table} --allow-mass-delete {self._plan.endpoint.table}"
+            )
+        parts = [self._tables(held.rows, held.places, held.losing, braked) for held in self._held]
+        self._held = []
+        return concat(parts)
+
+    def freeze(self, row: JsonRow) -> None:
+        """The row came without its details: leave alone what is held of the parts it lacks."""
+        self.frozen |= {
+            table.name for table in self._children if table.child and table.child.field not in row
+        }
+
+    def _write(self, rows: Normalised, ids: Ids, places: Ids) -> dict[str, pa.Table]:
+        losing = self._losses(rows, places)
+        braked = self._suspicious()
+        hold = np.zeros(len(ids), np.bool_)
+        for name, flags in losing.items():
+            if name not in braked:
+                hold |= flags
+        if hold.any():
+            lost = {name: flags[hold] for name, flags in losing.items()}
+            self._held.append(Held(ids[hold], select(rows, hold), places[hold], lost))
+            self._plan.known.hashes[places[hold]] = UNKNOWN
+            waiting = select(rows, hold)
+            waiting = replace(waiting, hashes=np.full(len(waiting.hashes), UNKNOWN))
+            meanwhile = {self._table.name: self._main(waiting)}
+        else:
+            meanwhile = {}
+        now = ~hold
+        self._plan.known.write(
+            ids[now],
+            rows.hashes[now],
+            {name: _counts(rows, name)[now] for name in rows.children},
+        )
+        losing = {n: f[now] for n, f in losing.items()}
+        return concat([self._tables(select(rows, now), places[now], losing, braked), meanwhile])
+
+    def _losses(self, rows: Normalised, places: Ids) -> dict[str, Flags]:
+        """For each child table, which rows would have fewer children than the destination has."""
+        losing: dict[str, Flags] = {}
+        known = places >= 0
+        for name, held in self._plan.known.children.items():
+            before = np.where(known, held[places], 0) if len(held) else np.zeros(len(places))
+            lost = np.maximum(before - _counts(rows, name), 0)
+            if lost.any():
+                losing[name] = lost > 0
+                self._lost[name] += int(lost.sum())
+        return losing
+
+    def _suspicious(self) -> set[str]:
+        policy = self._plan.policy
+        if policy.allow_mass_delete:
+            return set(self.frozen)
+        return self.frozen | {
+            name
+            for name, lost in self._lost.items()
+            if lost >= FEW and lost > policy.max_delete_share * self._totals[name]
+        }
+
+    def _tables(
+        self, rows: Normalised, places: Ids, losing: Mapping[str, Flags], braked: set[str]
+    ) -> dict[str, pa.Table]:
+        """The tables to load. Braked child tables keep what they have, and the row's hash is
+        left unknown, so that it is looked at again in the next run."""
+        kept = np.zeros(len(rows.hashes), np.bool_)
+        tables: dict[str, pa.Table] = {}
+        for table in self._children:
+            skip = np.zeros(len(kept), np.bool_)
+            if table.name in braked and table.name in losing:
+                skip = losing[table.name]
+                kept |= skip
+            made = self._child(table, rows, places, skip)
+            if made.num_rows:
+                tables[table.name] = made
+        if len(rows.hashes):
+            hashes = np.where(kept, UNKNOWN, rows.hashes)
+            tables[self._table.name] = self._main(replace(rows, hashes=hashes))
+        return tables
+
+    def _main(self, rows: Normalised) -> pa.Table:
+        count = len(rows.hashes)
+        bookkeeping = {
+            "_deleted_at": None,
+            "_synced_at": pa.repeat(
+                pa.scalar(self._plan.synced_at, pa.timestamp("us", tz="UTC")), count
+            ),
+            "_row_hash": pa.array(rows.hashes),
+            "_removed": None,
+        }
+        return _complete(self._table, rows.main, bookkeeping)
+
+    def _child(self, table: Table, rows: Normalised, places: Ids, skip: Flags) -> pa.Table:
+        """The children of the rows, and a removal for each row that had some and has none."""
+        assert table.child is not None
+        children = rows.children[table.name]
+        if skip.any():
+            children = children.filter(pa.array(~skip[rows.owners[table.name]]))
+        living = _complete(table, children, {"_removed": None})
+        known = self._plan.known
+        ids = table_key_ids(self._table, rows.main, rows.hashes)
+        had = np.isin(ids, known.strays.get(table.name, ())) | self._met_before(ids)
+        held = known.children.get(table.name)
+        if held is not None and len(held):
+            had |= (places >= 0) & (np.where(places >= 0, held[places], 0) > 0)
+        emptied = had & (_counts(rows, table.name) == 0) & ~skip
+        if not emptied.any():
+            return living
+        owners = rows.main.filter(pa.array(emptied))
+        return pa.concat_tables([living, removals(table, owners)])
+
+    def _candidates(self, rows: list[Any]) -> list[Any]:
+        """The rows that a cursor read looks at: moved since, unknown, set aside before, or to
+        be written anyway."""
+        since = _floor(self._plan.since) if self._plan.since else ""
+        nested = nested_updates(self._plan.endpoint)
+        rest: list[tuple[int, int]] = []
+        keep = [True] * len(rows)
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                continue
+            newest = newest_text(row, nested)
+            if newest is None or newest >= since:
+                continue
+            key = row.get(self._table.key[0])
+            if isinstance(key, int | str) and (isinstance(key, str) or abs(key) < 2**63):
+                rest.append((number, key_id((key,))))
+        ids = np.array([key for _, key in rest], np.int64)
+        places, found = self._plan.known.find(ids)
+        sound = found.copy()
+        sound[found] = self._plan.known.hashes[places[found]] != UNKNOWN
+        sound &= ~np.isin(ids, self._plan.set_aside)
+        for (number, _), skip in zip(rest, sound, strict=True):
+            keep[number] = not skip
+        return [row for row, flag in zip(rows, keep, strict=True) if flag]
+
+
+def removals(table: Table, owners: pa.Table) -> pa.Table:
+    """Rows that remove from a child table everything of these rows of the main table."""
+    assert table.child is not None
+    columns: dict[str, Any] = {
+        name: owners.column(source) for name, source in table.child.owner.items()
+    }
+    if table.child.shared:
+        columns["owner_table"] = pa.repeat(pa.scalar(table.endpoint.table), owners.num_rows)
+    columns["_removed"] = pa.repeat(pa.scalar(True), owners.num_rows)
+    return _complete(table, pa.table(columns), {})
+
+
+def select(rows: Normalised, mask: Flags) -> Normalised:
+    """Some of the rows of a batch, with their children."""
+    if mask.all():
+        return rows
+    new_place = np.cumsum(mask) - 1
+    children, owners = {}, {}
+    for name, table in rows.children.items():
+        chosen = mask[rows.owners[name]]
+        children[name] = table.filter(pa.array(chosen))
+        owners[name] = new_place[rows.owners[name][chosen]]
+    return Normalised(rows.main.filter(pa.array(mask)), rows.hashes[mask], children, owners)
+
+
+def concat(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+    """Several sets of tables as one."""
+    together: dict[str, list[pa.Table]] = {}
+    for tables in parts:
+        for name, table in tables.items():
+            if table.num_rows:
+                together.setdefault(name, []).append(table)
+    return {name: pa.concat_tables(tables) for name, tables in together.items()}
+
+
+def later_wins(
+    table: Table, parts: Sequence[Mapping[str, pa.Table]]
+) -> dict[str, Iterator[pa.Table]]:
+    """Of each table the rows in sets of tables of one list; a row's last version is the one.
+
+    dlt keeps the first of two rows with one key, and both of two sets of children. A table of a
+    set is asked for when it is its turn, so sets may hold more than there is memory for.
+    """
+    filled = [part for part in parts if table.name in part]
+    if not filled:
+        return {}
+    ids = [key_ids([part[table.name].column(name) for name in table.key]) for part in filled]
+    last = _last_of_each(np.concatenate(ids))
+    keep = np.split(last, np.cumsum([len(own) for own in ids])[:-1])
+    names = dict.fromkeys(name for part in filled for name in part)
+    return {
+        name: _last_versions(table, name, list(zip(filled, ids, keep, strict=True)))
+        for name in names
+    }
+
+
+def _last_versions(
+    table: Table, name: str, parts: Sequence[tuple[Mapping[str, pa.Table], Ids, Flags]]
+) -> Iterator[pa.Table]:
+    """What is left of one of the tables. ``parts`` have the key ids of rows, and which to keep."""
+    child = next((c for c in CHILD_TABLES[table.name] if c.name == name), None)
+    for part, ids, keep in parts:
+        if name not in part:
+            continue
+        rows = part[name]
+        if not keep.all():
+            if child is not None:
+                owners = key_ids([rows.column(column) for column in child.owner_key])
+                keep = ~np.isin(owners, ids[~keep])
+            rows = rows.filter(pa.array(keep))
+        if rows.num_rows:
+            yield rows
+
+
+def nested_updates(endpoint: Endpoint) -> tuple[str, ...]:
+    """The nested parts whose rows have an ``updated_at`` of their own."""
+    return tuple(
+        child.field
+        for child in endpoint.children
+        if child.row is not None and "updated_at" in child.row.model_fields
+    )
+
+
+def newest_text(row: JsonRow, nested: tuple[str, ...]) -> str | None:
+    """The greatest ``updated_at`` of a row and its nested parts, to the millisecond.
+
+    None where one of them is missing or odd: such a row is always looked at.
+    """
+    found = [row.get("updated_at")]
+    for name in nested:
+        part = row.get(name)
+        if isinstance(part, dict):
+            found.append(part.get("updated_at"))
+        elif isinstance(part, list):
+            found += [item.get("updated_at") if isinstance(item, dict) else None for item in part]
+        elif part is not None:
+            return None
+    newest = ""
+    for text in found:
+        if not isinstance(text, str):
+            return None
+        if len(text) != _CANONICAL or text[-1] != "Z" or text[10] != "T":
+            try:
+                text = _floor(parse_timestamp(text))
+            except ValueError:
+                return None
+        newest = max(newest, text)
+    return newest
+
+
+def newest_update(tables: Mapping[str, pa.Table]) -> datetime | None:
+    """The greatest ``updated_at`` in the tables of a batch, nested parts included."""
+    found = [
+        pc.max(table.column("updated_at")).as_py()
+        for table in tables.values()
+        if "updated_at" in table.column_names
+    ]
+    return max((moment for moment in found if moment), default=None)
+
+
+def _floor(moment: datetime) -> str:
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _counts(rows: Normalised, table: str) -> npt.NDArray[np.int64]:
+    return np.bincount(rows.owners[table], minlength=len(rows.hashes))
+
+
+def _last_of_each(ids: Ids) -> Flags:
+    """Flags the last of the rows with the same key: a row seen twice counts as read last."""
+    last = np.zeros(len(ids), np.bool_)
+    last[len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]] = True
+    return last
+
+
+def _complete(table: Table, rows: pa.Table, values: Mapping[str, Any]) -> pa.Table:
+    """The table in its full Arrow schema; what is given nowhere is null."""
+    arrays = []
+    for wanted in table.arrow_schema:
+        value = values.get(wanted.name)
+        if value is None and wanted.name in rows.column_names:
+            value = rows.column(wanted.name)
+        arrays.append(pa.nulls(rows.num_rows, wanted.type) if value is None else value)
+    return pa.table(arrays, schema=table.arrow_schema)

@@ -1,0 +1,120 @@
+"""Fetching a list: its pages, of the list itself or of those under its parents, as raw rows.
+
+What the answers lack is added: the columns that come from the path, and the fields that only a
+row's own path gives.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.errors import ResourceOffError
+from sources.eduframe.http.client import Answer, Client
+from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
+from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.parents import ParentRef, column_names, list_path
+from sources.eduframe.rows.trees import flatten
+
+MENDED = (
+    "some values were no JSON, and are kept as near as can be: halves of characters as \ufffd, "
+    "NaN and numbers out of range as their text"
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The rows of one page, raw, and where the next one is."""
+
+    rows: list[Any]
+    next_url: str | None
+    date: datetime | None
+    """The server's clock."""
+
+    @property
+    def by_number(self) -> bool:
+        """Whether the list is paged by number, so that rows shift while it is read."""
+        return self.next_url is not None and is_by_number(self.next_url)
+
+
+class Fetcher:
+    """Asks for the pages of a list, or of the lists under its parents."""
+
+    def __init__(self, client: Client, endpoint: Endpoint, run: ResourceRun) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._run = run
+        self.refused: JsonRow | None = None
+        """The row whose own path was refused: from there on rows lack what only that gives."""
+
+    def first(self, ref: ParentRef | None = None) -> Page:
+        """The first page, of the list under a parent where there is one.
+
+        Raises:
+            ResourceOffError: 403 or 404.
+            ReadFailedError: errors or nonsense to the end.
+            StoppedError: a stop was asked for.
+        """
+        path = self._endpoint.path if ref is None else list_path(self._endpoint, ref)
+        return self._ask(path, {"per_page": PER_PAGE} if self._endpoint.paged else None, ref)
+
+    def at(self, url: str, ref: ParentRef | None = None) -> Page:
+        """The page at an address that an earlier page gave. Raises like :meth:`first`."""
+        return self._ask(url, None, ref)
+
+    def walk(self, page: Page, ref: ParentRef | None = None) -> Iterator[Page]:
+        """This page and those after it. A later page that is refused is a failed read."""
+        return walk(page, lambda url: self.at(url, ref), self._endpoint.path)
+
+    def from_answer(self, answer: Answer, ref: ParentRef | None = None) -> Page:
+        """The page that an answer holds; the rows under a parent get the parent's columns."""
+        endpoint = self._endpoint
+        rows = [answer.data] if endpoint.single else answer.data
+        if endpoint.tree:
+            rows = flatten(rows, endpoint.tree)
+        if ref is not None:
+            outer = dict(zip(column_names(endpoint), ref.columns, strict=True))
+            rows = [{**outer, **row} if isinstance(row, dict) else row for row in rows]
+        if endpoint.detail_path:
+            rows = [self._detailed(row, endpoint.detail_path) for row in rows]
+        return Page(rows, answer.next_url, answer.date)
+
+    def _ask(
+        self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None
+    ) -> Page:
+        expect: Literal["list", "object"] = "object" if self._endpoint.single else "list"
+        answer = self._client.get(url, params, expect=expect, traffic=self._run.traffic)
+        self._run.pages += 1
+        self._note_mended(answer)
+        return self.from_answer(answer, ref)
+
+    def _detailed(self, row: Any, detail_path: str) -> Any:
+        """A row with the fields of its own answer, where the list gives less than that."""
+        if not isinstance(row, dict) or self.refused is not None:
+            return row
+        names = {k: quote(str(v), safe="") for k, v in row.items() if isinstance(v, str | int)}
+        try:
+            path = detail_path.format(**names)
+        except KeyError:
+            return row
+        try:
+            answer = self._client.get(path, expect="object", traffic=self._run.traffic)
+        except ResourceOffError as off:
+            self._run.notes.append(f"{path} answered {off.status}: details are not read")
+            self.refused = row
+            return row
+        self._note_mended(answer)
+        return {**row, **answer.data}
+
+    def _note_mended(self, answer: Answer) -> None:
+        if answer.mended and MENDED not in self._run.notes:
+            self._run.notes.append(MENDED)
+
+
+def read_rows(client: Client, endpoint: Endpoint) -> Iterator[JsonRow]:
+    """The raw rows of a list of its own, for nothing but a look. Raises like ``first``."""
+    fetcher = Fetcher(client, endpoint, ResourceRun(endpoint.table))
+    for page in fetcher.walk(fetcher.first()):
+        yield from (row for row in page.rows if isinstance(row, dict))

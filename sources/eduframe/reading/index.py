@@ -1,0 +1,87 @@
+"""What the destination holds of a list, as compact arrays: keys, hashes, numbers of children.
+
+A row costs 17 bytes, and 4 for every child table; one under a parent 8 more. Keys are the numbers
+that `rows/keys.py` makes of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sources.eduframe.rows.hashing import UNKNOWN
+from sources.eduframe.rows.keys import Flags, Ids
+
+
+def _no_ids() -> Ids:
+    return np.zeros(0, np.int64)
+
+
+@dataclass
+class Known:
+    """The rows of one main table, sorted by key id."""
+
+    keys: Ids = field(default_factory=_no_ids)
+    hashes: Ids = field(default_factory=_no_ids)
+    """Row hashes; UNKNOWN for what must be written again: deleted or half-loaded rows."""
+    deleted: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
+    parents: Ids | None = None
+    """For lists under a parent: the key id of each row's parent."""
+    children: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    """Child table to the number of child rows of each row."""
+    strays: dict[str, Ids] = field(default_factory=dict)
+    """Child table to the owners of child rows whose own row is not there (half-loaded pieces,
+    a main table dropped by hand)."""
+    seen: Flags = field(init=False)
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.keys, kind="stable")
+        self.keys, self.hashes = self.keys[order], self.hashes[order]
+        self.deleted = self.deleted[order]
+        if self.parents is not None:
+            self.parents = self.parents[order]
+        self.seen = np.zeros(len(self.keys), np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def living(self) -> int:
+        return int(np.count_nonzero(~self.deleted))
+
+    def find(self, ids: Ids) -> tuple[Ids, Flags]:
+        """For each id its place here, and whether it is here at all."""
+        if not len(self.keys):
+            return np.zeros(len(ids), np.int64), np.zeros(len(ids), np.bool_)
+        places = np.minimum(np.searchsorted(self.keys, ids), len(self.keys) - 1)
+        return places, self.keys[places] == ids
+
+    def mark_seen(self, ids: Ids) -> None:
+        places, found = self.find(ids)
+        self.seen[places[found]] = True
+
+    def set_child_counts(self, table: str, owners: Ids, counts: npt.NDArray[np.int64]) -> None:
+        places, found = self.find(owners)
+        aligned = self.children.setdefault(table, np.zeros(len(self.keys), np.int32))
+        aligned[places[found]] = counts[found]
+        if not found.all():
+            before = self.strays.get(table, _no_ids())
+            self.strays[table] = np.concatenate([before, owners[~found]])
+
+    def forget_hashes(self) -> None:
+        """Let every row that is read count as changed."""
+        self.hashes[:] = UNKNOWN
+
+    def missing(self) -> Ids:
+        """The key ids of living rows that this read has not seen."""
+        return self.keys[~self.seen & ~self.deleted]
+
+    def write(self, ids: Ids, hashes: Ids, counts: Mapping[str, npt.NDArray[np.int64]]) -> None:
+        """Note what is written in this run, for rows that turn up twice in one read."""
+        places, found = self.find(ids)
+        self.hashes[places[found]] = hashes[found]
+        self.deleted[places[found]] = False
+        for table, numbers in counts.items():
+            if table in self.children:
+                self.children[table][places[found]] = numbers[found]

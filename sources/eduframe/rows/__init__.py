@@ -1,0 +1,1 @@
+"""Raw rows to typed tables: columns, nested parts, hashes. Imports the declarations alone."""

@@ -1,0 +1,119 @@
+"""What is particular to Delta tables in a folder. What they have in common with databases is
+tested where it is for those: see `in_a_lake_too`."""
+
+import subprocess
+from pathlib import Path
+
+import dlt
+import pytest
+from deltalake import DeltaTable
+
+from pipelines.eduframe.commands.check import _destination
+from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.sync import sync
+from sources.eduframe.errors import SettingsError
+from sources.eduframe_simulator import Simulator
+from tests.conftest import MakeWarehouse, command
+from tests.test_kills import kill_at
+from tests.warehouses import Lake
+
+
+@pytest.fixture(scope="session")
+def destination() -> str:
+    return "filesystem"
+
+
+@pytest.fixture
+def lake(make_warehouse: MakeWarehouse, sim: Simulator) -> Lake:
+    made = make_warehouse(sim)
+    assert isinstance(made, Lake)
+    return made
+
+
+def files(lake: Lake) -> set[Path]:
+    return {path for path in lake.folder_of_tables.rglob("*") if path.is_file()}
+
+
+def test_all_tables_equal_the_truth_and_a_sync_without_news_makes_no_version(
+    make_warehouse: MakeWarehouse, sim: Simulator
+) -> None:
+    lake = make_warehouse(sim, tables=False)
+    assert isinstance(lake, Lake)
+    report = lake.sync()
+    assert (report.exit_code, report.notes) == (0, [])
+    lake.assert_equals_truth()
+    before = lake.versions()
+    for reconcile in (False, True):
+        report = lake.sync(reconcile=reconcile)
+        assert (report.exit_code, report.notes) == (0, [])
+    after = lake.versions()
+    assert {n for n in after if after[n] != before[n]} == {"_sync_runs", "_sync_resources"}
+    assert after["_sync_runs"] == before["_sync_runs"] + 2
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["addresses", "loads_file"])
+def test_killed_around_a_commit_or_the_end_of_a_load_nothing_is_lost_or_doubled(
+    lake: Lake, step: str, moment: str
+) -> None:
+    """The file of ``_dlt_loads`` says that the load is done; that of the state comes after it."""
+    kill_at(step, moment, command(lake, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60"))
+    if step == "addresses":
+        assert subprocess.run(check=False, **command(lake, "users")).returncode == 0
+    else:  # on another machine
+        assert lake.sync("users").exit_code == 0
+    lake.assert_equals_truth("users")
+
+
+def test_old_files_go_after_some_versions(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.eduframe.destinations.delta_tables.TIDY_EVERY", 2)
+    lake.sync("labels")
+    table = lake.folder_of_tables / "labels"
+    at_once = {"delta.deletedFileRetentionDuration": "interval 0 seconds"}
+    DeltaTable(table).alter.set_table_properties(at_once)
+    for number, row in enumerate(lake.sim.rows("labels")[:2]):
+        lake.sim.change("labels", row["id"], name=f"renamed {number}")
+        lake.sync("labels", reconcile=True)
+    lake.assert_equals_truth("labels")
+    assert len(list(table.glob("*.parquet"))) == 1
+
+
+def test_a_check_leaves_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", lake.address)
+    lake.sync("labels")
+    before = files(lake)
+    found = _destination(make_pipeline("filesystem"), "filesystem", 10)
+    assert (found.usable, found.holds and found.holds["educator_id"]) == (True, 1), found.message
+    assert files(lake) == before
+    by_hand = lake.folder_of_tables.parent / "another"
+    by_hand.mkdir()
+    assert _destination(make_pipeline("filesystem", "another"), "filesystem", 10).usable
+    assert list(by_hand.iterdir()) == []
+
+
+def test_a_pipeline_into_dlts_own_filesystem_gets_delta_tables_too(
+    lake: Lake, tmp_path: Path
+) -> None:
+    lake.pipeline = dlt.pipeline(
+        "eduframe",
+        destination=dlt.destinations.filesystem(lake.address),
+        dataset_name="eduframe",
+        pipelines_dir=str(tmp_path / "other"),
+    )
+    assert lake.sync("labels").exit_code == 0
+    lake.sim.delete("labels", lake.sim.rows("labels")[0]["id"])
+    assert lake.sync("labels", reconcile=True, deletes="hard").total("deleted") == 1
+    lake.assert_equals_truth("labels")
+
+
+@pytest.mark.parametrize(("table_format", "why"), [("iceberg", "as rows"), ("none", "only grow")])
+def test_other_table_formats_are_refused_with_the_reason(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, table_format: str, why: str
+) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", table_format)
+    with pytest.raises(SettingsError, match=why):
+        make_pipeline("filesystem", credentials=lake.address)
+    with pytest.raises(SettingsError, match=why):
+        sync(lake.pipeline)
