@@ -123,7 +123,7 @@ def command(warehouse: Warehouse, *resources: str, **env: str) -> dict[str, Any]
             "SOURCES__EDUFRAME__API_TOKEN": warehouse.sim.token,
             "SOURCES__EDUFRAME__BASE_URL": warehouse.sim.base_url,
             "SOURCES__EDUFRAME__REQUESTS_PER_WINDOW": str(PLENTY),
-            "SOURCES__EDUFRAME__PIECE_SECONDS": "0.3",
+            "SOURCES__EDUFRAME__LOAD_PACKAGE_SECONDS": "0.3",
             **warehouse.environment,
             **env,
         },

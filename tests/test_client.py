@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sources.eduframe.clock import now_utc
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
     AuthenticationError,
@@ -23,10 +24,11 @@ from sources.eduframe.http.headers import RETRY_AFTER_DEFAULT, retry_after
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.fetching import Fetcher
-from sources.eduframe.reading.index import Known
+from sources.eduframe.reading.index import RowIndex
 from sources.eduframe.reading.parents import ParentBook
-from sources.eduframe.reading.read import Plan, Position, now_utc
+from sources.eduframe.reading.read import Plan
 from sources.eduframe.reading.reader import Reader
 from sources.eduframe_simulator import Fault, Simulator
 
@@ -400,7 +402,7 @@ def test_a_server_that_is_not_there_is_a_failed_read() -> None:
 
 def read_labels(sim: Simulator) -> tuple[ResourceRun, list[Any]]:
     endpoint = next(e for e in ENDPOINTS if e.table == "labels")
-    plan = Plan(endpoint, "reconcile", Position(), Known(), Policy(), now_utc(), now_utc())
+    plan = Plan(endpoint, "reconcile", Position(), RowIndex(), Policy(), now_utc(), now_utc())
     run = ResourceRun("labels")
     with client_of(sim) as client:
         batches = list(Reader(plan, client, run, ParentBook((endpoint,))).batches())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.eduframe.destinations.constraints import DIALECTS, Declaring, Held, wanted
+from pipelines.eduframe.destinations.constraints import DIALECTS, CatalogTable, Declaring, wanted
 from pipelines.eduframe.run.report import DONE
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from sources.eduframe.rows.tables import MAIN_TABLES
@@ -183,10 +183,10 @@ def test_elsewhere_the_statements_are_understood(
     for key, value in NOWHERE[name].items():
         monkeypatch.setenv(f"DESTINATION__{name.upper()}__{key}", value)
     there = render(name, str(tmp_path))
-    declaring = Declaring(NoMemory(there), DIALECTS[name], "eduframe")  # type: ignore[arg-type]
+    declaring = Declaring(NoDataset(there), DIALECTS[name], "eduframe")  # type: ignore[arg-type]
     columns = {n: there.pipeline.default_schema.get_table_columns(n) for n in wanted()}
     held = {
-        there.same(n): Held(None, {there.same(c): None for c in found})
+        there.same(n): CatalogTable(None, {there.same(c): None for c in found})
         for n, found in columns.items()
     }
     statements = [s for found in declaring.statements(held) for s in found]
@@ -205,7 +205,7 @@ def test_elsewhere_the_statements_are_understood(
         assert not about_keys
 
 
-class NoMemory:
+class NoDataset:
     """Names things, and knows nothing."""
 
     def __init__(self, there: Rendered) -> None:

@@ -57,7 +57,7 @@ def test_killed_around_a_commit_or_the_end_of_a_load_nothing_is_lost_or_doubled(
     lake: Lake, step: str, moment: str
 ) -> None:
     """The file of ``_dlt_loads`` says that the load is done; that of the state comes after it."""
-    kill_at(step, moment, command(lake, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60"))
+    kill_at(step, moment, command(lake, "users", SOURCES__EDUFRAME__LOAD_PACKAGE_SECONDS="60"))
     if step == "addresses":
         assert subprocess.run(check=False, **command(lake, "users")).returncode == 0
     else:  # on another machine

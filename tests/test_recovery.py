@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.eduframe.run.load_packages import Loader
-from pipelines.eduframe.run.lock import one_at_a_time
+from pipelines.eduframe.destinations.lock import one_at_a_time
+from pipelines.eduframe.run.package import Loader
 from pipelines.eduframe.run.report import PARTLY
-from pipelines.eduframe.run.sync import LoadFailedError
-from sources.eduframe.errors import LockedError
+from sources.eduframe.errors import LoadFailedError, LockedError
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too, stop_after
 from tests.warehouses import PLENTY, Warehouse

@@ -8,8 +8,8 @@ import psycopg2
 import pytest
 
 from pipelines.eduframe.commands.check import Destination, _destination
+from pipelines.eduframe.destinations.lock import database_lock
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
-from pipelines.eduframe.run.lock import database_lock
 from pipelines.eduframe.run.report import DONE
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator

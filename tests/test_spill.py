@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.eduframe.run import spill as module
-from pipelines.eduframe.run.spill import Spool
+from pipelines.eduframe.run.spill import SpillFiles
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.changes import later_wins
 from sources.eduframe.rows.tables import MAIN_TABLES
@@ -26,7 +26,7 @@ def batch(number: int) -> Batch:
 
 
 def test_what_is_kept_comes_back_as_it_was_and_has_no_name_on_the_disk(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = SpillFiles(tmp_path)
     kept = [spool.keep(batch(number)) for number in range(3)]
     assert [b.rows for b in kept] == [3, 3, 3]
     for number in (2, 0, 1):
@@ -38,14 +38,14 @@ def test_a_slice_of_a_table_takes_no_more_than_its_own_rows(tmp_path: Path) -> N
     long = pa.table({"id": range(100_000)})
     made = Batch("users", None)
     made.fill({"users": long.slice(50_000, 2)})
-    kept = Spool(tmp_path).keep(made).tables["users"]
+    kept = SpillFiles(tmp_path).keep(made).tables["users"]
     assert kept.column("id").to_pylist() == [50_000, 50_001]
     assert kept.get_total_buffer_size() < 1_000
 
 
 def test_a_batch_without_tables_needs_no_file(tmp_path: Path) -> None:
     tmp_path.rmdir()
-    assert Spool(tmp_path).keep(Batch("users", None)).tables == {}
+    assert SpillFiles(tmp_path).keep(Batch("users", None)).tables == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
@@ -57,7 +57,7 @@ def test_a_file_goes_with_the_last_of_its_tables(
         return sum(str(tmp_path) in os.readlink(link) for link in links if os.path.islink(link))
 
     monkeypatch.setattr(module, "FILE_BYTES", 1)
-    spool = Spool(tmp_path)
+    spool = SpillFiles(tmp_path)
     kept = [spool.keep(batch(number)) for number in range(3)]
     assert files() == 3
     del kept[:2]
@@ -65,7 +65,7 @@ def test_a_file_goes_with_the_last_of_its_tables(
 
 
 def test_the_last_version_of_a_row_and_its_children_is_left(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = SpillFiles(tmp_path)
 
     def part(users: list[int], roles: list[tuple[int, str]]) -> Batch:
         made = Batch("users", None)

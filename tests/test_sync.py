@@ -224,9 +224,9 @@ def test_a_new_row_that_loses_its_children_while_it_is_read_has_none(
 
         sim.before_response = meddle
         warehouse = make_warehouse(sim)
-        report = warehouse.sync("users", piece_rows=1)
+        report = warehouse.sync("users", load_package_rows=1)
         sim.before_response = None
-        assert report.pieces > 1
+        assert report.packages > 1
         held = [row for row in warehouse.rows("user_labels") if row["user_id"] == user["id"]]
         assert held == []
 

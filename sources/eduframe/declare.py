@@ -5,11 +5,13 @@ nested part of its rows and the table *that* fills. Everything here is data; wha
 it stands in the modules that read and normalise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 from schemas.eduframe.models.base import Row
+from sources.eduframe.digest import key_id
 
 JsonRow = dict[str, Any]
 
@@ -65,6 +67,37 @@ class Parent:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The parent's columns that are needed: those of ``params``, then those of ``columns``."""
+        return (*self.params.values(), *(self.columns or {}).values())
+
+    def ref(self, values: Sequence[Any]) -> "ParentRef":
+        """One parent, from its values of :attr:`wanted`."""
+        count = len(self.params)
+        params = tuple(
+            self.rename.get(name, {}).get(value, value)
+            for name, value in zip(self.params, values, strict=False)
+        )
+        return ParentRef(params, tuple(values[count:]) if self.columns else params)
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Whether ``where`` keeps a row of the parent's table."""
+        return all(row.get(name) in allowed for name, allowed in self.where.items())
+
+
+@dataclass(frozen=True, order=True)
+class ParentRef:
+    """One parent: the values of the path's parameters, and of the columns its rows get."""
+
+    params: tuple[Any, ...]
+    columns: tuple[Any, ...]
+
+    @property
+    def key_id(self) -> int:
+        """The number that stands for the parent, as a key does for a row."""
+        return key_id(self.columns)
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -104,6 +137,28 @@ class Endpoint:
     def params(self) -> tuple[str, ...]:
         """The path's parameters, in order."""
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+    @property
+    def needs(self) -> str:
+        """What a token and an educator need for it, for the messages."""
+        needs = [f"the scope {scope}" for scope in self.scopes]
+        if self.feature_flag:
+            needs.append(f"the feature {self.feature_flag}")
+        return " and ".join(needs) or "a right that the API does not name"
+
+    @property
+    def parent_columns(self) -> tuple[str, ...]:
+        """The columns of a list's rows that come from its parent."""
+        if self.parent_setting:
+            return self.params
+        return tuple(self.parents[0].columns or self.parents[0].params)
+
+    def path_under(self, ref: ParentRef) -> str:
+        """The path of the list under a parent."""
+        names = tuple(self.parents[0].params) if self.parents else self.params
+        values = zip(names, ref.params, strict=True)
+        return self.path.format(**{name: quote(str(value), safe="") for name, value in values})
 
 
 @dataclass(frozen=True)

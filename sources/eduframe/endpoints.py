@@ -321,3 +321,18 @@ COVERED: tuple[Covered, ...] = (
     Covered("/meetings/{id}/materials", by="planning_material_bookings"),
     Covered("/planning/events/{id}/materials", by="planning_material_bookings"),
 )
+
+BY_TABLE: dict[str, Endpoint] = {endpoint.table: endpoint for endpoint in ENDPOINTS}
+"""Main table (= resource) to its list."""
+
+
+def filled_by(table: str) -> Endpoint:
+    """The list that fills a table: its own main table, or a nested part's.
+
+    Raises:
+        KeyError: no list fills it.
+    """
+    for endpoint in ENDPOINTS:
+        if endpoint.table == table or any(child.table == table for child in endpoint.children):
+            return endpoint
+    raise KeyError(table)

@@ -66,9 +66,11 @@ class ResourceError(EduframeError):
 class ResourceOffError(ResourceError):
     """The list answers 403 or 404: the token lacks a scope, or a feature is switched off."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, needs: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.needs = needs
+        """What would help, where that is not the right to read the list itself."""
 
 
 class ReadFailedError(ResourceError):

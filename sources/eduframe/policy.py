@@ -15,5 +15,5 @@ class Policy:
     deletes: Deletes = "soft"
     max_delete_share: float = 0.2
     allow_mass_delete: bool = False
-    max_questions: int = 100
+    max_absence_questions: int = 100
     """So many missing rows are asked for one by one, where pages go by number."""

@@ -1,7 +1,9 @@
-"""The settings, resolved by dlt: environment first, then ``.dlt/secrets.toml`` and ``config.toml``.
+"""The settings: one model of them, for the command line, for the source and for your own code.
 
-Every setting is ``sources.eduframe.<name>`` (``SOURCES__EDUFRAME__<NAME>``). Those of
-:data:`PER_RESOURCE` may also be set for one resource, as ``sources.eduframe.<resource>.<name>``.
+Every setting is ``sources.eduframe.<name>``: ``SOURCES__EDUFRAME__<NAME>`` in the environment, or
+under ``[sources.eduframe]`` in ``.dlt/secrets.toml`` and ``config.toml``, in this order. Nothing is
+taken from shorter names. Those of :data:`PER_RESOURCE` may also be set for one resource, as
+``sources.eduframe.<resource>.<name>``.
 """
 
 import difflib
@@ -10,22 +12,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.exceptions import (
-    ConfigFieldMissingException,
-    ConfigurationException,
-)
-from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.typing import TSecretStrValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.declare import Endpoint
-from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.policy import Deletes, Policy
 
@@ -33,46 +30,140 @@ SECTIONS = ("sources", "eduframe")
 DEFAULT_BASE_URL = "https://api.eduframe.nl/api/v1"
 CUSTOM_OBJECT_TYPES = ("users", "accounts", "catalog_products", "catalog_variants", "teachers")
 PER_RESOURCE = ("reconcile_every", "deletes", "max_delete_share")
+FORMER_NAMES = {"piece_seconds": "load_package_seconds", "piece_rows": "load_package_rows"}
+"""Settings under the names that earlier releases gave them; they go on to work."""
 
-@configspec
-class Settings(BaseConfiguration):
-    """What can be set, with defaults. Times are seconds, or a number with s, m, h or d."""
 
-    api_token: TSecretStrValue = None  # type: ignore[assignment]
+def parse_duration(value: Any) -> timedelta:
+    """A time: seconds, or a number with s, m, h or d. Raises ``ValueError`` otherwise."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value))
+    if not match:
+        raise ValueError("write seconds, or for example 30m, 6h or 1d")
+    unit = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    try:
+        return timedelta(seconds=float(match[1]) * unit)
+    except OverflowError:
+        raise ValueError("that is longer than any time") from None
+
+
+def shown_duration(value: timedelta) -> str:
+    """A time as one would set it, such as ``6h``."""
+    seconds = value.total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:g}"
+
+
+def parse_names(value: Any) -> tuple[str, ...]:
+    """A list of names: a list, a JSON list, or names with commas or spaces between them.
+
+    Raises ``ValueError`` for anything else.
+    """
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                value = orjson.loads(value.replace("'", '"'))
+            except orjson.JSONDecodeError:
+                raise ValueError("that is no list") from None
+        else:
+            value = [part for part in re.split(r"[,\s]+", value) if part]
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise ValueError("it must be a list of names")
+    return tuple(value)
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
+
+
+class Settings(BaseModel):
+    """What can be set, with defaults. Times are seconds, or a number with s, m, h or d.
+
+    Raises:
+        SettingsError: a value is none of its kind, or there is no such setting.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=True, use_attribute_docstrings=True
+    )
+
+    api_token: str = Field("", repr=False)
     """The API token, from Eduframe's settings."""
     base_url: str = DEFAULT_BASE_URL
     """Where the API is."""
-    requests_per_window: int = 500
+    requests_per_window: int = Field(500, ge=1)
     """The most requests in any window, over all threads."""
-    window_seconds: float = 300.0
+    window_seconds: float = Field(300.0, gt=0, allow_inf_nan=False)
     """The window's length."""
-    include: Any | None = None
+    include: Names = ()
     """Only these resources; if all of them are off by default, these beside the others."""
-    exclude: Any | None = None
+    exclude: Names = ()
     """Never these resources."""
-    custom_object_types: Any = CUSTOM_OBJECT_TYPES
+    custom_object_types: Names = CUSTOM_OBJECT_TYPES
     """The object types whose custom associations are asked for."""
-    reconcile_every: Any = "1d"
+    reconcile_every: Duration = timedelta(days=1)
     """How old a list's last comparison by content may become; 0 = every sync."""
-    reconcile_parents_every: Any = "7d"
+    reconcile_parents_every: Duration = timedelta(days=7)
     """The same for lists under a parent, which cost a request per parent."""
-    deletes: str = "soft"
+    deletes: Annotated[Deletes, BeforeValidator(_lower)] = "soft"
     """What happens to rows that are gone: soft (marked), hard (removed) or ignore."""
-    max_delete_share: float = 0.2
+    max_delete_share: float = Field(0.2, ge=0, le=1)
     """More than this share of a table (and 50 rows) is never deleted without being told to."""
-    max_absence_questions: int = 100
+    max_absence_questions: int = Field(100, ge=0)
     """Where pages go by number, so many missing rows are asked for one by one before they count
     as gone; more of them wait for a second reconciliation."""
-    threads: int = 4
+    threads: int = Field(4, ge=1)
     """How many lists are read at a time; one, while answers come within 5 ms."""
-    piece_seconds: float = 60.0
+    load_package_seconds: float = Field(60.0, gt=0)
     """A load package is closed after so long …"""
-    piece_rows: int = 1_000_000
+    load_package_rows: int = Field(1_000_000, ge=1)
     """… or after so many rows."""
-    max_read_age: Any = "6h"
+    max_read_age: Duration = timedelta(hours=6)
     """An interrupted read that is older starts anew."""
-    lock_wait_seconds: float = 60.0
+    lock_wait_seconds: float = Field(60.0, ge=0)
     """How long to wait for a DuckDB file that another program holds open."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**{FORMER_NAMES.get(k, k): v for k, v in values.items()})
+        except ValidationError as error:
+            raise SettingsError(_in_words(error)) from None
+
+
+def _in_words(error: ValidationError) -> str:
+    """The first thing that is wrong with the settings; a token's value is not shown."""
+    problem = error.errors(include_url=False)[0]
+    name, context = ".".join(map(str, problem["loc"])), problem.get("ctx", {})
+    if problem["type"] == "extra_forbidden":
+        return f"there is no setting {name}"
+    match problem["type"]:
+        case "greater_than_equal":
+            must = f"it must be at least {context['ge']:g}"
+        case "less_than_equal":
+            must = f"it must be at most {context['le']:g}"
+        case "greater_than":
+            must = f"it must be more than {context['gt']:g}"
+        case "literal_error":
+            must = f"it must be {context['expected']}".replace("'", "")
+        case "value_error":
+            must = str(context["error"])
+        case "int_parsing" | "int_from_float" | "int_type":
+            must = "it must be a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            must = "it must be a number"
+        case _:
+            must = problem["msg"]
+    shown = "not usable" if name == "api_token" else repr(problem["input"])
+    return f"{name} is {shown}; {must}."
 
 
 @dataclass(frozen=True)
@@ -83,6 +174,35 @@ class Selection:
     off: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Configured:
+    """A value from the configuration, and where it stands."""
+
+    value: Any
+    source: str
+
+
+def configured(resource: str | None = None) -> dict[str, Configured]:
+    """What is configured, by setting: for all resources, or for a single one."""
+    sections = (*SECTIONS, resource) if resource else SECTIONS
+    names = PER_RESOURCE if resource else tuple(Settings.model_fields)
+    found: dict[str, Configured] = {}
+    for provider in Container()[PluggableRunContext].providers.providers:
+        for spelled in (*names, *FORMER_NAMES):
+            name = FORMER_NAMES.get(spelled, spelled)
+            if name not in names or name in found:
+                continue
+            hint: Any = TSecretStrValue if name == "api_token" else str
+            value, key = provider.get_value(spelled, hint, "", *sections)
+            if value is None or (value == "" and name not in ("include", "exclude")):
+                continue
+            place = f"{provider.name} ([{'.'.join(sections)}] {spelled})"
+            if provider.name == "Environment Variables":
+                place = f"environment ({key})"
+            found[name] = Configured(value, place)
+    return found
+
+
 def resolve(*, token_needed: bool = True) -> Settings:
     """The settings as configured. Commands that do not ask the API need no token.
 
@@ -90,108 +210,53 @@ def resolve(*, token_needed: bool = True) -> Settings:
         SettingsError: one is missing, misspelt, or no value of its kind.
     """
     install_defaults()
-    check_names()
-    try:
-        given = Settings() if token_needed else Settings(api_token="not needed")
-        settings = resolve_configuration(given, sections=SECTIONS)
-    except ConfigFieldMissingException as error:
-        missing = ", ".join(error.fields)
+    check_keys()
+    settings = Settings(**{name: found.value for name, found in configured().items()})
+    if token_needed and not settings.api_token.strip():
         raise SettingsError(
-            f"Not set: {missing}. Set SOURCES__EDUFRAME__{missing.upper()} in the environment, or "
-            f"{missing} under [sources.eduframe] in .dlt/secrets.toml."
-        ) from None
-    except ConfigurationException as error:
-        raise SettingsError(str(error).splitlines()[0]) from None
-    _check_values(settings)
-    return settings
-
-
-def _check_values(settings: Settings) -> None:
-    if not str(settings.api_token or "").strip():
-        raise SettingsError("Not set: api_token. Set SOURCES__EDUFRAME__API_TOKEN.")
-    for name in ("requests_per_window", "threads", "piece_rows"):
-        if getattr(settings, name) < 1:
-            raise SettingsError(f"{name} is {getattr(settings, name)}; it must be at least 1.")
-    for name in ("window_seconds", "piece_seconds"):
-        if not getattr(settings, name) > 0:
-            raise SettingsError(f"{name} is {getattr(settings, name)}; it must be more than 0.")
-    for name in ("reconcile_every", "reconcile_parents_every", "max_read_age"):
-        duration(name, getattr(settings, name))
-    policy_of(settings, settings)
+            "Not set: api_token. Set SOURCES__EDUFRAME__API_TOKEN in the environment, or "
+            "api_token under [sources.eduframe] in .dlt/secrets.toml."
+        )
+    policies(settings)
     select(settings)
-
-
-def policy_of(settings: Settings, own: Any, allow: bool = False) -> Policy:
-    """The policy of one resource: ``own`` holds the settings in :data:`PER_RESOURCE`."""
-    deletes = str(own.deletes).lower()
-    if deletes not in ("soft", "hard", "ignore"):
-        raise SettingsError(f"deletes is {own.deletes!r}; it must be soft, hard or ignore.")
-    share = float(own.max_delete_share)
-    if not 0 <= share <= 1:
-        raise SettingsError(f"max_delete_share is {share}; it must be between 0 and 1.")
-    known: dict[str, Deletes] = {"soft": "soft", "hard": "hard", "ignore": "ignore"}
-    every = duration("reconcile_every", own.reconcile_every)
-    return Policy(every, known[deletes], share, allow, settings.max_absence_questions)
+    return settings
 
 
 def policies(settings: Settings, allow: Iterable[str] = ()) -> dict[str, Policy]:
     """The policy of every resource. ``allow`` names those that may lose many rows."""
     allowed = set(allow)
-    set_apart = {resource for resource, _ in _resource_keys()}
+    set_apart = {path[0] for _, path in _configured_paths() if len(path) == 2}
     found = {}
     for endpoint in ENDPOINTS:
         name = endpoint.table
-        own = settings
-        if name in set_apart:
-            sections = (*SECTIONS, name)
-            own = resolve_configuration(Settings(), sections=sections, accept_partial=True)
-        policy = policy_of(settings, own, name in allowed)
-        if endpoint.params and not any(
-            resource == name and key == "reconcile_every" for resource, key in _resource_keys()
-        ):
-            every = duration("reconcile_parents_every", settings.reconcile_parents_every)
-            policy = replace(policy, reconcile_every=every)
+        own = configured(name) if name in set_apart else {}
+        mine = Settings(
+            **{n: getattr(settings, n) for n in PER_RESOURCE}
+            | {n: one.value for n, one in own.items()}
+        )
+        policy = Policy(
+            mine.reconcile_every,
+            mine.deletes,
+            mine.max_delete_share,
+            name in allowed,
+            settings.max_absence_questions,
+        )
+        if endpoint.params and "reconcile_every" not in own:
+            policy = replace(policy, reconcile_every=settings.reconcile_parents_every)
         found[name] = policy
     return found
-
-
-def duration(name: str, value: Any) -> timedelta:
-    """A time: seconds, or a number with s, m, h or d. Raises ``SettingsError`` otherwise."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(value))
-    if not match:
-        raise SettingsError(f"{name} is {value!r}; write seconds, or for example 30m, 6h or 1d.")
-    unit = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-    return timedelta(seconds=float(match[1]) * unit)
-
-
-def names(setting: str, value: Any) -> tuple[str, ...]:
-    """A list of names: a list, a JSON list, or names with commas or spaces between them."""
-    if value is None or value == "":
-        return ()
-    if isinstance(value, str):
-        if value.lstrip().startswith("["):
-            try:
-                value = orjson.loads(value.replace("'", '"'))
-            except orjson.JSONDecodeError:
-                raise SettingsError(f"{setting} is {value!r}, which is no list.") from None
-        else:
-            value = [part for part in re.split(r"[,\s]+", value) if part]
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise SettingsError(f"{setting} is {value!r}; it must be a list of names.")
-    return tuple(value)
 
 
 def check_resources(wanted: Iterable[str]) -> tuple[str, ...]:
     """The names, if all are resources. Raises ``SettingsError`` with the nearest name."""
     wanted = tuple(wanted)
-    known = {endpoint.table: endpoint for endpoint in ENDPOINTS}
     children = {child.table: e.table for e in ENDPOINTS for child in e.children}
     for name in wanted:
-        if name in known:
+        if name in BY_TABLE:
             continue
         if name in children:
             raise SettingsError(f"{name} is filled by the resource {children[name]}: name that.")
-        near = difflib.get_close_matches(name, known, 1)
+        near = difflib.get_close_matches(name, BY_TABLE, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise SettingsError(f"{name!r} is no resource.{hint} See them all: eduframe resources.")
     return wanted
@@ -200,8 +265,8 @@ def check_resources(wanted: Iterable[str]) -> tuple[str, ...]:
 def select(settings: Settings, wanted: Iterable[str] = ()) -> Selection:
     """The resources to sync: those ``wanted``, or else by ``include`` and ``exclude``."""
     wanted = check_resources(wanted)
-    include = check_resources(names("include", settings.include))
-    exclude = check_resources(names("exclude", settings.exclude))
+    include = check_resources(settings.include)
+    exclude = check_resources(settings.exclude)
     by_default = {e.table for e in ENDPOINTS if e.enabled}
     only = set(include) if set(include) & by_default else by_default | set(include)
     on, off = [], {}
@@ -219,15 +284,14 @@ def select(settings: Settings, wanted: Iterable[str] = ()) -> Selection:
     return Selection(tuple(on), off)
 
 
-def check_names() -> None:
+def check_keys() -> None:
     """Refuse a setting that does not exist, so that a slip of the pen is no silent default.
 
     Raises:
         SettingsError: with the nearest setting there is.
     """
-    known = _field_names()
-    resources = {endpoint.table for endpoint in ENDPOINTS}
-    for place, path in _configured():
+    known, resources = {*Settings.model_fields, *FORMER_NAMES}, set(BY_TABLE)
+    for place, path in _configured_paths():
         first, *rest = path
         if first in known and not rest:
             continue
@@ -247,15 +311,7 @@ def check_names() -> None:
         raise SettingsError(f"{place}: there is no setting {wrong}; {hint}")
 
 
-def _field_names() -> set[str]:
-    return set(Settings.get_resolvable_fields())
-
-
-def _resource_keys() -> set[tuple[str, str]]:
-    return {(path[0], path[1]) for _, path in _configured() if len(path) == 2}
-
-
-def _configured() -> Iterator[tuple[str, tuple[str, ...]]]:
+def _configured_paths() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every configured key under ``sources.eduframe``: where it stands, and its path there."""
     prefix = "__".join(SECTIONS).upper() + "__"
     for name in os.environ:

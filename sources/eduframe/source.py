@@ -14,6 +14,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.dataset.merge_hints import current_pipeline, quiet_hints
 from sources.eduframe.dataset.resources import endpoint_resource, shared_resource
@@ -23,17 +24,16 @@ from sources.eduframe.http.client import Client
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import Batch, ResourceRun
-from sources.eduframe.reading.gathering import gather_parents
-from sources.eduframe.reading.index import Known
-from sources.eduframe.reading.parents import ParentBook, ParentRef
-from sources.eduframe.reading.read import Plan, Position, choose_mode, now_utc, parse
+from sources.eduframe.reading.checkpoint import Position
+from sources.eduframe.reading.index import RowIndex
+from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.read import Plan, UnderParents, choose_mode
 from sources.eduframe.reading.reader import Reader
 from sources.eduframe.rows.tables import MAIN_TABLES, SHARED_TABLES
 from sources.eduframe.settings import (
     CUSTOM_OBJECT_TYPES,
     DEFAULT_BASE_URL,
     Settings,
-    names,
     select,
 )
 
@@ -63,14 +63,21 @@ def eduframe_source(
     """
     install_defaults()
     quiet_hints()
-    settings = Settings()
-    settings.include, settings.exclude = include, exclude
+    settings = Settings(
+        base_url=base_url,
+        requests_per_window=requests_per_window,
+        window_seconds=window_seconds,
+        include=include,
+        exclude=exclude,
+        custom_object_types=custom_object_types,
+    )
     chosen = select(settings).on
-    client = Client(base_url, api_token, Limiter(requests_per_window, window_seconds))
+    limiter = Limiter(settings.requests_per_window, settings.window_seconds)
+    client = Client(settings.base_url, api_token, limiter)
     book = ParentBook(chosen)
     shared: dict[str, list[pa.Table]] = {}
     waiting: set[str] = set()
-    reading = _PlainReading(client, book, names("custom_object_types", custom_object_types))
+    reading = _PlainReading(client, book, settings.custom_object_types)
 
     def batches(endpoint: Endpoint) -> Callable[[], Iterator[Batch | None]]:
         def read() -> Iterator[Batch | None]:
@@ -108,38 +115,39 @@ class _PlainReading:
 
     def batches(self, endpoint: Endpoint) -> Iterator[Batch | None]:
         position = Position.load(dict(dlt.current.resource_state()))
-        position.unfinished = None
-        known = self._known(endpoint)
+        position.checkpoint = None
+        index = self._index(endpoint)
         policy = Policy(deletes="ignore")
         mode = choose_mode(
-            endpoint, position, known, policy.reconcile_every, self._now, forced=False
+            endpoint, position, index, policy.reconcile_every, self._now, forced=False
         )
-        parents: list[ParentRef] = []
         if endpoint.params:
             mode = "reconcile"
             for number in range(len(endpoint.parents)):
-                page = self._book.page(endpoint, number)
-                while page.started and not page.ended:
+                met = self._book.met(endpoint, number)
+                while met.started and not met.ended:
                     yield None
-            parents = self._parents(endpoint)
         plan = Plan(
-            endpoint, mode, position, known, policy, self._now, self._now,
+            endpoint, mode, position, index, policy, self._now, self._now,
             since=parse(position.cursor),
         )
+        if endpoint.params:
+            plan.read = UnderParents(
+                endpoint, self._book, self._parents(endpoint), self._object_types
+            )
         run = ResourceRun(endpoint.table)
-        for batch in Reader(plan, self._client, run, self._book, parents).batches():
+        for batch in Reader(plan, self._client, run, self._book).batches():
             if run.status in ("failed", "off", "held back"):
                 batch.position = position
             yield batch
         if run.status != "done":
             log.error("%s: %s: %s", endpoint.table, run.status, run.message)
 
-    def _parents(self, endpoint: Endpoint) -> list[ParentRef]:
+    def _parents(self, endpoint: Endpoint) -> list[list[tuple[Any, ...]] | None]:
         with self._stored as stored:
-            held = [stored.parents(parent, None) for parent in endpoint.parents]
-        return gather_parents(self._client, endpoint, self._book, held, self._object_types)
+            return [stored.parents(parent, None) for parent in endpoint.parents]
 
-    def _known(self, endpoint: Endpoint) -> Known:
+    def _index(self, endpoint: Endpoint) -> RowIndex:
         """What the running pipeline's destination holds; nothing where it holds nothing yet."""
         with self._stored as stored:
             return stored.known(MAIN_TABLES[endpoint.table], None, whole=True)

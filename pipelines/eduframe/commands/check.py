@@ -5,30 +5,30 @@ Nothing is changed: what is written into the destination is removed again.
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import orjson
 import typer
-from dlt.common.configuration.utils import get_resolved_traces
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.eduframe.commands.console import console
 from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.destinations.lock import database_lock, folder_lock
 from pipelines.eduframe.destinations.scratch_table import try_out
 from pipelines.eduframe.pipeline import cause_of, duckdb_path, make_pipeline
-from pipelines.eduframe.run.lock import database_lock, folder_lock
 from pipelines.eduframe.run.report import DONE, FAILED
 from pipelines.eduframe.run.sync import shared_window
 from pipelines.eduframe.store.state import customer_of
-from sources.eduframe.declare import Endpoint, JsonRow, Parent
-from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
+from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS, filled_by
 from sources.eduframe.errors import (
     AuthenticationError,
     EduframeError,
@@ -39,9 +39,14 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.client import Client
 from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.reading.parents import ParentRef, make_ref, owner_table
 from sources.eduframe.rows.nested import UnfitError, explode
-from sources.eduframe.settings import SECTIONS, Settings, names, policies, resolve, select
+from sources.eduframe.settings import (
+    Settings,
+    configured,
+    resolve,
+    select,
+    shown_duration,
+)
 
 log = logging.getLogger("eduframe.check")
 
@@ -156,33 +161,30 @@ def run_check(destination: str, dataset: str, *, as_json: bool) -> int:
 
 
 def _settings() -> tuple[Settings, list[SettingFound]]:
-    """The settings, and where dlt found each of them; those of single resources come last."""
-    traces = get_resolved_traces().resolved_traces
-    traces.clear()
+    """The settings, and where each of them stands; those of single resources come last."""
     settings = resolve()
-    policies(settings)
-    fields = Settings.get_resolvable_fields()
-    found = {n: SettingFound(n, _shown(n, getattr(settings, n)), "default") for n in fields}
-    for trace in traces:
-        resource = trace.sections[len(SECTIONS) :]
-        name = ".".join([*resource, trace.key])
-        source = _source(trace.provider_name, trace.sections, trace.key)
-        if trace.key in fields:
-            found[name] = SettingFound(name, _shown(trace.key, trace.value), source)
-    return settings, list(found.values())
-
-
-def _source(provider: str, sections: Sequence[str], key: str) -> str:
-    if provider == "Environment Variables":
-        return f"environment ({'__'.join([*sections, key]).upper()})"
-    return f"{provider} ([{'.'.join(sections)}] {key})"
+    places = configured()
+    found = [
+        SettingFound(name, _shown(name, getattr(settings, name)), places[name].source)
+        if name in places
+        else SettingFound(name, _shown(name, getattr(settings, name)), "default")
+        for name in Settings.model_fields
+    ]
+    found += [
+        SettingFound(f"{resource}.{name}", _shown(name, one.value), one.source)
+        for resource in BY_TABLE
+        for name, one in configured(resource).items()
+    ]
+    return settings, found
 
 
 def _shown(name: str, value: Any) -> str:
     if name in SECRETS:
         return "set" if value else "not set"
-    if value is None:
+    if value is None or value == ():
         return "not set"
+    if isinstance(value, timedelta):
+        return shown_duration(value)
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -190,7 +192,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _destination(
-    pipeline: Any, destination: str, seconds: float = Settings.lock_wait_seconds
+    pipeline: Any, destination: str, seconds: float
 ) -> Destination:
     """Whether the destination can be reached and written, and whose data the dataset holds."""
     target = Destination(destination, "", pipeline.dataset_name)
@@ -247,7 +249,7 @@ class Trial:
         self.client = client
         self.api = api
         self.threads = settings.threads
-        self.object_types = names("custom_object_types", settings.custom_object_types)
+        self.object_types = settings.custom_object_types
         self.off = select(settings).off
         self._rows: dict[str, list[JsonRow]] = {}
 
@@ -272,9 +274,7 @@ class Trial:
             return self._ask(endpoint, endpoint.path)
         tried = self._tried(endpoint, "no parent", "needs a parent: none there")
         for ref in self._parents(endpoint):
-            values = (quote(str(value), safe="") for value in ref.params)
-            path = endpoint.path.format(**dict(zip(endpoint.params, values, strict=True)))
-            tried = self._ask(endpoint, path)
+            tried = self._ask(endpoint, endpoint.path_under(ref))
             if tried.state != "not found" or not endpoint.parent_setting:
                 break
         return tried
@@ -287,7 +287,7 @@ class Trial:
             ).data
         except ResourceOffError as off:
             state: State = "forbidden" if off.status == 403 else "not found"
-            return self._tried(endpoint, state, f"{off}: needs {_needs(endpoint)}")
+            return self._tried(endpoint, state, f"{off}: needs {endpoint.needs}")
         except EduframeError as error:
             return self._tried(endpoint, "failing", str(error))
         rows = [data] if endpoint.single else data
@@ -304,14 +304,13 @@ class Trial:
             yield from (ParentRef((value,), (value,)) for value in self.object_types)
             return
         for parent in endpoint.parents:
-            wanted = [*parent.params.values(), *(parent.columns or {}).values()]
             for row in self._parent_rows(parent):
-                if all(row.get(name) in allowed for name, allowed in parent.where.items()):
-                    yield make_ref(parent, [row.get(name) for name in wanted])
+                if parent.matches(row):
+                    yield parent.ref([row.get(name) for name in parent.wanted])
                     return
 
     def _parent_rows(self, parent: Parent) -> Iterator[JsonRow]:
-        owner = next(e for e in ENDPOINTS if e.table == owner_table(parent.table))
+        owner = filled_by(parent.table)
         rows = self._rows.get(owner.table, [])
         if owner.table == parent.table:
             yield from rows
@@ -337,13 +336,6 @@ def _enough(endpoint: Endpoint) -> int:
     """Rows to ask for: one, or a page where lists under it are only read for certain rows."""
     chosen = any(p.where and p.table == endpoint.table for e in ENDPOINTS for p in e.parents)
     return 100 if chosen else 1
-
-
-def _needs(endpoint: Endpoint) -> str:
-    needs = [f"the scope {scope}" for scope in endpoint.scopes]
-    if endpoint.feature_flag:
-        needs.append(f"the feature {endpoint.feature_flag}")
-    return " and ".join(needs) or "a right that the API does not name"
 
 
 # ---- What is shown

@@ -14,13 +14,13 @@ import pyarrow as pa
 import typer
 from dlt.extract import DltResource
 
-from pipelines.eduframe.destinations.constraints import declare
+from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.upgrade import upgrade
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
-from pipelines.eduframe.run.load_packages import storable
-from pipelines.eduframe.run.lock import one_at_a_time
-from pipelines.eduframe.run.recovery import load_pending, recover, target_of
+from pipelines.eduframe.run.package import storable
+from pipelines.eduframe.run.pending_packages import load_pending, recover, target_of
 from pipelines.eduframe.run.report import DONE
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.eduframe.store.state import customer_of
@@ -29,7 +29,7 @@ from sources.eduframe.dataset.resources import ready_resource, shared_resource
 from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import EduframeError, SettingsError
-from sources.eduframe.reading.read import Position
+from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES, Column
 from sources.eduframe.settings import resolve
 
@@ -75,7 +75,7 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
             holding_file(duckdb_path(into), seconds),
         ):
             counts = copy_dataset(held, into)
-            notes = declare(into)
+            notes = declare_constraints(into)
     for name, count in counts.items():
         if count:
             typer.echo(f"{name:<32}{count:>12,}")

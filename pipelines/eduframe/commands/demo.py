@@ -77,11 +77,9 @@ def query(name: str) -> str:
 
 
 def _settings(sim: Simulator) -> Settings:
-    settings = Settings()
-    settings.api_token = sim.token
-    settings.base_url = sim.base_url
-    settings.requests_per_window = NO_LIMIT
-    return settings
+    return Settings(
+        api_token=sim.token, base_url=sim.base_url, requests_per_window=NO_LIMIT
+    )
 
 
 @contextmanager

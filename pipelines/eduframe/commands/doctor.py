@@ -9,16 +9,17 @@ from typing import Any
 import typer
 
 from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
-from pipelines.eduframe.run.lock import one_at_a_time
-from pipelines.eduframe.run.plans import heal
-from pipelines.eduframe.run.recovery import recover
+from pipelines.eduframe.run.package import make_dropped_tables
+from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.report import DONE
 from pipelines.eduframe.store.seen_keys import forget_seen
+from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.reading.read import Position, now_utc, parse
+from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
-from sources.eduframe.settings import Settings, duration, resolve
+from sources.eduframe.settings import Settings, resolve
 
 
 def run_doctor(destination: str, dataset: str) -> int:
@@ -36,8 +37,8 @@ def _look(pipeline: Any, settings: Settings) -> list[str]:
     found: list[str] = []
     state = pipeline.state.get("sources", {}).get("eduframe", {}).get("resources", {})
     positions = {name: Position.load(dict(kept)) for name, kept in state.items()}
-    unfinished = {n: p.unfinished for n, p in positions.items() if p.unfinished}
-    oldest = now_utc() - duration("max_read_age", settings.max_read_age)
+    unfinished = {n: p.checkpoint for n, p in positions.items() if p.checkpoint}
+    oldest = now_utc() - settings.max_read_age
     for name, read in unfinished.items():
         began = parse(read.began)
         stale = "starts anew" if began is None or began < oldest else "goes on from there"
@@ -62,7 +63,7 @@ def _look(pipeline: Any, settings: Settings) -> list[str]:
         found.append(f"{running} runs did not come to their end")
     missing = set(ALL_TABLES) - existing
     if existing and missing:
-        heal(pipeline, missing)
+        make_dropped_tables(pipeline, missing)
         found.append(f"tables were missing, and are made anew: {', '.join(sorted(missing))}; "
                      "the next sync fills them")
     return found

@@ -13,9 +13,10 @@ from pipelines.eduframe.commands.console import console
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.report import DONE, FAILED, PARTLY
+from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.reading.read import now_utc
-from sources.eduframe.settings import duration, resolve, select
+from sources.eduframe.errors import SettingsError
+from sources.eduframe.settings import parse_duration, resolve, select
 
 
 @dataclass
@@ -40,7 +41,7 @@ class TableStatus:
 
 def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: bool) -> int:
     """Print the state of every table that is on. Returns 3 if one is older than ``max_age``."""
-    limit = duration("--max-age", max_age) if max_age else None
+    limit = _limit(max_age) if max_age else None
     on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
     pipeline = make_pipeline(destination, dataset)
     with reading_file(pipeline, 10), Dataset(pipeline) as stored:
@@ -59,6 +60,13 @@ def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: 
         typer.echo(f"Nothing has been synced into dataset {dataset} yet.", err=True)
         return FAILED
     return PARTLY if any(f.too_old for f in found) else DONE
+
+
+def _limit(max_age: str) -> timedelta:
+    try:
+        return parse_duration(max_age)
+    except ValueError as error:
+        raise SettingsError(f"--max-age is {max_age!r}; {error}.") from None
 
 
 def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableStatus:

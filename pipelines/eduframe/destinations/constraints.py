@@ -141,7 +141,7 @@ class Wanted:
 
 
 @dataclass
-class Held:
+class CatalogTable:
     """What the catalog says that a table has."""
 
     comment: str | None
@@ -181,7 +181,7 @@ def constraint_name(table: str, key: ForeignKey) -> str:
     return f"{name[: LONGEST_NAME - 9]}_{hash_text(name) & 0xFFFFFFFF:08x}"
 
 
-def declare(pipeline: Any) -> list[str]:
+def declare_constraints(pipeline: Any) -> list[str]:
     """Make the comments and keys that are missing. Returns what is to be told about it."""
     dialect = DIALECTS.get(kind_of(pipeline))
     if dialect is None:
@@ -208,45 +208,45 @@ class Declaring:
         self.escape = self.sql.capabilities.escape_literal or _quoted
 
     def run(self) -> None:
-        held = self.look()
-        if self.nothing_to_do(held):
+        catalog = self.look()
+        if self.nothing_to_do(catalog):
             return
-        self.look_closely(held)
+        self.look_closely(catalog)
         if self.dialect.primary_key:
-            for statements in self.statements(held):
+            for statements in self.statements(catalog):
                 self.execute(statements)
         else:  # nobody waits for comments, so one transaction does
-            self.execute(list(chain.from_iterable(self.statements(held))))
+            self.execute(list(chain.from_iterable(self.statements(catalog))))
 
-    def look(self) -> dict[str, Held]:
+    def look(self) -> dict[str, CatalogTable]:
         """The tables that are there, with their comments."""
-        return {row[0]: Held(_plain(row[1])) for row in self.rows(self.dialect.tables)}
+        return {row[0]: CatalogTable(_plain(row[1])) for row in self.rows(self.dialect.tables)}
 
-    def nothing_to_do(self, held: dict[str, Held]) -> bool:
-        runs = held.get(self.same(SYNC_RUNS.name))
+    def nothing_to_do(self, catalog: dict[str, CatalogTable]) -> bool:
+        runs = catalog.get(self.same(SYNC_RUNS.name))
         if runs is None or runs.comment != self.wanted[SYNC_RUNS.name].comment:
             return runs is None
-        ours = [held.get(self.same(name)) for name in self.wanted]
+        ours = [catalog.get(self.same(name)) for name in self.wanted]
         return all(table is None or table.comment for table in ours)
 
-    def look_closely(self, held: dict[str, Held]) -> None:
+    def look_closely(self, catalog: dict[str, CatalogTable]) -> None:
         """Complete what the catalog holds with columns and constraints."""
         for table, column, comment in self.rows(self.dialect.columns):
-            if table in held:
-                held[table].columns[column] = comment
+            if table in catalog:
+                catalog[table].columns[column] = comment
         if self.dialect.constraints:
             for table, name in self.rows(self.dialect.constraints):
-                if table in held:
-                    held[table].constraints.add(name)
+                if table in catalog:
+                    catalog[table].constraints.add(name)
 
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         dataset = self.sql.fully_qualified_dataset_name()
         for found in self.stored.query(query.format(dataset=dataset), self.dataset):
             yield from _rows(found)
 
-    def statements(self, held: dict[str, Held]) -> Iterator[list[str]]:
+    def statements(self, catalog: dict[str, CatalogTable]) -> Iterator[list[str]]:
         """What is to be executed, by transaction: the comment of a table when the rest is done."""
-        tables = {n: held[self.same(n)] for n in self.wanted if self.same(n) in held}
+        tables = {n: catalog[self.same(n)] for n in self.wanted if self.same(n) in catalog}
         for name, table in tables.items():
             yield [*self.column_comments(name, table), *self.primary_key(name, table)]
         references = self.references_allowed()
@@ -258,7 +258,7 @@ class Declaring:
                 found.append(self.fill(self.dialect.table_comment, name, self.wanted[name].comment))
             yield found
 
-    def has_all(self, name: str, tables: dict[str, Held]) -> bool:
+    def has_all(self, name: str, tables: dict[str, CatalogTable]) -> bool:
         """Whether a table is there with all its columns; if not, a later run looks again."""
         table = tables.get(name)
         return table is not None and {*map(self.same, self.wanted[name].columns)} <= {
@@ -270,7 +270,7 @@ class Declaring:
             return bool(self.dialect.foreign_key)
         return any(row[0] for rows in self.stored.query(self.dialect.oldest) for row in _rows(rows))
 
-    def column_comments(self, name: str, table: Held) -> list[str]:
+    def column_comments(self, name: str, table: CatalogTable) -> list[str]:
         template = self.dialect.column_comment
         found = [
             self.fill(template, name, text, column=self.stored.column(column))
@@ -281,7 +281,7 @@ class Declaring:
             return [self.fill(self.dialect.together, name) + ", ".join(found)]
         return found
 
-    def primary_key(self, name: str, table: Held) -> Iterator[str]:
+    def primary_key(self, name: str, table: CatalogTable) -> Iterator[str]:
         key = self.wanted[name].primary_key
         if self.dialect.primary_key and key and "" not in table.constraints:
             yield self.fill(
@@ -291,7 +291,7 @@ class Declaring:
                 columns=self.columns(key),
             )
 
-    def foreign_keys(self, name: str, tables: dict[str, Held]) -> Iterator[str]:
+    def foreign_keys(self, name: str, tables: dict[str, CatalogTable]) -> Iterator[str]:
         for constraint, key in self.wanted[name].foreign_keys.items():
             if constraint not in tables[name].constraints and key.table in tables:
                 yield self.fill(

@@ -1,312 +1,97 @@
-"""Load packages: batches of many lists, with their positions and the run log, loaded as one.
+"""How a load is split into packages: a package spans all lists that are being read, and is closed
+after so many seconds or rows. The next one is read while it is loaded.
 
-Everything in a piece is merged by key, so a piece that lands in part, or twice, does no harm;
-and it counts as done only when dlt has completed the whole package.
+A package costs 0.1 to 0.9 s: much smaller ones cost more than they save.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
-from typing import Any
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
-import dlt
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.eduframe.pipeline import is_a
-from pipelines.eduframe.process_memory import give_back
-from pipelines.eduframe.store.deletion_log import forget_unproven
-from pipelines.eduframe.store.run_log import (
-    DELETIONS,
-    LOG_TABLES,
-    REJECTED_ROWS,
-    SYNC_RESOURCES,
-    SYNC_RUNS,
-    SYNC_SEEN,
-)
-from sources.eduframe.dataset.dlt_defaults import DLT_DEFAULTS
-from sources.eduframe.dataset.merge_hints import declare_tables, keeps_json, quiet_hints
-from sources.eduframe.dataset.resources import ready_resource, remember_position, shared_resource
-from sources.eduframe.dataset.stored import StoredRows
-from sources.eduframe.digest import hash_text
-from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.policy import Policy
+from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.run.package import Loader
+from pipelines.eduframe.run.pending_packages import load_pending, remember_loads
+from pipelines.eduframe.run.report import Report
+from sources.eduframe.errors import LoadFailedError
 from sources.eduframe.reading.batch import Batch
-from sources.eduframe.reading.changes import later_wins, removals
-from sources.eduframe.reading.read import Position
-from sources.eduframe.rows.keys import Ids, key_text
-from sources.eduframe.rows.tables import (
-    ALL_TABLES,
-    CHILD_TABLES,
-    MAIN_TABLES,
-    SHARED_TABLES,
-    Column,
-)
+from sources.eduframe.settings import Settings
 
-log = logging.getLogger("eduframe.pieces")
+log = logging.getLogger("eduframe.load")
 
-GROUP_ROWS: int = DLT_DEFAULTS["data_writer"]["row_group_size"]
+LOAD_RETRY_SECONDS = 3.0
 
-BY_NAME = {endpoint.table: endpoint for endpoint in ENDPOINTS}
+Batches = queue.Queue[Batch | None]
+"""The batches of all lists as they are read; None when all lists have ended."""
 
 
-@dlt.source(name="eduframe", section="eduframe", root_key=False)
-def _piece(resources: list[DltResource]) -> list[DltResource]:
-    return resources
+def split(batches: Batches, seconds: float, rows: int) -> Iterator[tuple[list[Batch], bool]]:
+    """The batches, package by package, and whether it is the last, when all lists have ended.
+
+    A package that is due while nothing comes is given at once. The last may be empty.
+    """
+    package: list[Batch] = []
+    count, opened = 0, time.monotonic()
+    while True:
+        deadline = opened + seconds
+        try:
+            batch = batches.get(timeout=max(0.05, min(1.0, deadline - time.monotonic())))
+            if batch is None:
+                break
+            package.append(batch)
+            count += batch.rows + (len(batch.seen) if batch.seen is not None else 0)
+        except queue.Empty:
+            pass
+        if package and (count >= rows or time.monotonic() >= deadline):
+            yield package, False
+            package, count, opened = [], 0, time.monotonic()
+        elif not package:
+            opened = time.monotonic()
+    yield package, True
 
 
-@dataclass
-class _Merged:
-    """The rows that a piece has of one list, a table at a time, and the position after them."""
+def load(
+    loader: Loader,
+    package: list[Batch],
+    report: Report,
+    settings: Settings,
+    writing: Callable[..., AbstractContextManager[None]],
+    hurry: threading.Event,
+) -> None:
+    """Load a package; where the destination fails, try the pending one for a while more.
 
-    resource: str
-    position: Position | None
-    tables: dict[str, Iterator[pa.Table]]
+    Args:
+        writing: a context in which the destination is ours to write.
+        hurry: set once there is no time left to try again.
 
-
-class Loader:
-    """Loads the pieces of one run."""
-
-    def __init__(
-        self,
-        pipeline: Any,
-        run_id: str,
-        synced_at: datetime,
-        policies: Mapping[str, Policy],
-        customer: Mapping[str, Any] | None,
-    ) -> None:
-        self._pipeline = pipeline
-        self._stored = StoredRows(pipeline)
-        self._run_id = run_id
-        self._synced_at = synced_at
-        self._policies = policies
-        self._customer = customer
-        self._missing: set[str] = set()
-        self.pieces = 0
-
-    def create(self, missing: set[str]) -> None:
-        """These tables are not there yet: the next piece makes them, whatever it holds."""
-        self._missing = missing
-
-    def load(
-        self,
-        batches: Sequence[Batch],
-        runs: Iterable[dict[str, Any]],
-        resources: Iterable[dict[str, Any]],
-    ) -> None:
-        """Load these batches and rows of the run log as one package.
-
-        Raises:
-            PipelineStepFailed: dlt could not load it; the package stays pending.
-        """
-        quiet_hints()
-        by_resource: dict[str, list[Batch]] = {}
-        for batch in batches:
-            by_resource.setdefault(batch.resource, []).append(batch)
-        logs: dict[str, list[pa.Table]] = {
-            SYNC_RUNS.name: [SYNC_RUNS.table(runs)],
-            SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
-        }
-        merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
-        written = [rows for rows in merged if rows.tables]
-        unwritten = [rows for rows in merged if not rows.tables]
-        made = [
-            ready_resource(BY_NAME[rows.resource], partial(self._rows, rows), rows.position)
-            for rows in written
-        ]
-        made += [
-            shared_resource(name, partial(self._shared, written), lambda: True)
-            for name in sorted({n for rows in written for n in rows.tables if n in SHARED_TABLES})
-        ]
-        made += self._log_resources(logs, lambda: self._remember(unwritten))
-        piece = _piece(made)
-        declare_tables(piece.schema, self._missing, as_text=not keeps_json(self._pipeline))
-        self._pipeline.run(piece)
-        if self._missing:
-            make_tables(self._pipeline, self._missing)
-        self._missing = set()
-        self.pieces += 1
-        give_back()
-
-    def _shared(self, written: Iterable["_Merged"], name: str) -> Iterator[pa.Table]:
-        for merged in written:
-            yield from self._rows(merged, name)
-
-    def _rows(self, merged: "_Merged", name: str) -> Iterator[pa.Table]:
-        for rows in _larger(merged.tables.get(name, ())):
-            yield storable(self._pipeline, rows, ALL_TABLES[name].all_columns)
-
-    def _merge(
-        self, name: str, batches: list[Batch], logs: dict[str, list[pa.Table]]
-    ) -> "_Merged":
-        """The batches of one list as one; its log rows go to ``logs``."""
-        table = MAIN_TABLES[name]
-        last = batches[-1]
-        parts: list[Mapping[str, pa.Table]] = [batch.tables for batch in batches]
-        parts += self._deletions(batches, logs)
-        for batch in batches:
-            self._log_rejected(batch, logs)
-        kept: list[Ids] = []
-        if not last.finished and last.position is not None and last.position.unfinished:
-            kept = [b.seen for b in batches if b.seen is not None]
-        elif last.missed is not None:
-            kept = [last.missed]
-        if kept:
-            rows = _keys(name, last.read_id, np.unique(np.concatenate(kept)))
-            logs.setdefault(SYNC_SEEN.name, []).append(rows)
-        return _Merged(name, last.position, later_wins(table, parts))
-
-    def _deletions(
-        self, batches: list[Batch], logs: dict[str, list[pa.Table]]
-    ) -> list[dict[str, pa.Table]]:
-        """The rows that are gone: marked or removed, with their entry in ``_deletions``."""
-        made = []
-        for batch in batches:
-            table = MAIN_TABLES[batch.resource]
-            hard = self._policies[batch.resource].deletes == "hard" or table.key == ("_row_hash",)
-            for gone in batch.gone:
-                with self._stored as stored:
-                    rows = stored.rows(table, gone.ids)
-                    keys = _key_texts([rows.column(name) for name in table.key])
-                    forget_unproven(stored, batch.resource, keys)
-                if hard:
-                    made.append(self._removals(batch.resource, rows))
+    Raises:
+        LoadFailedError: the destination does not take it.
+    """
+    deadline = time.monotonic() + settings.lock_wait_seconds
+    failure: PipelineStepFailed | None = None
+    while True:
+        try:
+            with writing(sparing=failure is None):
+                if failure:
+                    load_pending(loader.pipeline)
                 else:
-                    made.append({table.name: self._marked(rows)})
-                read_id = batch.read_id
-                logs.setdefault(DELETIONS.name, []).append(
-                    DELETIONS.table(
-                        {
-                            "resource": batch.resource,
-                            "key": key,
-                            "read_id": read_id,
-                            "deleted_at": self._synced_at,
-                            "run_id": self._run_id,
-                            "kind": "hard" if hard else "soft",
-                            "proof": gone.proof,
-                        }
-                        for key in keys
-                    )
-                )
-        return made
-
-    def _marked(self, rows: pa.Table) -> pa.Table:
-        now = pa.repeat(pa.scalar(self._synced_at, pa.timestamp("us", tz="UTC")), rows.num_rows)
-        for name in ("_deleted_at", "_synced_at"):
-            place = rows.schema.get_field_index(name)
-            rows = rows.set_column(place, rows.schema.field(place), now)
-        return rows
-
-    def _removals(self, resource: str, rows: pa.Table) -> dict[str, pa.Table]:
-        table = MAIN_TABLES[resource]
-        columns = [
-            rows.column(f.name)
-            if f.name in table.key
-            else pa.repeat(pa.scalar(True), rows.num_rows)
-            if f.name == "_removed"
-            else pa.nulls(rows.num_rows, f.type)
-            for f in table.arrow_schema
-        ]
-        removed = {table.name: pa.table(columns, schema=table.arrow_schema)}
-        for child in CHILD_TABLES[resource]:
-            removed[child.name] = removals(child, rows)
-        return removed
-
-    def _log_rejected(self, batch: Batch, logs: dict[str, list[pa.Table]]) -> None:
-        if not batch.rejected:
-            return
-        rows = {
-            (
-                key_text(rejected.key) if rejected.key else f"#{hash_text(rejected.row):x}"
-            ): rejected
-            for rejected in batch.rejected
-        }
-        logs.setdefault(REJECTED_ROWS.name, []).append(
-            REJECTED_ROWS.table(
-                {
-                    "resource": batch.resource,
-                    "key": key,
-                    "row": rejected.row,
-                    "reason": rejected.reason,
-                    "rejected_at": self._synced_at,
-                    "run_id": self._run_id,
-                }
-                for key, rejected in rows.items()
-            )
-        )
-
-    def _remember(self, unwritten: Sequence["_Merged"]) -> None:
-        """What the state holds beside the positions of the lists that have rows in this piece."""
-        if self._customer:
-            dlt.current.source_state()["customer"] = dict(self._customer)
-        for rows in unwritten:
-            remember_position(rows.resource, rows.position)
-
-    def _log_resources(
-        self, logs: Mapping[str, list[pa.Table]], remember: Callable[[], None]
-    ) -> list[DltResource]:
-        made = []
-        for table in LOG_TABLES:
-            parts = [part for part in logs.get(table.name, ()) if part.num_rows]
-            if not parts and table.name not in self._missing:
-                continue
-            rows = [storable(self._pipeline, part, table.columns) for part in parts]
-            rows = rows or [table.arrow_schema.empty_table()]
-            made.append(table.resource(rows, *([remember] if table is SYNC_RUNS else [])))
-        return made
-
-
-def make_tables(pipeline: Any, names: Iterable[str]) -> None:
-    """Make tables that dlt's schema has and the destination lacks, new ones or dropped ones."""
-    with pipeline.destination_client() as client:
-        if client.is_storage_initialized():
-            client.update_stored_schema(only_tables=sorted(names), force=True)
-
-
-_NUL_IN_JSON = r"(^|[^\\])((?:\\\\)*)(?:\\u0000)+"
-"""A NUL in a JSON text: not a backslash, as text, that ``u0000`` happens to follow."""
-
-
-def storable(pipeline: Any, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """The rows without NUL characters, which Postgres and Redshift cannot hold in text or JSON."""
-    if not is_a(pipeline, "postgres", "redshift"):
-        return rows
-    for column in columns:
-        if column.type not in ("text", "json"):
-            continue
-        place = rows.schema.get_field_index(column.name)
-        pattern, kept = (_NUL_IN_JSON, r"\1\2") if column.type == "json" else ("\x00", "")
-        while pc.any(pc.match_substring_regex(rows.column(place), pattern)).as_py():
-            cleaned = pc.replace_substring_regex(rows.column(place), pattern, kept)
-            rows = rows.set_column(place, rows.schema.field(place), cleaned)
-    return rows
-
-
-def _larger(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer tables, each as long as a row group of a parquet file."""
-    waiting: list[pa.Table] = []
-    for part in parts:
-        waiting.append(part)
-        if sum(rows.num_rows for rows in waiting) >= GROUP_ROWS:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
-
-
-def _keys(resource: str, read_id: str, ids: Ids) -> pa.Table:
-    """Rows of ``_sync_seen``."""
-    columns = [
-        pa.repeat(pa.scalar(resource), len(ids)),
-        pa.repeat(pa.scalar(read_id), len(ids)),
-        pa.array(ids),
-    ]
-    return pa.table(columns, schema=SYNC_SEEN.arrow_schema)
-
-
-def _key_texts(columns: list[pa.ChunkedArray]) -> list[str]:
-    return [key_text(key) for key in zip(*(c.to_pylist() for c in columns), strict=True)]
+                    remember_loads(loader.pipeline)
+                    loader.load(package, [report.run_row()], report.resource_rows())
+        except PipelineStepFailed as error:
+            failure = error
+            late = time.monotonic() >= deadline or hurry.is_set()
+            if late or error.step == "extract":
+                raise LoadFailedError(
+                    f"The destination does not take the data: {cause_of(error)}. Nothing is "
+                    "lost: the next run goes on from what was loaded."
+                ) from error
+            log.warning("loading failed, and is tried again: %s", cause_of(error))
+            time.sleep(LOAD_RETRY_SECONDS)
+        else:
+            break
+    if failure:
+        report.notes.append(f"a load failed and was tried again: {cause_of(failure)}")

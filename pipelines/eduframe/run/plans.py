@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.eduframe.run.load_packages import make_tables
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.rejected_rows import set_aside
 from pipelines.eduframe.store.seen_keys import seen_keys
+from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.client import Client
 from sources.eduframe.policy import Policy
-from sources.eduframe.reading.parents import column_names
-from sources.eduframe.reading.read import Plan, Position, choose_mode, now_utc, parse
+from sources.eduframe.reading.checkpoint import Position, why_not_resumed
+from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.read import Plan, Proof, Read, UnderParents, WholeList, choose_mode
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
-from sources.eduframe.settings import Settings, duration
+from sources.eduframe.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -58,95 +59,97 @@ def make_plans(
     stored: StoredRows,
     endpoints: Sequence[Endpoint],
     context: Context,
+    book: ParentBook,
     *,
     forced: bool,
     named: bool,
     refresh: bool = False,
-) -> tuple[dict[str, Plan], dict[str, list[Any]]]:
-    """A plan for each list, and for lists under a parent the parents that are to be asked."""
-    plans: dict[str, Plan] = {}
-    parents: dict[str, list[Any]] = {}
-    synced_at = context.report.started_at
+) -> dict[str, Plan]:
+    """How each list is read."""
     aside = set_aside(stored)
+    plans: dict[str, Plan] = {}
     for endpoint in endpoints:
-        name = endpoint.table
-        position = Position.load(context.state.get(name, {}))
-        children = {t.name for t in CHILD_TABLES[name]}
-        columns = {c: c for c in column_names(endpoint)} if endpoint.params else None
-        whole = {name, *children} <= context.existing
-        known = stored.known(MAIN_TABLES[name], columns, whole=whole)
-        policy = context.policies[name]
-        mode = choose_mode(
-            endpoint,
-            position,
-            known,
-            policy.reconcile_every,
-            context.report.clock,
-            forced=not whole or refresh or (forced and (named or not endpoint.params)),
-        )
-        since = parse(position.cursor)
-        plan = Plan(
-            endpoint, mode, position, known, policy, synced_at, context.report.clock, since,
-            refresh=refresh,
-        )
-        plan.set_aside = aside.get(name, plan.set_aside)
-        if position.missed:
-            plan.missed_before = _together(seen_keys(stored, name, position.missed))
+        forced_here = forced and (named or not endpoint.params)
+        plan = _plan(stored, endpoint, context, forced=forced_here, refresh=refresh)
+        plan.set_aside = aside.get(endpoint.table, plan.set_aside)
         _resume(plan, stored, context, forced or refresh)
         if plan.refresh:
-            known.forget_hashes()
-        plans[name] = plan
-        written_after = None if plan.mode == "reconcile" else parse(position.parents_until)
-        parents[name] = [stored.parents(p, written_after) for p in endpoint.parents]
-    return plans, parents
+            plan.index.forget_hashes()
+        plan.read = _read(plan, stored, context, book)
+        plans[endpoint.table] = plan
+    return plans
+
+
+def _plan(
+    stored: StoredRows, endpoint: Endpoint, context: Context, *, forced: bool, refresh: bool
+) -> Plan:
+    name, report = endpoint.table, context.report
+    position = Position.load(context.state.get(name, {}))
+    whole = {name, *(table.name for table in CHILD_TABLES[name])} <= context.existing
+    parent_columns = {c: c for c in endpoint.parent_columns} if endpoint.params else None
+    index = stored.known(MAIN_TABLES[name], parent_columns, whole=whole)
+    policy = context.policies[name]
+    mode = choose_mode(
+        endpoint,
+        position,
+        index,
+        policy.reconcile_every,
+        report.clock,
+        forced=not whole or refresh or forced,
+    )
+    plan = Plan(
+        endpoint, mode, position, index, policy, report.started_at, report.clock,
+        since=parse(position.cursor), refresh=refresh,
+    )
+    if position.missed:
+        plan.missed_before = _together(seen_keys(stored, name, position.missed))
+    return plan
+
+
+def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) -> Read:
+    """Which part of the list is read: all of it, or what is under the parents to be asked."""
+    endpoint, whole = plan.endpoint, plan.mode == "reconcile"
+    if not endpoint.params:
+        return WholeList(endpoint, Proof(of_list=whole))
+    written_after = None if whole else parse(plan.position.parents_until)
+    return UnderParents(
+        endpoint,
+        book,
+        [stored.parents(parent, written_after) for parent in endpoint.parents],
+        context.settings.custom_object_types,
+        Proof(of_list=whole, of_answered_parents=True),
+    )
 
 
 def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> None:
     """Go on with an interrupted read, if there is one that can still be gone on with."""
-    unfinished, name = plan.position.unfinished, plan.endpoint.table
-    if unfinished is None:
+    checkpoint, name = plan.position.checkpoint, plan.endpoint.table
+    if checkpoint is None:
         return
-    run = context.report.runs[name]
-    began = parse(unfinished.began)
-    oldest = now_utc() - duration("max_read_age", context.settings.max_read_age)
-    stamp = parse(unfinished.stamp) or context.report.started_at
-    seen = [*seen_keys(stored, name, unfinished.id), *stored.written(MAIN_TABLES[name], stamp)]
-    met = sum(len(np.unique(ids)) for ids in seen)
-    nowhere = unfinished.parent is None and unfinished.next_url is None
-    if nowhere or began is None:
-        why = ""
-    elif began < oldest:
-        why = f"the interrupted read is older than {context.settings.max_read_age}"
-    elif plan.refresh and not unfinished.refresh:
-        why = "every row is to be written"
-    elif unfinished.mode != plan.mode and (forced or unfinished.mode != "reconcile"):
-        why = "it is to be read in another way than the interrupted read"
-    elif unfinished.next_url and not context.client.trusts(unfinished.next_url):
-        why = "the interrupted read was of another address"
-    elif unfinished.rows and not len(plan.known):
-        why = "the table was emptied since"
-    elif unfinished.mode != "cursor" and met < unfinished.rows / 2:
-        why = "the keys of the interrupted read are lost"
-    else:
-        plan.mode, plan.resumed, plan.refresh = unfinished.mode, True, unfinished.refresh
-        plan.unfinished = unfinished
+    notes = context.report.runs[name].notes
+    stamp = parse(checkpoint.stamp) or context.report.started_at
+    seen = [*seen_keys(stored, name, checkpoint.id), *stored.written(MAIN_TABLES[name], stamp)]
+    why_not = why_not_resumed(
+        checkpoint,
+        mode=plan.mode,
+        forced=forced,
+        refresh=plan.refresh,
+        oldest=now_utc() - context.settings.max_read_age,
+        trusted=not checkpoint.next_url or context.client.trusts(checkpoint.next_url),
+        known_rows=len(plan.index),
+        known_seen=sum(len(np.unique(ids)) for ids in seen),
+    )
+    if why_not is None:
+        plan.resume(checkpoint)
         for ids in seen:
-            plan.known.mark_seen(ids)
-        run.notes.append(f"went on after {unfinished.rows} rows of an interrupted read")
+            plan.index.mark_seen(ids)
+        notes.append(f"went on after {checkpoint.rows} rows of an interrupted read")
         return
-    if unfinished.refresh:
-        plan.mode, plan.refresh, plan.unfinished.refresh = "reconcile", True, True
-    if why:
-        run.notes.append(f"reading starts anew: {why}")
+    if checkpoint.refresh:
+        plan.mode, plan.refresh, plan.checkpoint.refresh = "reconcile", True, True
+    if why_not:
+        notes.append(f"reading starts anew: {why_not}")
 
 
 def _together(parts: Iterable[Ids]) -> Ids:
     return np.concatenate([np.zeros(0, np.int64), *parts])
-
-
-def heal(pipeline: Any, missing: Iterable[str]) -> None:
-    """Make dlt create tables that were dropped by hand, which it believes to be there."""
-    schema = pipeline.default_schema_name and pipeline.default_schema
-    dropped = set(missing) & set(schema.tables) if schema else None
-    if dropped:
-        make_tables(pipeline, dropped)

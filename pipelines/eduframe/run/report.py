@@ -1,5 +1,6 @@
 """What a run came to: the record that the summary, ``--json`` and the run log are made of."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -7,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from sources.eduframe.clock import now_utc
 from sources.eduframe.http.client import Traffic
 from sources.eduframe.reading.batch import ResourceRun
 
@@ -33,7 +35,8 @@ class Report:
     fatal: str | None = None
     stopped: str | None = None
     ended_at: datetime | None = None
-    pieces: int = 0
+    packages: int = 0
+    """Load packages that were loaded."""
     clock: datetime = field(init=False)
     """The machine's clock at the start; ``started_at`` is later if the clock was set back."""
     began: float = 0.0
@@ -42,6 +45,14 @@ class Report:
 
     def __post_init__(self) -> None:
         self.clock = self.started_at
+
+    def end(self) -> None:
+        """The reading is over: what has not been read by now is not read in this run."""
+        self.ended_at = max(now_utc(), self.started_at)
+        self.seconds = time.monotonic() - self.began
+        for run in self.runs.values():
+            if run.status == "waiting":
+                run.status = "stopped"
 
     @property
     def nothing_readable(self) -> bool:
@@ -152,7 +163,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "destination": self.destination,
             "dataset": self.dataset,
-            "load_packages": self.pieces,
+            "load_packages": self.packages,
             "notes": self.notes,
             "resources": resources,
             "off": self.off,

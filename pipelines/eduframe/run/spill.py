@@ -15,7 +15,7 @@ FILE_BYTES = 64 * 2**20
 """A file takes no more tables once it is so long, so that it can go when they are loaded."""
 
 
-class Spool:
+class SpillFiles:
     """Keeps the tables of batches in files without a name, which end with the program, however
     it ends, and with the last of their tables. Thread-safe."""
 

@@ -5,10 +5,10 @@ from datetime import datetime
 import numpy as np
 
 from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.digest import key_id
 from sources.eduframe.http.body import read_json
 from sources.eduframe.reading.batch import Settled
-from sources.eduframe.reading.parents import column_names
-from sources.eduframe.rows.keys import Ids, key_id, key_values
+from sources.eduframe.rows.keys import Ids, key_values
 from sources.eduframe.rows.tables import MAIN_TABLES
 
 
@@ -39,7 +39,7 @@ def resolve_rejected(dataset: Dataset, resource: str, settled: Settled, now: dat
     if settled.parents is None:
         dataset.update("_rejected_rows", values, where, resource, settled.before)
         return
-    outer = column_names(MAIN_TABLES[resource].endpoint)
+    outer = MAIN_TABLES[resource].endpoint.parent_columns
     sql = (
         f"SELECT {column('key')}, {column('row')} FROM {dataset.name('_rejected_rows')} "
         f"WHERE {where}"

@@ -10,7 +10,7 @@ from dlt.extract import DltResource
 from sources.eduframe.dataset.merge_hints import fit_json, table_hints
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.reading.batch import Batch
-from sources.eduframe.reading.read import Position
+from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, SHARED_TABLES, Table
 
 

@@ -3,7 +3,7 @@
 Keys and hashes, and the parents still to be asked, are read from the destination at the start of
 a run. A row counts only if the load package that wrote it
 was completed: dlt loads table by table, so after a crash a row may be there without its
-children. Such rows are known, but with an unknown hash, and so are written again.
+children. Such rows are index, but with an unknown hash, and so are written again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ import pyarrow as pa
 from sources.eduframe.dataset.sql import Dataset, flags, ints, typed
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.reading.index import Known
+from sources.eduframe.reading.index import RowIndex
 from sources.eduframe.rows.hashing import UNKNOWN, VERSION, VERSION_SHIFT
 from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
@@ -25,7 +25,7 @@ from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 class StoredRows(Dataset):
     """What a dataset holds of the API's rows."""
 
-    def known(self, table: Table, parent: Mapping[str, str] | None, whole: bool) -> Known:
+    def known(self, table: Table, parent: Mapping[str, str] | None, whole: bool) -> RowIndex:
         """The rows of a main table. ``parent`` maps its columns to those of the parent's key.
 
         ``whole`` is False where a child table is missing: then every row must be written again.
@@ -56,7 +56,7 @@ class StoredRows(Dataset):
             if parent:
                 parents.append(key_ids([named[name] for name in parent]))
         nothing = np.zeros(0, np.int64)
-        known = Known(
+        index = RowIndex(
             np.concatenate([nothing, *keys]),
             np.concatenate([nothing, *hashes]),
             np.concatenate([np.zeros(0, np.bool_), *deleted]),
@@ -64,8 +64,8 @@ class StoredRows(Dataset):
         )
         for child in CHILD_TABLES[table.name]:
             for owners, counts in self._child_counts(child):
-                known.set_child_counts(child.name, owners, counts)
-        return known
+                index.set_child_counts(child.name, owners, counts)
+        return index
 
     def _child_counts(self, table: Table) -> Iterator[tuple[Ids, Any]]:
         assert table.child is not None

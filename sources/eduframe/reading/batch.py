@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from sources.eduframe.http.client import Traffic
-from sources.eduframe.reading.read import Mode, Position
+from sources.eduframe.reading.checkpoint import Mode, Position
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Rejected
 

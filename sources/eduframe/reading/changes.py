@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from schemas.eduframe.models.base import parse_timestamp
 from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.read import Plan
 from sources.eduframe.rows.hashing import UNKNOWN
-from sources.eduframe.rows.keys import Flags, Ids, key_id, key_ids, table_key_ids
+from sources.eduframe.rows.keys import Flags, Ids, key_ids, table_key_ids
 from sources.eduframe.rows.normalise import Normalised, Rejected, normalise
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
@@ -44,7 +45,7 @@ class Found:
 
 
 @dataclass
-class Held:
+class Postponed:
     """Rows that lose children, and for each child table which of the rows do."""
 
     ids: Ids
@@ -61,18 +62,18 @@ class Changes:
         self._run = run
         self._table = MAIN_TABLES[plan.endpoint.table]
         self._children = CHILD_TABLES[plan.endpoint.table]
-        self._held: list[Held] = []
+        self._postponed: list[Postponed] = []
         self._new: Ids = np.zeros(0, np.int64)
         """The key ids of new rows that this read has met, sorted."""
         self._lost: Counter[str] = Counter()
-        self._totals = {name: int(counts.sum()) for name, counts in plan.known.children.items()}
+        self._totals = {name: int(counts.sum()) for name, counts in plan.index.children.items()}
         self.braked: list[str] = []
         self.frozen: set[str] = set()
         """Child tables that this read cannot speak of: they keep what they have."""
 
     def detect(self, rows: list[Any]) -> Found:
         """Normalise raw rows, and keep those that differ from what the destination holds."""
-        plan, run, known = self._plan, self._run, self._plan.known
+        plan, run, index = self._plan, self._run, self._plan.index
         if plan.mode == "cursor":
             rows = self._candidates(rows)
         batch = normalise(plan.endpoint, rows)
@@ -82,15 +83,15 @@ class Changes:
         ids = table_key_ids(self._table, batch.main, batch.hashes)
         rejected = [r.key for r in batch.rejected if r.key is not None]
         seen = np.concatenate([ids, np.array([key_id(k) for k in rejected], np.int64)])
-        known.mark_seen(seen)
+        index.mark_seen(seen)
         self._let_go(ids)
-        places, found = known.find(ids)
+        places, found = index.find(ids)
         same = np.zeros(len(ids), np.bool_)
-        same[found] = known.hashes[places[found]] == batch.hashes[found]
-        for table, held in known.children.items():
+        same[found] = index.hashes[places[found]] == batch.hashes[found]
+        for table, counts in index.children.items():
             if table not in self.frozen:
                 # a load that was cut off may have changed the children, and not yet their row
-                same[found] &= held[places[found]] == _counts(batch, table)[found]
+                same[found] &= counts[places[found]] == _counts(batch, table)[found]
         write = _last_of_each(ids) & ~same
         run.new += int(np.count_nonzero(write & ~found))
         run.changed += int(np.count_nonzero(write & found))
@@ -107,12 +108,12 @@ class Changes:
 
     def _let_go(self, ids: Ids) -> None:
         """Rows that turn up again count as they are now: drop the versions that are held back."""
-        for held in self._held:
-            keep = ~np.isin(held.ids, ids)
+        for late in self._postponed:
+            keep = ~np.isin(late.ids, ids)
             if not keep.all():
-                held.ids, held.places = held.ids[keep], held.places[keep]
-                held.rows = select(held.rows, keep)
-                held.losing = {name: flags[keep] for name, flags in held.losing.items()}
+                late.ids, late.places = late.ids[keep], late.places[keep]
+                late.rows = select(late.rows, keep)
+                late.losing = {name: flags[keep] for name, flags in late.losing.items()}
 
     def _remember(self, ids: Ids) -> None:
         ids = np.sort(ids)
@@ -138,8 +139,10 @@ class Changes:
                 f"that is right: eduframe sync {self._plan.endpoint.table} --reconcile "
                 f"{self._plan.endpoint.table} --allow-mass-delete {self._plan.endpoint.table}"
             )
-        parts = [self._tables(held.rows, held.places, held.losing, braked) for held in self._held]
-        self._held = []
+        parts = [
+            self._tables(late.rows, late.places, late.losing, braked) for late in self._postponed
+        ]
+        self._postponed = []
         return concat(parts)
 
     def freeze(self, row: JsonRow) -> None:
@@ -157,15 +160,15 @@ class Changes:
                 hold |= flags
         if hold.any():
             lost = {name: flags[hold] for name, flags in losing.items()}
-            self._held.append(Held(ids[hold], select(rows, hold), places[hold], lost))
-            self._plan.known.hashes[places[hold]] = UNKNOWN
+            self._postponed.append(Postponed(ids[hold], select(rows, hold), places[hold], lost))
+            self._plan.index.hashes[places[hold]] = UNKNOWN
             waiting = select(rows, hold)
             waiting = replace(waiting, hashes=np.full(len(waiting.hashes), UNKNOWN))
             meanwhile = {self._table.name: self._main(waiting)}
         else:
             meanwhile = {}
         now = ~hold
-        self._plan.known.write(
+        self._plan.index.write(
             ids[now],
             rows.hashes[now],
             {name: _counts(rows, name)[now] for name in rows.children},
@@ -177,8 +180,8 @@ class Changes:
         """For each child table, which rows would have fewer children than the destination has."""
         losing: dict[str, Flags] = {}
         known = places >= 0
-        for name, held in self._plan.known.children.items():
-            before = np.where(known, held[places], 0) if len(held) else np.zeros(len(places))
+        for name, stored in self._plan.index.children.items():
+            before = np.where(known, stored[places], 0) if len(stored) else np.zeros(len(places))
             lost = np.maximum(before - _counts(rows, name), 0)
             if lost.any():
                 losing[name] = lost > 0
@@ -234,12 +237,12 @@ class Changes:
         if skip.any():
             children = children.filter(pa.array(~skip[rows.owners[table.name]]))
         living = _complete(table, children, {"_removed": None})
-        known = self._plan.known
+        index = self._plan.index
         ids = table_key_ids(self._table, rows.main, rows.hashes)
-        had = np.isin(ids, known.strays.get(table.name, ())) | self._met_before(ids)
-        held = known.children.get(table.name)
-        if held is not None and len(held):
-            had |= (places >= 0) & (np.where(places >= 0, held[places], 0) > 0)
+        had = np.isin(ids, index.strays.get(table.name, ())) | self._met_before(ids)
+        before = index.children.get(table.name)
+        if before is not None and len(before):
+            had |= (places >= 0) & (np.where(places >= 0, before[places], 0) > 0)
         emptied = had & (_counts(rows, table.name) == 0) & ~skip
         if not emptied.any():
             return living
@@ -263,9 +266,9 @@ class Changes:
             if isinstance(key, int | str) and (isinstance(key, str) or abs(key) < 2**63):
                 rest.append((number, key_id((key,))))
         ids = np.array([key for _, key in rest], np.int64)
-        places, found = self._plan.known.find(ids)
+        places, found = self._plan.index.find(ids)
         sound = found.copy()
-        sound[found] = self._plan.known.hashes[places[found]] != UNKNOWN
+        sound[found] = self._plan.index.hashes[places[found]] != UNKNOWN
         sound &= ~np.isin(ids, self._plan.set_aside)
         for (number, _), skip in zip(rest, sound, strict=True):
             keep[number] = not skip

@@ -5,19 +5,19 @@ unknown, and not suspiciously many would go at once.
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import quote
 
 import numpy as np
 
+from sources.eduframe.clock import parse
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import ResourceError, ResourceOffError
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.batch import Gone, ResourceRun
 from sources.eduframe.reading.changes import FEW
-from sources.eduframe.reading.parents import ParentRef
-from sources.eduframe.reading.read import Plan, Position, parse
+from sources.eduframe.reading.checkpoint import Position
+from sources.eduframe.reading.read import Plan, Read
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.tables import MAIN_TABLES
 
@@ -33,37 +33,35 @@ EMPTY_AGREES_AFTER = timedelta(hours=1)
 
 def find_gone(
     plan: Plan,
+    read: Read,
     run: ResourceRun,
     position: Position,
     client: Client,
-    *,
-    read_parents: Ids,
-    parents: Sequence[ParentRef],
     parents_gone: Ids,
 ) -> tuple[list[Gone], Ids]:
     """The rows that this finished read proves gone, or none, with the reason in ``run``.
 
     Also the key ids of rows that are missing, but that only a second read can prove gone.
     """
-    endpoint, known, policy = plan.endpoint, plan.known, plan.policy
+    endpoint, index, policy = plan.endpoint, plan.index, plan.policy
     if endpoint.key == ("_row_hash",):
-        conflicts = Gone(known.missing(), "not in the list, whose content is its key")
+        conflicts = Gone(index.missing(), "not in the list, whose content is its key")
         return _counted(run, [conflicts]), NOTHING
     if policy.deletes == "ignore" or endpoint.single:
         return [], NOTHING
-    if plan.unfinished.unkeyed:
+    if plan.checkpoint.unkeyed:
         run.notes.append("a row without a usable key was set aside: nothing counts as gone")
         return [], NOTHING
-    if endpoint.params:
-        found = _under_parents(plan, read_parents, parents, parents_gone)
-    elif plan.mode == "reconcile":
-        found = [Gone(known.missing(), "a complete read of the list lacks it")]
+    if read.proof.of_answered_parents:
+        found = _under_parents(plan, read, parents_gone)
+    elif read.proof.of_list:
+        found = [Gone(index.missing(), "a complete read of the list lacks it")]
     else:
         return [], NOTHING
     count = sum(len(gone.ids) for gone in found)
     if _is_suspicious(plan, run, position, count):
         return [], NOTHING
-    if count and plan.unfinished.by_number and can_ask(endpoint):
+    if count and plan.checkpoint.by_number and can_ask(endpoint):
         found, missed = _confirm(plan, run, client, found[0])
         return _counted(run, found), missed
     return _counted(run, found), NOTHING
@@ -75,29 +73,27 @@ def _counted(run: ResourceRun, found: list[Gone]) -> list[Gone]:
     return found
 
 
-def _under_parents(
-    plan: Plan, read_parents: Ids, parents: Sequence[ParentRef], parents_gone: Ids
-) -> list[Gone]:
-    known = plan.known
-    if known.parents is None:
+def _under_parents(plan: Plan, read: Read, parents_gone: Ids) -> list[Gone]:
+    index = plan.index
+    if index.parents is None:
         return []
-    living = ~known.deleted & ~known.seen
-    missing = living & np.isin(known.parents, read_parents)
-    orphaned = np.isin(known.parents, parents_gone)
-    if plan.mode == "reconcile":
-        every = np.array(sorted({ref.key_id for ref in parents}), np.int64)
-        orphaned |= ~np.isin(known.parents, every)
+    living = ~index.deleted & ~index.seen
+    missing = living & np.isin(index.parents, read.answered)
+    orphaned = np.isin(index.parents, parents_gone)
+    if read.proof.of_list:
+        every = np.array(sorted({ref.key_id for ref in read.parents}), np.int64)
+        orphaned |= ~np.isin(index.parents, every)
     return [
-        Gone(known.keys[missing], "a complete read of its parent's list lacks it"),
-        Gone(known.keys[living & orphaned & ~missing], "its parent is gone"),
+        Gone(index.keys[missing], "a complete read of its parent's list lacks it"),
+        Gone(index.keys[living & orphaned & ~missing], "its parent is gone"),
     ]
 
 
 def _is_suspicious(plan: Plan, run: ResourceRun, position: Position, count: int) -> bool:
     """The brake. Says what was seen, and how to go on."""
-    living, policy, table = plan.known.living, plan.policy, plan.endpoint.table
+    living, policy, table = plan.index.living, plan.policy, plan.endpoint.table
     whole = plan.mode == "reconcile"
-    empty = whole and living > 0 and plan.unfinished.rows == 0 and count > 0
+    empty = whole and living > 0 and plan.checkpoint.rows == 0 and count > 0
     if not empty:
         position.empty_since = None
     if policy.allow_mass_delete:
@@ -143,7 +139,7 @@ def _confirm(
     twice = np.isin(gone.ids, plan.missed_before)
     proven = Gone(gone.ids[twice], "two complete reads in a row lack it")
     open_questions = gone.ids[~twice]
-    if len(open_questions) > plan.policy.max_questions:
+    if len(open_questions) > plan.policy.max_absence_questions:
         run.notes.append(
             f"{len(open_questions)} rows are missing, too many to ask for one by one, and pages "
             "by number may skip rows: they count as gone if the next reconciliation lacks them too"
@@ -151,7 +147,7 @@ def _confirm(
         return [proven], open_questions
     if not len(open_questions):
         return [proven], open_questions
-    seen = plan.known.keys[plan.known.seen & ~plan.known.deleted]
+    seen = plan.index.keys[plan.index.seen & ~plan.index.deleted]
     if not any(_is_there(client, run, item_path, int(key)) for key in seen[:WITNESSES]):
         run.notes.append("rows are missing, but no row can be read by its id: left for next time")
         return [proven], open_questions

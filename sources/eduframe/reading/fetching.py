@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.declare import Endpoint, JsonRow, ParentRef
 from sources.eduframe.errors import ResourceOffError
 from sources.eduframe.http.client import Answer, Client
 from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
 from sources.eduframe.reading.batch import ResourceRun
-from sources.eduframe.reading.parents import ParentRef, column_names, list_path
 from sources.eduframe.rows.trees import flatten
 
 MENDED = (
@@ -32,6 +31,8 @@ class Page:
     next_url: str | None
     date: datetime | None
     """The server's clock."""
+    parent: ParentRef | None = None
+    """The parent under which the list is."""
 
     @property
     def by_number(self) -> bool:
@@ -43,7 +44,7 @@ class Fetcher:
     """Asks for the pages of a list, or of the lists under its parents."""
 
     def __init__(self, client: Client, endpoint: Endpoint, run: ResourceRun) -> None:
-        self._client = client
+        self.client = client
         self._endpoint = endpoint
         self._run = run
         self.refused: JsonRow | None = None
@@ -57,7 +58,7 @@ class Fetcher:
             ReadFailedError: errors or nonsense to the end.
             StoppedError: a stop was asked for.
         """
-        path = self._endpoint.path if ref is None else list_path(self._endpoint, ref)
+        path = self._endpoint.path if ref is None else self._endpoint.path_under(ref)
         return self._ask(path, {"per_page": PER_PAGE} if self._endpoint.paged else None, ref)
 
     def at(self, url: str, ref: ParentRef | None = None) -> Page:
@@ -75,17 +76,17 @@ class Fetcher:
         if endpoint.tree:
             rows = flatten(rows, endpoint.tree)
         if ref is not None:
-            outer = dict(zip(column_names(endpoint), ref.columns, strict=True))
+            outer = dict(zip(endpoint.parent_columns, ref.columns, strict=True))
             rows = [{**outer, **row} if isinstance(row, dict) else row for row in rows]
         if endpoint.detail_path:
             rows = [self._detailed(row, endpoint.detail_path) for row in rows]
-        return Page(rows, answer.next_url, answer.date)
+        return Page(rows, answer.next_url, answer.date, ref)
 
     def _ask(
         self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None
     ) -> Page:
         expect: Literal["list", "object"] = "object" if self._endpoint.single else "list"
-        answer = self._client.get(url, params, expect=expect, traffic=self._run.traffic)
+        answer = self.client.get(url, params, expect=expect, traffic=self._run.traffic)
         self._run.pages += 1
         self._note_mended(answer)
         return self.from_answer(answer, ref)
@@ -100,7 +101,7 @@ class Fetcher:
         except KeyError:
             return row
         try:
-            answer = self._client.get(path, expect="object", traffic=self._run.traffic)
+            answer = self.client.get(path, expect="object", traffic=self._run.traffic)
         except ResourceOffError as off:
             self._run.notes.append(f"{path} answered {off.status}: details are not read")
             self.refused = row

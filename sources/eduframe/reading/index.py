@@ -19,7 +19,7 @@ def _no_ids() -> Ids:
 
 
 @dataclass
-class Known:
+class RowIndex:
     """The rows of one main table, sorted by key id."""
 
     keys: Ids = field(default_factory=_no_ids)

@@ -6,66 +6,24 @@ the end.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 
-from sources.eduframe.declare import Endpoint, Parent
-from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.rows.keys import Ids, key_id
-
-
-@dataclass(frozen=True, order=True)
-class ParentRef:
-    """One parent: the values of the path's parameters, and of the columns its rows get."""
-
-    params: tuple[Any, ...]
-    columns: tuple[Any, ...]
-
-    @property
-    def key_id(self) -> int:
-        """The number that stands for the parent in :attr:`Known.parents`."""
-        return key_id(self.columns)
-
-
-def make_ref(parent: Parent, values: Sequence[Any]) -> ParentRef:
-    """From the parent's values, those of ``params`` and then those of ``columns``, in order."""
-    count = len(parent.params)
-    params = tuple(
-        parent.rename.get(name, {}).get(value, value)
-        for name, value in zip(parent.params, values, strict=False)
-    )
-    return ParentRef(params, tuple(values[count:]) if parent.columns else params)
-
-
-def column_names(endpoint: Endpoint) -> tuple[str, ...]:
-    """The columns of a list's rows that come from its parent."""
-    if endpoint.parent_setting:
-        return endpoint.params
-    return tuple(endpoint.parents[0].columns or endpoint.parents[0].params)
-
-
-def list_path(endpoint: Endpoint, ref: ParentRef) -> str:
-    """The path of the list under a parent."""
-    names = tuple(endpoint.parents[0].params) if endpoint.parents else endpoint.params
-    values = zip(names, ref.params, strict=True)
-    return endpoint.path.format(**{name: quote(str(value), safe="") for name, value in values})
-
-
-def owner_table(table: str) -> str:
-    """The main table of a table that serves as parent: itself, or its owner's."""
-    for endpoint in ENDPOINTS:
-        if endpoint.table == table or any(c.table == table for c in endpoint.children):
-            return endpoint.table
-    raise KeyError(table)
+from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
+from sources.eduframe.endpoints import filled_by
+from sources.eduframe.errors import ResourceOffError
+from sources.eduframe.http.client import Client
+from sources.eduframe.reading.fetching import read_rows
+from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.nested import explode
 
 
 @dataclass
-class ParentsRead:
+class ParentsMet:
     """What is known of one parent table in this run."""
 
     started: bool = False
@@ -84,39 +42,39 @@ class ParentBook:
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._lock = threading.Lock()
-        self._pages: dict[tuple[str, int], ParentsRead] = {}
+        self._met: dict[tuple[str, int], ParentsMet] = {}
         self._wanted: dict[str, list[tuple[tuple[str, int], Parent]]] = {}
         for endpoint in endpoints:
             for number, parent in enumerate(endpoint.parents):
                 place = (endpoint.table, number)
-                self._pages[place] = ParentsRead()
-                self._wanted.setdefault(owner_table(parent.table), []).append((place, parent))
+                self._met[place] = ParentsMet()
+                self._wanted.setdefault(filled_by(parent.table).table, []).append((place, parent))
 
-    def page(self, endpoint: Endpoint, number: int) -> ParentsRead:
-        return self._pages[(endpoint.table, number)]
+    def met(self, endpoint: Endpoint, number: int) -> ParentsMet:
+        return self._met[(endpoint.table, number)]
 
     def start(self, table: str) -> None:
         for place, _ in self._wanted.get(table, ()):
-            self._pages[place].started = True
+            self._met[place].started = True
 
     def complete(self, table: str, gone: Ids) -> None:
         """The list of a parent table was read to its end; these are gone."""
         for place, _ in self._wanted.get(table, ()):
-            self._pages[place].gone = gone
-            self._pages[place].complete = True
+            self._met[place].gone = gone
+            self._met[place].complete = True
 
     def end(self, table: str) -> None:
         for place, _ in self._wanted.get(table, ()):
-            self._pages[place].ended = True
+            self._met[place].ended = True
 
     def gone(self, endpoint: Endpoint, parents: Ids) -> Ids:
         """Which of these parents of a list are proven gone by this run."""
-        pages = [self._pages[(endpoint.table, n)] for n in range(len(endpoint.parents))]
-        if not pages or not all(page.complete for page in pages):
+        met = [self._met[(endpoint.table, n)] for n in range(len(endpoint.parents))]
+        if not met or not all(one.complete for one in met):
             return np.zeros(0, np.int64)
         if all(by_id(parent) for parent in endpoint.parents):
-            return np.concatenate([page.gone for page in pages])
-        present = np.array([ref.key_id for page in pages for ref in page.present], np.int64)
+            return np.concatenate([one.gone for one in met])
+        present = np.array([ref.key_id for one in met for ref in one.present], np.int64)
         return np.setdiff1d(parents, present)
 
     def note(
@@ -127,8 +85,8 @@ class ParentBook:
             refs = refs_in(parent, written.get(parent.table))
             present = [] if by_id(parent) else refs_in(parent, read.get(parent.table))
             with self._lock:
-                self._pages[place].written += refs
-                self._pages[place].present += present
+                self._met[place].written += refs
+                self._met[place].present += present
 
 
 def by_id(parent: Parent) -> bool:
@@ -140,8 +98,7 @@ def refs_in(parent: Parent, rows: pa.Table | None) -> list[ParentRef]:
     """The parents in a table, those that ``where`` keeps, removals left out."""
     if rows is None or not rows.num_rows:
         return []
-    names = [*parent.params.values(), *(parent.columns or {}).values()]
-    columns = [rows.column(name).to_pylist() for name in names]
+    columns = [rows.column(name).to_pylist() for name in parent.wanted]
     keep = [True] * rows.num_rows
     if "_removed" in rows.column_names:
         keep = [not flag for flag in rows.column("_removed").to_pylist()]
@@ -149,7 +106,52 @@ def refs_in(parent: Parent, rows: pa.Table | None) -> list[ParentRef]:
         values = rows.column(name).to_pylist()
         keep = [flag and value in allowed for flag, value in zip(keep, values, strict=True)]
     return [
-        make_ref(parent, values)
+        parent.ref(values)
         for values, flag in zip(zip(*columns, strict=True), keep, strict=True)
         if flag
     ]
+
+
+def gather_parents(
+    client: Client,
+    endpoint: Endpoint,
+    book: ParentBook,
+    stored: Sequence[Sequence[tuple[Any, ...]] | None],
+    object_types: Sequence[str],
+) -> list[ParentRef]:
+    """The parents to ask for: those stored that are to be asked, and those of this run.
+
+    ``stored`` has, for each of the declared parents, what the destination says (None where it
+    holds no parent at all: then they are read from the API, without loading them).
+    """
+    if endpoint.parent_setting:
+        return [ParentRef((value,), (value,)) for value in object_types]
+    refs: set[ParentRef] = set()
+    for number, (parent, values) in enumerate(zip(endpoint.parents, stored, strict=True)):
+        met = book.met(endpoint, number)
+        refs.update(parent.ref(value) for value in values or ())
+        refs.update(met.written)
+        if values is None and not met.started:
+            refs.update(parents_from_api(client, parent))
+    return list(refs)
+
+
+def parents_from_api(client: Client, parent: Parent) -> Iterator[ParentRef]:
+    """The parents, straight from the API."""
+    owner = filled_by(parent.table)
+    try:
+        for row in read_rows(client, owner):
+            for values in _parent_values(owner, parent, row):
+                if parent.matches(values):
+                    yield parent.ref([values.get(name) for name in parent.wanted])
+    except ResourceOffError as off:
+        what = f"its parents, {owner.path}, {off}"
+        raise ResourceOffError(what, off.status, owner.needs) from off
+
+
+def _parent_values(owner: Endpoint, parent: Parent, row: JsonRow) -> list[JsonRow]:
+    if owner.table == parent.table:
+        return [row]
+    child = next(c for c in owner.children if c.table == parent.table)
+    from_owner = {mine: row.get(theirs) for mine, theirs in child.owner.items()}
+    return [{**item, **from_owner} for item in explode(child, row.get(child.field))]

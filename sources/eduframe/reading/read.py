@@ -1,101 +1,249 @@
-"""How one list is read in this run: the mode, the start, and what is remembered between runs.
+"""A read, as a value: which part of a list is read, what that costs, and what it may prove.
 
-:class:`Position` is what is kept of a list between runs. It lives in dlt's resource state, so it
-reaches the destination in the same load package as the rows it speaks of.
+:class:`WholeList` and :class:`UnderParents` are the kinds there are. Each gives pages; one loop
+(`reader.py`) takes the pages of any kind to batches. A kind more is a class more here:
+it says its :attr:`~Read.proof` and its cost, and yields its pages.
+
+:class:`Plan` is a read of this run with all that it needs to know beforehand.
 """
 
+import itertools
 import uuid
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Protocol
 
 import numpy as np
 
-from sources.eduframe.declare import Endpoint
+from sources.eduframe.clock import parse
+from sources.eduframe.declare import Endpoint, ParentRef
+from sources.eduframe.errors import ReadFailedError, ResourceOffError
+from sources.eduframe.http.client import Answer
+from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.policy import Policy
-from sources.eduframe.reading.index import Known
+from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
+from sources.eduframe.reading.fetching import Fetcher, Page
+from sources.eduframe.reading.index import RowIndex
+from sources.eduframe.reading.parents import ParentBook, gather_parents
 from sources.eduframe.rows.keys import Ids
 
-Mode = Literal["reconcile", "cursor", "parents"]
-"""How changes are found: by content, in a complete read; by ``updated_at``; or, for a list under
-a parent, by content but only under the parents that changed."""
+PARENTS_AT_ONCE = 4
+PARENT_MISSES = 5
+"""A list that answers 404 for so many parents, and 200 for none, is off."""
 
-CLOCK_MARGIN = timedelta(seconds=60)
-"""How far the cursor stays behind the server's clock at the start of a read."""
+
+@dataclass(frozen=True)
+class Proof:
+    """What a read says of rows that it did not meet, once it came to its end without a failure.
+
+    Every read proves that what it met is there. A row is missing only where this says so.
+    """
+
+    of_list: bool = False
+    """A row that was not met is missing from the list."""
+    of_answered_parents: bool = False
+    """A row that was not met under a parent whose list was read to its end is missing there."""
+
+
+class Progress(Protocol):
+    """What the loop lends a read while it gives pages."""
+
+    fetcher: Fetcher
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """How far the read has come; the read may move it on."""
+
+    def note(self, text: str) -> None:
+        """Tell whoever runs this."""
+
+    def start_anew(self, why: str) -> None:
+        """Forget the checkpoint, and what the interrupted read has met."""
+
+
+class Read(Protocol):
+    """A part of one list."""
+
+    @property
+    def proof(self) -> Proof:
+        """What the read may prove."""
+
+    @property
+    def parents(self) -> Sequence[ParentRef]:
+        """The parents that are asked; none for a list of its own."""
+
+    @property
+    def answered(self) -> Ids:
+        """The key ids of the parents whose lists were read to their end, in order."""
+
+    def cost(self, rows: int) -> int:
+        """The requests that it takes, given how many rows the destination holds of the list."""
+
+    def pages(self, progress: Progress) -> Iterator[Page | None]:
+        """The pages, from the checkpoint on. None between two parents: there it may stop.
+
+        Raises:
+            ResourceError: the list cannot be read.
+            StoppedError: a stop was asked for.
+        """
+
+    def places(self, missing_under: Ids) -> Sequence[ParentRef | None]:
+        """Where rows would be found that are missing under these parents: for a second look."""
+
 
 @dataclass
-class Unfinished:
-    """A read that spans load packages: enough to go on from where the last one ended."""
+class WholeList:
+    """A list of its own, from its first page to its last."""
 
-    id: str
-    mode: Mode
-    began: str
-    """The server's clock when the read began."""
-    stamp: str
-    """The start of the run in which the read began."""
-    next_url: str | None = None
-    """The next page of the list, or of the list under the parent ``within``."""
-    parent: list[Any] | None = None
-    """The last parent that was read to its end, in the order of the parents."""
-    within: list[Any] | None = None
-    """The parent in whose pages the read was interrupted."""
-    unkeyed: bool = False
-    """Whether a row was set aside whose key is unknown: then nothing counts as gone."""
-    by_number: bool = False
-    refresh: bool = False
-    """Whether every row is written, changed or not."""
-    rows: int = 0
-    newest: str | None = None
-    """The greatest ``updated_at`` met so far."""
+    endpoint: Endpoint
+    proof: Proof = Proof()
+    first_answer: Answer | None = None
+    """The answer that holds the first page, where it was asked for already."""
 
+    @property
+    def parents(self) -> Sequence[ParentRef]:
+        return ()
 
-@dataclass
-class Position:
-    """What is remembered of one list between runs; times are ISO 8601, UTC."""
+    @property
+    def answered(self) -> Ids:
+        return np.zeros(0, np.int64)
 
-    cursor: str | None = None
-    """No change before this moment is missing."""
-    began: str | None = None
-    """When the last complete read began."""
-    reconciled_at: str | None = None
-    parents_until: str | None = None
-    """Parents written by runs after this one are still to be asked."""
-    readable: bool | None = None
-    """False while the list answers 403 or 404."""
-    empty_since: str | None = None
-    """When a complete read first found nothing where rows are known."""
-    missed: str | None = None
-    """The read that missed rows whose absence a second one has to confirm."""
-    held: bool = False
-    """Whether the table held rows after the last read."""
-    unfinished: Unfinished | None = None
+    def cost(self, rows: int) -> int:
+        details = rows if self.endpoint.detail_path else 0
+        return details + (max(1, ceil(rows / PER_PAGE)) if self.endpoint.paged else 1)
 
-    @classmethod
-    def load(cls, state: dict[str, Any]) -> "Position":
-        """From dlt's state; what an older or newer release stored under other names is dropped."""
-        names = {f.name for f in fields(cls)}
-        position = cls(**{k: v for k, v in state.items() if k in names})
-        if isinstance(position.unfinished, dict):
+    def pages(self, progress: Progress) -> Iterator[Page | None]:
+        yield from progress.fetcher.walk(self._first(progress))
+
+    def _first(self, progress: Progress) -> Page:
+        """The page that an interrupted read had come to, or else the first."""
+        url = progress.checkpoint.next_url
+        if url is not None:
             try:
-                position.unfinished = Unfinished(**position.unfinished)
-            except TypeError:
-                position.unfinished = None
-        return position
+                return progress.fetcher.at(url)
+            except (ReadFailedError, ResourceOffError) as error:
+                progress.start_anew(f"the position was no longer accepted ({error})")
+        if self.first_answer:
+            return progress.fetcher.from_answer(self.first_answer)
+        return progress.fetcher.first()
 
-    def dump(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if v is not None and v is not False} | (
-            {"readable": False} if self.readable is False else {}
+    def places(self, missing_under: Ids) -> Sequence[ParentRef | None]:
+        return [None]
+
+
+@dataclass
+class UnderParents:
+    """A list under parents: those that are to be asked, in order, each from first to last page."""
+
+    endpoint: Endpoint
+    book: ParentBook
+    stored: Sequence[Sequence[tuple[Any, ...]] | None] = ()
+    """For each declared parent, the ones that the destination holds and that are to be asked;
+    None where it holds none at all."""
+    object_types: Sequence[str] = ()
+    """The values of the setting that stands in for parents."""
+    proof: Proof = Proof(of_answered_parents=True)
+    parents: Sequence[ParentRef] = field(init=False, default=())
+    _answered: list[int] = field(init=False, default_factory=list)
+
+    @property
+    def answered(self) -> Ids:
+        return np.array(sorted(self._answered), np.int64)
+
+    def cost(self, rows: int) -> int:
+        known = sum(len(values or ()) for values in self.stored)
+        return max(known, len(self.object_types) if self.endpoint.parent_setting else 0)
+
+    def pages(self, progress: Progress) -> Iterator[Page | None]:
+        self.parents = sorted(
+            gather_parents(
+                progress.fetcher.client, self.endpoint, self.book, self.stored, self.object_types
+            ),
+            key=lambda ref: _order(ref.params),
         )
+        start, done = 0, progress.checkpoint.parent
+        if done is not None:
+            start = sum(_order(ref.params) <= _order(done) for ref in self.parents)
+            self._answered += [ref.key_id for ref in self.parents[:start]]
+        answers = misses = 0
+        for ref, page in self._first_pages(self.parents[start:], progress):
+            if isinstance(page, ResourceOffError):
+                misses += 1
+                if page.status == 403 or (not answers and misses >= PARENT_MISSES):
+                    raise page
+            else:
+                answers += 1
+                yield from progress.fetcher.walk(page, ref)
+                self._answered.append(ref.key_id)
+            progress.checkpoint.parent = list(ref.params)
+            progress.checkpoint.within = progress.checkpoint.next_url = None
+            yield None
+        if misses and not answers and not start:
+            raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
+        if misses:
+            progress.note(f"{misses} parents answered 404; what they held stays")
+
+    def _first_pages(
+        self, parents: Sequence[ParentRef], progress: Progress
+    ) -> Iterator[tuple[ParentRef, Page | ResourceOffError]]:
+        """The first page under each parent, in order, a few requests at a time."""
+        reached = (tuple(progress.checkpoint.within or ()), progress.checkpoint.next_url)
+        queue = iter(parents)
+        pool = ThreadPoolExecutor(PARENTS_AT_ONCE, thread_name_prefix=self.endpoint.table)
+        waiting: deque[tuple[ParentRef, Future[Page | ResourceOffError]]] = deque()
+        try:
+            for ref in itertools.islice(queue, PARENTS_AT_ONCE):
+                waiting.append((ref, pool.submit(_first_under, progress, ref, *reached)))
+            while waiting:
+                ref, future = waiting.popleft()
+                page = future.result()
+                following = next(queue, None)
+                if following is not None:
+                    waiting.append((following, pool.submit(_first_under, progress, following)))
+                yield ref, page
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def places(self, missing_under: Ids) -> Sequence[ParentRef | None]:
+        wanted = set(np.intersect1d(missing_under, self.answered).tolist())
+        return [ref for ref in self.parents if ref.key_id in wanted]
+
+
+def _first_under(
+    progress: Progress, ref: ParentRef, within: tuple[Any, ...] = (), url: str | None = None
+) -> Page | ResourceOffError:
+    """The first page under a parent, or the one that an interrupted read had come to."""
+    if url is not None and ref.params == within:
+        try:
+            return progress.fetcher.at(url, ref)
+        except (ReadFailedError, ResourceOffError) as error:
+            progress.note(f"a parent's list is read anew: its position is lost ({error})")
+    try:
+        return progress.fetcher.first(ref)
+    except ResourceOffError as off:
+        return off
+
+
+def _order(params: Sequence[Any]) -> tuple[tuple[int, int, str], ...]:
+    """Orders ids as numbers and slugs as text, whatever stands beside what."""
+    return tuple(
+        (0, value, "") if isinstance(value, int) else (1, 0, str(value)) for value in params
+    )
 
 
 @dataclass
 class Plan:
-    """Everything that reading one list needs to know beforehand."""
+    """Everything that reading one list in this run needs to know beforehand."""
 
     endpoint: Endpoint
     mode: Mode
     position: Position
-    known: Known
+    index: RowIndex
+    """What the destination holds of the list."""
     policy: Policy
     synced_at: datetime
     """The start of the run, written to each row."""
@@ -110,25 +258,30 @@ class Plan:
     """The key ids that an earlier reconciliation missed, and could not ask for one by one."""
     set_aside: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """The key ids of rows that did not fit before: they are looked at again."""
-    unfinished: Unfinished = field(init=False)
+    checkpoint: Checkpoint = field(init=False)
+    read: Read = field(init=False)
+    """Which part of the list is read."""
 
     def __post_init__(self) -> None:
-        found = self.position.unfinished
-        if self.resumed and found is not None:
-            self.unfinished = found
-        else:
-            self.unfinished = self.new_read()
+        self.checkpoint = self.new_checkpoint()
+        self.read = WholeList(self.endpoint, Proof(of_list=self.mode == "reconcile"))
 
-    def new_read(self) -> Unfinished:
-        return Unfinished(
+    def new_checkpoint(self) -> Checkpoint:
+        """The checkpoint of a read that has not begun."""
+        return Checkpoint(
             uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat(), refresh=self.refresh
         )
+
+    def resume(self, stored: Checkpoint) -> None:
+        """Go on with an interrupted read, in the way in which it began."""
+        self.mode, self.refresh, self.resumed = stored.mode, stored.refresh, True
+        self.checkpoint = stored
 
 
 def choose_mode(
     endpoint: Endpoint,
     position: Position,
-    known: Known,
+    index: RowIndex,
     every: timedelta,
     now: datetime,
     *,
@@ -137,7 +290,7 @@ def choose_mode(
     """The rule: by content where there is no cursor, where it is time, or where it is asked for."""
     reconciled = parse(position.reconciled_at)
     due = reconciled is None or not timedelta() <= now - reconciled < every
-    emptied = not len(known) and (position.held or not endpoint.params)
+    emptied = not len(index) and (position.had_rows or not endpoint.params)
     if forced or due or emptied:
         return "reconcile"
     if endpoint.params:
@@ -145,11 +298,3 @@ def choose_mode(
     if endpoint.cursor is None or position.cursor is None:
         return "reconcile"
     return "cursor"
-
-
-def parse(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def now_utc() -> datetime:
-    return datetime.now(UTC)

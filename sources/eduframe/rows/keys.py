@@ -24,13 +24,6 @@ def key_ids(columns: list[pa.ChunkedArray]) -> Ids:
     return np.fromiter((hash_text(text) for text in texts), np.int64, len(texts))
 
 
-def key_id(key: tuple[Any, ...]) -> int:
-    """The number of one key, the same that :func:`key_ids` gives it."""
-    if len(key) == 1 and isinstance(key[0], int):
-        return key[0]
-    return hash_text("\x1f".join(str(part) for part in key))
-
-
 def key_text(key: tuple[Any, ...]) -> str:
     """A key as the run log writes it: the value, or JSON where there are several."""
     return str(key[0]) if len(key) == 1 else orjson.dumps(list(key)).decode()

@@ -1,0 +1,127 @@
+"""What is remembered of a list between runs, and how an interrupted read goes on.
+
+A :class:`Position` lives in dlt's resource state, so it reaches the destination in the same load
+package as the rows it speaks of. While a read lasts it holds a :class:`Checkpoint`.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from sources.eduframe.clock import parse
+
+Mode = Literal["reconcile", "cursor", "parents"]
+"""How changes are found: by content, in a complete read; by ``updated_at``; or, for a list under
+a parent, by content but only under the parents that changed."""
+
+
+@dataclass
+class Checkpoint:
+    """A read that spans load packages: enough to go on from where the last package ended."""
+
+    id: str
+    mode: Mode
+    began: str
+    """The server's clock when the read began; empty before the first page."""
+    stamp: str
+    """The start of the run in which the read began."""
+    next_url: str | None = None
+    """The next page of the list, or of the list under the parent ``within``."""
+    parent: list[Any] | None = None
+    """The last parent that was read to its end, in the order of the parents."""
+    within: list[Any] | None = None
+    """The parent in whose pages the read was interrupted."""
+    unkeyed: bool = False
+    """Whether a row was set aside whose key is unknown: then nothing counts as gone."""
+    by_number: bool = False
+    refresh: bool = False
+    """Whether every row is written, changed or not."""
+    rows: int = 0
+    newest: str | None = None
+    """The greatest ``updated_at`` met so far."""
+
+
+_STORED_AS = {"checkpoint": "unfinished", "had_rows": "held"}
+"""Fields that dlt's state knows by another name, which earlier releases gave them."""
+
+
+@dataclass
+class Position:
+    """What is remembered of one list between runs; times are ISO 8601, UTC."""
+
+    cursor: str | None = None
+    """No change before this moment is missing."""
+    began: str | None = None
+    """When the last complete read began."""
+    reconciled_at: str | None = None
+    parents_until: str | None = None
+    """Parents written by runs after this one are still to be asked."""
+    readable: bool | None = None
+    """False while the list answers 403 or 404."""
+    empty_since: str | None = None
+    """When a complete read first found nothing where rows are known."""
+    missed: str | None = None
+    """The read that missed rows whose absence a second one has to confirm."""
+    had_rows: bool = False
+    """Whether the table held rows after the last read."""
+    checkpoint: Checkpoint | None = None
+    """The read that was interrupted, if one was."""
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> "Position":
+        """From dlt's state; what an older or newer release stored under other names is dropped."""
+        stored = {f.name: state.get(_STORED_AS.get(f.name, f.name)) for f in fields(cls)}
+        position = cls(**{name: value for name, value in stored.items() if value is not None})
+        if isinstance(position.checkpoint, dict):
+            try:
+                position.checkpoint = Checkpoint(**position.checkpoint)
+            except TypeError:
+                position.checkpoint = None
+        return position
+
+    def dump(self) -> dict[str, Any]:
+        """For dlt's state."""
+        return {
+            _STORED_AS.get(name, name): value
+            for name, value in asdict(self).items()
+            if value is not None and (value is not False or name == "readable")
+        }
+
+
+def why_not_resumed(
+    checkpoint: Checkpoint,
+    *,
+    mode: Mode,
+    forced: bool,
+    refresh: bool,
+    oldest: datetime,
+    trusted: bool,
+    known_rows: int,
+    known_seen: int,
+) -> str | None:
+    """Why an interrupted read starts anew; None if it goes on, "" if it had not begun.
+
+    Args:
+        mode: how the list is to be read now; ``forced`` if somebody asked for that.
+        refresh: whether every row is to be written now.
+        oldest: reads that began before this are too old to go on.
+        trusted: whether the next page is where the token may go.
+        known_rows: rows that the destination holds.
+        known_seen: rows of which the destination still knows that the read has met them.
+    """
+    began = parse(checkpoint.began)
+    if began is None or (checkpoint.parent is None and checkpoint.next_url is None):
+        return ""
+    if began < oldest:
+        return "the interrupted read is older than max_read_age"
+    if refresh and not checkpoint.refresh:
+        return "every row is to be written"
+    if checkpoint.mode != mode and (forced or checkpoint.mode != "reconcile"):
+        return "it is to be read in another way than the interrupted read"
+    if checkpoint.next_url and not trusted:
+        return "the interrupted read was of another address"
+    if checkpoint.rows and not known_rows:
+        return "the table was emptied since"
+    if checkpoint.mode != "cursor" and known_seen < checkpoint.rows / 2:
+        return "the keys of the interrupted read are lost"
+    return None
