@@ -14,8 +14,8 @@ import typer.main
 
 from pipelines.eduframe.commands.cli import app, main
 from pipelines.eduframe.destinations.lock import folder_lock
+from pipelines.eduframe.exit_codes import DONE, FAILED, LOCKED, PARTLY, WRONG_USE
 from pipelines.eduframe.pipeline import make_pipeline
-from pipelines.eduframe.run.report import DONE, FAILED, LOCKED, PARTLY, WRONG_USE
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.eduframe_simulator import Simulator
 from tests.warehouses import Home

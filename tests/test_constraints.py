@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.eduframe.destinations.constraints import DIALECTS, CatalogTable, Declaring, wanted
-from pipelines.eduframe.run.report import DONE
+from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from sources.eduframe.rows.tables import MAIN_TABLES
 from sources.eduframe_simulator import Simulator

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.eduframe.commands.copy import NothingToCopyError, copy_dataset, run_copy
-from pipelines.eduframe.run.report import DONE
+from pipelines.eduframe.exit_codes import DONE
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import stop_after

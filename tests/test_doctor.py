@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.eduframe.commands.doctor import run_doctor
 from pipelines.eduframe.commands.status import run_status
-from pipelines.eduframe.run.report import PARTLY
+from pipelines.eduframe.exit_codes import PARTLY
 from tests.conftest import BOTH, in_a_lake_too
 from tests.warehouses import Warehouse
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipelines.eduframe.commands.status import run_status
-from pipelines.eduframe.run.report import FAILED
+from pipelines.eduframe.exit_codes import FAILED
 from sources.eduframe.settings import Settings
 from tests.conftest import command
 from tests.warehouses import Warehouse

@@ -16,7 +16,8 @@ import pytest
 import trustme
 
 from pipelines.eduframe.commands.summary import print_summary
-from pipelines.eduframe.run.report import DONE, FAILED, PARTLY, Report
+from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
+from pipelines.eduframe.run.report import Report
 from sources.eduframe.errors import UnreachableError
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command

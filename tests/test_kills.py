@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.eduframe.run.report import PARTLY
+from pipelines.eduframe.exit_codes import PARTLY
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too
 from tests.warehouses import PLENTY, Warehouse

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.eduframe.commands.check import Destination, _destination
 from pipelines.eduframe.destinations.lock import database_lock
+from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
-from pipelines.eduframe.run.report import DONE
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too

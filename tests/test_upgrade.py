@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.eduframe.destinations.upgrade import UpgradeError
-from pipelines.eduframe.run.report import DONE
+from pipelines.eduframe.exit_codes import DONE
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too, stop_after
 from tests.warehouses import PLENTY, SQL_TYPES, Home, Warehouse

@@ -132,14 +132,14 @@ def _destination(name: str, credentials: Any) -> Any:
     return Destination.from_reference(name, **given)
 
 
-def fit(pipeline: Any) -> None:
+def use_own_destination(pipeline: Any) -> None:
     """Let a pipeline that was made for dlt's own destination use ours of that kind, if there is.
 
     Raises:
         ImportError: a package that it needs is not installed.
     """
     if kind_of(pipeline) in OURS:
-        import_module(OURS[kind_of(pipeline)]).fit(pipeline)
+        import_module(OURS[kind_of(pipeline)]).take_over(pipeline)
 
 
 def is_a(pipeline: Any, *kinds: str) -> bool:
@@ -156,7 +156,7 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
     what = "BUCKET_URL" if is_a(pipeline, "filesystem") else "CREDENTIALS"
     key = f"DESTINATION__{destination.upper()}__{what}"
     try:
-        fit(pipeline)
+        use_own_destination(pipeline)
         pipeline.destination_client()
     except ConfigFieldMissingException as error:
         raise SettingsError(

@@ -29,6 +29,9 @@ from sources.eduframe.declare import (
 
 # fmt: off
 
+IDENTITY = "/educators/current"
+"""The object that says whose data a token reads."""
+
 # ---- What a token needs, and the features that an educator must have switched on
 
 COURSES = ("courses:read",)
@@ -252,7 +255,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
     # Settings: how the educator has set up Eduframe
 
-    Endpoint("/educators/current", "educators", educator.Educator,
+    Endpoint(IDENTITY, "educators", educator.Educator,
              single=True, paged=False,
              children=(INVOICE_ADDRESS,)),
     Endpoint("/signup_questions", "signup_questions", educator.SignupQuestion,

@@ -23,12 +23,12 @@ from pipelines.eduframe.commands.console import console
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import database_lock, folder_lock
 from pipelines.eduframe.destinations.scratch_table import try_out
+from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import cause_of, duckdb_path, make_pipeline
-from pipelines.eduframe.run.report import DONE, FAILED
 from pipelines.eduframe.run.sync import shared_window
 from pipelines.eduframe.store.state import customer_of
 from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
-from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS, filled_by
+from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS, IDENTITY, filled_by
 from sources.eduframe.errors import (
     AuthenticationError,
     EduframeError,
@@ -50,7 +50,6 @@ from sources.eduframe.settings import (
 
 log = logging.getLogger("eduframe.check")
 
-IDENTITY = "/educators/current"
 ATTEMPTS = 2
 SECRETS = ("api_token",)
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-FAILED, WRONG_USE, LOCKED = 1, 2, 4
+from pipelines.eduframe.exit_codes import FAILED, LOCKED, WRONG_USE
+
 GARBAGE_EVERY = 100_000
 """Python looks for garbage each time so many objects are new. A page of rows has thousands, none
 of them in circles: by default, a third of the reading would go into that."""

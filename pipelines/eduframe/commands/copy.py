@@ -18,10 +18,10 @@ from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.upgrade import upgrade
+from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
 from pipelines.eduframe.run.package import storable
 from pipelines.eduframe.run.pending_packages import load_pending, recover, target_of
-from pipelines.eduframe.run.report import DONE
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.eduframe.store.state import customer_of
 from sources.eduframe.dataset.merge_hints import quiet_hints
@@ -62,19 +62,19 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
     seconds = resolve(token_needed=False).lock_wait_seconds
     into = make_pipeline(destination, to_dataset or dataset)
     with tempfile.TemporaryDirectory() as folder:
-        held = make_pipeline(source, dataset, pipelines_dir=folder)
-        if target_of(held) == target_of(into):
+        origin = make_pipeline(source, dataset, pipelines_dir=folder)
+        if target_of(origin) == target_of(into):
             raise SettingsError(
                 f"--from and --to are the same dataset, {dataset} in {source}. Name another "
                 "destination, or another --to-dataset."
             )
         with (
             one_at_a_time(into),
-            one_at_a_time(held),
-            holding_file(duckdb_path(held), seconds),
+            one_at_a_time(origin),
+            holding_file(duckdb_path(origin), seconds),
             holding_file(duckdb_path(into), seconds),
         ):
-            counts = copy_dataset(held, into)
+            counts = copy_dataset(origin, into)
             notes = declare_constraints(into)
     for name, count in counts.items():
         if count:
@@ -91,7 +91,7 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
     return DONE
 
 
-def copy_dataset(held: Any, into: Any) -> dict[str, int]:
+def copy_dataset(origin: Any, into: Any) -> dict[str, int]:
     """Copy all tables and positions of one pipeline's dataset into another's.
 
     Returns the rows per table. Raises :class:`NothingToCopyError`, or :class:`CopyFailedError` if
@@ -99,16 +99,17 @@ def copy_dataset(held: Any, into: Any) -> dict[str, int]:
     loaded is completed.
     """
     quiet_hints()
-    held.sync_destination()
-    state = held.state.get("sources", {}).get("eduframe", {})
+    origin.sync_destination()
+    state = origin.state.get("sources", {}).get("eduframe", {})
     if "customer" not in state:
         raise NothingToCopyError(
-            f"There is no synced dataset {held.dataset_name} in {held.destination.destination_name}"
+            f"There is no synced dataset {origin.dataset_name} in "
+            f"{origin.destination.destination_name}"
         )
     was_empty = customer_of(into) is None
     recover(into)
     counts: dict[str, int] = {}
-    with StoredRows(held) as stored:
+    with StoredRows(origin) as stored:
         if customer_of(into) is not None:
             if was_empty and _same_runs(stored, into):
                 log.info("the copy that was cut off is complete now")
@@ -118,7 +119,7 @@ def copy_dataset(held: Any, into: Any) -> dict[str, int]:
                 "synced data already. Copy to another one (--to-dataset), or drop it first."
             )
         existing = stored.existing(TABLES)
-        upgrade(held, stored, existing)
+        upgrade(origin, stored, existing)
 
         def counted(
             name: str, columns: Sequence[Column], found: Iterable[pa.Table]
@@ -178,7 +179,7 @@ def _resources(
 ) -> Iterator[DltResource]:
     positions = state.get("resources", {})
     for endpoint in ENDPOINTS:
-        held = positions.get(endpoint.table)
-        yield ready_resource(endpoint, chunks, None if held is None else Position.load(dict(held)))
+        position = positions.get(endpoint.table)
+        yield ready_resource(endpoint, chunks, Position.load(dict(position)) if position else None)
     for name in SHARED_TABLES:
         yield shared_resource(name, chunks, lambda: True)

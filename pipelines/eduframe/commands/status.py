@@ -11,8 +11,8 @@ from rich.table import Table
 
 from pipelines.eduframe.commands.console import console
 from pipelines.eduframe.destinations.duckdb_file import reading_file
+from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline
-from pipelines.eduframe.run.report import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError

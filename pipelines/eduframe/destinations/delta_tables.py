@@ -42,7 +42,7 @@ TIDY_EVERY = 50
 """So many versions of a table apart, its small files are made one, and old files removed."""
 
 DROP = "_drop"
-"""Marks the rows of a merge that stand for a key, of which all held rows go."""
+"""Marks the rows of a merge that stand for a key, of which all stored rows go."""
 
 
 class filesystem(dlt_filesystem):  # the name is the destination's, in dlt's configuration
@@ -63,7 +63,7 @@ class filesystem(dlt_filesystem):  # the name is the destination's, in dlt's con
         return LakeClient
 
 
-def fit(pipeline: Any) -> None:
+def take_over(pipeline: Any) -> None:
     """Let a pipeline that was made for dlt's own ``filesystem`` use this one."""
     if type(pipeline.destination) is dlt_filesystem:
         pipeline.destination = filesystem(**pipeline.destination.config_params)
@@ -159,10 +159,10 @@ class LakeClient(FilesystemClient):
         if table is None:
             return
         evolve_delta_table_schema(table, schema)
-        held = pa.schema(table.schema())
+        stored = pa.schema(table.schema())
         wanted = {f.name: f.type for f in schema}
-        fitting = pa.schema(f.with_type(wanted.get(f.name, f.type)) for f in held)
-        if fitting != held:
+        fitting = pa.schema(f.with_type(wanted.get(f.name, f.type)) for f in stored)
+        if fitting != stored:
             rows = table.to_pyarrow_dataset().to_table()
             columns = [_cast_or_null(rows.column(field.name), field.type) for field in fitting]
             rows = pa.table(columns, schema=fitting)
@@ -252,7 +252,7 @@ class _Package:
     def merge_into(self, table: DeltaTable) -> None:
         """Let all rows with the package's keys go, and the living ones come, in one commit.
 
-        A held row matches only the row that stands for its key, never the one that replaces it:
+        A stored row matches only the row that stands for its key, never the one that replaces it:
         so any number of rows may have one key.
         """
         fields = [field.with_nullable(True) for field in self._schema]
@@ -350,9 +350,9 @@ def _filled_in(sql: str, values: Sequence[Any]) -> str:
 
 def _fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch with the columns of the schema; what it lacks is null."""
-    held = set(batch.schema.names)
+    present = set(batch.schema.names)
     columns = [
-        batch.column(f.name).cast(f.type) if f.name in held else pa.nulls(batch.num_rows, f.type)
+        batch.column(f.name).cast(f.type) if f.name in present else pa.nulls(batch.num_rows, f.type)
         for f in schema
     ]
     return pa.record_batch(columns, schema=schema)

@@ -39,7 +39,7 @@ class duckdb(dlt_duckdb):  # the name is the destination's, in dlt's configurati
         return _Client
 
 
-def fit(pipeline: Any) -> None:
+def take_over(pipeline: Any) -> None:
     """Let a pipeline that was made for dlt's own DuckDB use this one."""
     if type(pipeline.destination) is dlt_duckdb:
         pipeline.destination = duckdb(**pipeline.destination.config_params)
@@ -71,11 +71,11 @@ class _MergeJob(RunnableLoadJob):
         living = f'SELECT * FROM {rows} WHERE "{gone}" IS NOT TRUE' if gone else f"FROM {rows}"
         if primary and self._repeat(client, rows, primary):
             living += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {_columns(primary)}) = 1"
-        same = " AND ".join(f'held."{column}" = came."{column}"' for column in key)
+        same = " AND ".join(f'stored."{column}" = incoming."{column}"' for column in key)
         client.execute_sql(f"SET GLOBAL checkpoint_threshold = '{STRAIGHT}'")
         with client.begin_transaction():
             client.execute_sql(
-                f"DELETE FROM {name} AS held WHERE EXISTS (SELECT 1 FROM {rows} AS came "
+                f"DELETE FROM {name} AS stored WHERE EXISTS (SELECT 1 FROM {rows} AS incoming "
                 f"WHERE {same})"
             )
             client.execute_sql(f"INSERT INTO {name} BY NAME {living}")

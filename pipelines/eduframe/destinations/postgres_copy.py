@@ -90,7 +90,7 @@ def copies() -> bool:
     return bool(found)
 
 
-def fit(pipeline: Any) -> None:
+def take_over(pipeline: Any) -> None:
     """Let a pipeline that was made for dlt's own Postgres use this one."""
     if type(pipeline.destination) is dlt_postgres:
         pipeline.destination = postgres(**pipeline.destination.config_params)

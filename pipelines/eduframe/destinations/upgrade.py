@@ -41,13 +41,13 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     """
     if not pipeline.default_schema_name:
         return []
-    held = pipeline.default_schema.tables
+    schema_tables = pipeline.default_schema.tables
     changes: list[tuple[Table, Column]] = []
     hints: dict[str, list[Any]] = {}
     notes: list[str] = []
-    for name in sorted(set(existing) & set(ALL_TABLES) & set(held)):
-        table, columns = ALL_TABLES[name], held[name]["columns"]
-        wanted = [_as_held(pipeline, c) for c in table.all_columns]
+    for name in sorted(set(existing) & set(ALL_TABLES) & set(schema_tables)):
+        table, columns = ALL_TABLES[name], schema_tables[name]["columns"]
+        wanted = [_as_stored(pipeline, c) for c in table.all_columns]
         added = [c for c in wanted if c.name not in columns]
         changed = [
             c
@@ -79,7 +79,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     return notes
 
 
-def _as_held(pipeline: Any, column: Column) -> Column:
+def _as_stored(pipeline: Any, column: Column) -> Column:
     """A column as the destination has it: in many of them, JSON is text."""
     is_text = column.type == "json" and not is_a(pipeline, *JSON_IN)
     return replace(column, type="text") if is_text else column

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pipelines.eduframe.run.report import Report
+from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import (
     EduframeError,
     OtherCustomerError,
@@ -15,8 +16,6 @@ from sources.eduframe.errors import (
     UnreachableError,
 )
 from sources.eduframe.http.client import Answer, Client
-
-IDENTITY = "/educators/current"
 
 
 def identify(

@@ -8,13 +8,10 @@ from typing import Any
 
 import orjson
 
+from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
 from sources.eduframe.http.client import Traffic
 from sources.eduframe.reading.batch import ResourceRun
-
-DONE, FAILED, WRONG_USE, PARTLY, LOCKED = 0, 1, 2, 3, 4
-"""The exit codes: all is well; nothing could be done; wrong use or configuration; partly done;
-another run holds the lock."""
 
 
 @dataclass

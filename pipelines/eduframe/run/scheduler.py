@@ -42,7 +42,7 @@ class Scheduler:
         self._pool.shutdown(wait=True)
 
     def _submit_ready(self) -> None:
-        for name in sorted(self._order.get_ready(), key=lambda name: _turn(self._plans[name])):
+        for name in sorted(self._order.get_ready(), key=lambda name: _priority(self._plans[name])):
             self._pool.submit(self._work, name)
         if not self._order.is_active():
             self._over.set()
@@ -70,7 +70,7 @@ def dependencies(plans: Mapping[str, Plan]) -> dict[str, set[str]]:
     }
 
 
-def _turn(plan: Plan) -> tuple[bool, str, int]:
+def _priority(plan: Plan) -> tuple[bool, str, int]:
     """The order of reading: interrupted reads, then what was read longest ago, then the longest.
 
     So that runs that are always cut short still come round to every list.

@@ -18,8 +18,8 @@ from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.upgrade import upgrade
-from pipelines.eduframe.pipeline import check_can_delete, duckdb_path, fit, is_a
-from pipelines.eduframe.run.customer import IDENTITY, identify
+from pipelines.eduframe.pipeline import check_can_delete, duckdb_path, is_a, use_own_destination
+from pipelines.eduframe.run.customer import identify
 from pipelines.eduframe.run.load_packages import Batches, load, split
 from pipelines.eduframe.run.package import Loader, make_dropped_tables
 from pipelines.eduframe.run.pending_packages import recover
@@ -34,6 +34,7 @@ from pipelines.eduframe.store.state import source_state, stored_positions
 from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.declare import Endpoint
+from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import EduframeError
 from sources.eduframe.http.client import Answer, Client
 from sources.eduframe.http.limiter import Limiter
@@ -110,7 +111,7 @@ def sync(
     selection = select(settings, resources)
     chosen = policies(settings, allow_mass_delete)
     notes = []
-    fit(pipeline)
+    use_own_destination(pipeline)
     if is_a(pipeline, "postgres"):
         from pipelines.eduframe.destinations.postgres_copy import copies
 

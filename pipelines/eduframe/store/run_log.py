@@ -12,7 +12,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from sources.eduframe.dataset.merge_hints import fit_json, layout
+from sources.eduframe.dataset.merge_hints import json_as_text, layout
 from sources.eduframe.rows.tables import ARROW_TYPES, Column
 
 
@@ -42,7 +42,7 @@ class LogTable:
             hints[column.name] = {**column.dlt_hint(nullable=not is_key), "primary_key": is_key}
 
         def tables() -> Iterator[pa.Table]:
-            fit_json({self.name: self.columns})
+            json_as_text({self.name: self.columns})
             remember()
             yield from rows
 

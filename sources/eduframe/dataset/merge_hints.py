@@ -45,7 +45,7 @@ def layout(key: Sequence[str], columns: Iterable[Column]) -> dict[str, Any]:
     return hints
 
 
-def fit_json(columns: Mapping[str, Iterable[Column]]) -> None:
+def json_as_text(columns: Mapping[str, Iterable[Column]]) -> None:
     """Within a resource, given its tables: make JSON columns text, where JSON is text.
 
     Only a resource that runs knows its destination; it was made before that.

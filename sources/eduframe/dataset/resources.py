@@ -7,7 +7,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from sources.eduframe.dataset.merge_hints import fit_json, table_hints
+from sources.eduframe.dataset.merge_hints import json_as_text, table_hints
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.checkpoint import Position
@@ -30,7 +30,7 @@ def endpoint_resource(
     tables = own_tables(endpoint)
 
     def rows() -> Iterator[Any]:
-        fit_json({table.name: table.all_columns for table in tables})
+        json_as_text({table.name: table.all_columns for table in tables})
         for batch in batches():
             if batch is None:
                 yield None
@@ -80,7 +80,7 @@ def shared_resource(
     table = SHARED_TABLES[name]
 
     def rows() -> Iterator[Any]:
-        fit_json({name: table.all_columns})
+        json_as_text({name: table.all_columns})
         while not ready():
             yield None
         yield from tables(name)
