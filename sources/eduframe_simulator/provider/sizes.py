@@ -68,8 +68,14 @@ FIXED = {
 }
 """How many rows at any scale above 0."""
 
+UNSIZED = 10
+"""How many rows a list has at scale 1 that is not named above."""
+
+
 def count(table: str, scale: float) -> int:
     """How many rows of a list there are at a scale; none at scale 0."""
     if scale <= 0:
         return 0
-    return FIXED[table] if table in FIXED else max(1, round(GROWING[table] * scale))
+    if table in FIXED:
+        return FIXED[table]
+    return max(1, round(GROWING.get(table, UNSIZED) * scale))

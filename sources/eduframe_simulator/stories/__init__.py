@@ -7,7 +7,7 @@ order's account, an attendance a meeting of the enrollment's planned course.
 from collections import Counter
 from collections.abc import Callable
 
-from sources.eduframe_simulator.provider.store import JsonRow
+from sources.eduframe_simulator.provider.store import BY_TABLE, JsonRow
 from sources.eduframe_simulator.provider.world import Place, World
 from sources.eduframe_simulator.stories import (
     custom,
@@ -32,8 +32,9 @@ program_enrollments personal_program_elements certificates credits credit_catego
 organizations organization_accounts organization_affiliations organization_invoices
 organization_orders leads tasks webhooks webhook_notifications webhook_failed_notifications
 """
-ORDER = tuple(_LISTS.split())
-"""The lists in an order in which each comes after those it refers to."""
+_ORDERED = tuple(_LISTS.split())
+ORDER = (*_ORDERED, *(table for table in BY_TABLE if table not in (*_ORDERED, "educators")))
+"""The lists in an order in which each comes after those it refers to; new ones come last."""
 
 COUNTED = (
     ("accounts", "users_count", "affiliations", "account_id"),
