@@ -1,4 +1,4 @@
-"""What makes made-up rows plausible: a function per list, called by the list's name.
+"""What makes made-up rows plausible: a function per list, of its name. Imports `provider`.
 
 A story gets a row that fits its model, and gives it values that go together: an invoice its
 order's account, an attendance a meeting of the enrollment's planned course.
