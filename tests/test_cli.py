@@ -117,6 +117,10 @@ def test_version_is_printed(eduframe: Eduframe) -> None:
     assert re.fullmatch(r"eduframe-sync \d+\.\d+\.\d+\n", eduframe("--version").out)
 
 
+def test_resources_as_a_diagram_are_those_of_the_readme(eduframe: Eduframe) -> None:
+    assert f"```mermaid\n{eduframe('resources', '--mermaid').out}```" in README
+
+
 def test_resources_as_json_are_all_declared_lists(eduframe: Eduframe) -> None:
     found = eduframe("resources", "--json", EXCLUDE="leads").json
     declared = [*(e.path for e in ENDPOINTS), *(c.path for c in COVERED)]

@@ -15,7 +15,7 @@ import orjson
 import pytest
 import trustme
 
-from pipelines.eduframe.commands.summary import print_summary
+from pipelines.eduframe.commands.output import print_summary
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.errors import UnreachableError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.eduframe.commands.demo import query
-from pipelines.eduframe.commands.picture import CORE, mermaid
+from pipelines.eduframe.commands.resources import CORE, mermaid
 from sources.eduframe.settings import PER_RESOURCE, Settings, parse_duration
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse

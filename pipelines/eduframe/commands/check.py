@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.eduframe.commands.console import console
+from pipelines.eduframe.commands.output import console
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import database_lock, folder_lock
 from pipelines.eduframe.destinations.scratch_table import try_out

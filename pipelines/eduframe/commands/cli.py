@@ -126,8 +126,8 @@ def _run(
     from pipelines.eduframe.process_memory import keep_in_one_pool
 
     keep_in_one_pool()
+    from pipelines.eduframe.commands.output import print_summary
     from pipelines.eduframe.commands.progress import watching
-    from pipelines.eduframe.commands.summary import print_summary
     from pipelines.eduframe.pipeline import make_pipeline
     from pipelines.eduframe.run.sync import sync as run_sync
     from sources.eduframe.settings import check_resources, resolve
@@ -153,11 +153,19 @@ def _run(
 
 
 @app.command()
-def resources(as_json: Json = False) -> None:
+def resources(
+    as_json: Json = False,
+    as_mermaid: Annotated[
+        bool, typer.Option("--mermaid", help="Print how the core tables refer, as a diagram.")
+    ] = False,
+) -> None:
     """Show what is synced: path, table, key, how changes are found, what a token needs."""
-    from pipelines.eduframe.commands.resources import print_resources
+    from pipelines.eduframe.commands.resources import mermaid, print_resources
 
-    print_resources(as_json=as_json)
+    if as_mermaid:
+        typer.echo(mermaid())
+    else:
+        print_resources(as_json=as_json)
 
 
 @app.command()

@@ -23,8 +23,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
-from pipelines.eduframe.commands.console import console
-from pipelines.eduframe.commands.summary import print_summary
+from pipelines.eduframe.commands.output import console, print_summary
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.sync import sync
@@ -72,7 +71,7 @@ def run_demo() -> int:
 
 
 def query(name: str) -> str:
-    """The text of one of the queries in ``schemas/queries``."""
+    """The text of one of the queries in ``schemas/eduframe/queries``."""
     return (files("schemas.eduframe") / "queries" / f"{name}.sql").read_text(encoding="utf-8")
 
 

@@ -7,12 +7,34 @@ import typer
 from rich import box
 from rich.table import Table
 
-from pipelines.eduframe.commands.console import console
+from pipelines.eduframe.commands.output import console
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
 
 UNWRAPPED = 400
 """Columns that no row needs more of: without a terminal, a row is a line."""
+
+CORE = (
+    "accounts",
+    "users",
+    "categories",
+    "courses",
+    "planned_courses",
+    "meetings",
+    "teachers",
+    "teacher_enrollments",
+    "catalog_products",
+    "catalog_variants",
+    "orders",
+    "order_items",
+    "invoices",
+    "invoice_items",
+    "payments",
+    "enrollments",
+    "attendances",
+)
+"""The tables that most questions are answered from."""
 
 
 def describe(endpoint: Endpoint, off: dict[str, str]) -> dict[str, Any]:
@@ -71,3 +93,17 @@ def _off() -> dict[str, str]:
     from sources.eduframe.settings import resolve, select
 
     return select(resolve(token_needed=False)).off
+
+
+def mermaid() -> str:
+    """The core of the model as a mermaid diagram: how the tables of :data:`CORE` refer.
+
+    ``dlt pipeline eduframe schema --format mermaid`` draws all tables of a dataset.
+    """
+    tables = {**MAIN_TABLES, **{t.name: t for found in CHILD_TABLES.values() for t in found}}
+    lines = ["erDiagram"]
+    for name in CORE:
+        for key in tables[name].foreign_keys:
+            if key.table in CORE:
+                lines.append(f'    {key.table} ||--o{{ {name} : "{", ".join(key.columns)}"')
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from pipelines.eduframe.commands.console import console
+from pipelines.eduframe.commands.output import console
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline

@@ -1,12 +1,24 @@
-"""The summary of a run on stdout: a table, one row per resource, and what deserves a word."""
+"""What commands print on stdout: where to, and the summary of a run."""
+
+import sys
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
-from pipelines.eduframe.commands.console import console
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.http.client import Traffic
 from sources.eduframe.reading.batch import ResourceRun
+
+WIDE = 150
+"""Columns where there is no terminal to fit."""
+
+
+def console(width: int = WIDE) -> Console:
+    """A console for results: coloured on a terminal, plain and wide elsewhere."""
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=width, no_color=True, highlight=False)
 
 
 def print_summary(report: Report) -> None:
