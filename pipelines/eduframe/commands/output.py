@@ -73,6 +73,7 @@ def remarks(run: ResourceRun) -> list[str]:
     """What deserves a word beside the numbers."""
     found = [run.message] if run.message else []
     found += run.notes
+    found += [f"nothing counts as gone here: {why}" for why in run.frozen]
     if run.rejected:
         found.append(f"{run.rejected:,} rows do not fit the model: see _rejected_rows")
     if run.unknown_fields:

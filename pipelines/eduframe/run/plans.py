@@ -101,6 +101,8 @@ def _plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,
         since=parse(position.cursor), refresh=refresh,
     )
+    if position.frozen and mode != "reconcile":  # a read that reconciles says so itself
+        report.runs[name].frozen.append(position.frozen)
     if position.missed:
         plan.missed_before = _together(seen_keys(stored, name, position.missed))
     return plan

@@ -141,7 +141,7 @@ class Report:
             "seconds": _seconds(run.seconds),
             "unknown_fields": _json(run.unknown_fields),
             "unknown_values": _json(run.unknown_values),
-            "message": "; ".join([*filter(None, [run.message]), *run.notes]) or None,
+            "message": "; ".join(_remarks(run)) or None,
         }
 
     def as_json(self) -> str:
@@ -166,6 +166,11 @@ class Report:
             "off": self.off,
         }
         return orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode()
+
+
+def _remarks(run: ResourceRun) -> list[str]:
+    frozen = [f"nothing counts as gone here: {why}" for why in run.frozen]
+    return [*filter(None, [run.message]), *run.notes, *frozen]
 
 
 def _seconds(value: float) -> Decimal:

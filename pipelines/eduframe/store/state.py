@@ -23,15 +23,19 @@ def stored_positions(pipeline: Any) -> dict[str, dict[str, Any]]:
 
 def customer_of(pipeline: Any) -> dict[str, Any] | None:
     """Whose data the dataset holds, from dlt's state in the destination; None: nobody's yet."""
+    customer: dict[str, Any] | None = state_in_destination(pipeline).get("customer")
+    return customer
+
+
+def state_in_destination(pipeline: Any) -> dict[str, Any]:
+    """The source's own part of the state, as the destination has it; empty where it has none."""
     try:
         with pipeline.destination_client() as client:
             state: Any = load_pipeline_state_from_destination(pipeline.pipeline_name, client)
     except DestinationUndefinedEntity:
-        return None
-    customer: dict[str, Any] | None = None
-    if state:
-        customer = state.get("sources", {}).get("eduframe", {}).get("customer")
-    return customer
+        return {}
+    found: dict[str, Any] = (state or {}).get("sources", {}).get("eduframe", {})
+    return found
 
 
 def completed_loads(dataset: Dataset, besides: Iterable[str] = ()) -> str:

@@ -50,6 +50,8 @@ class ResourceRun:
     unknown_fields: Counter[str] = field(default_factory=Counter)
     unknown_values: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
+    """Why nothing of the list, or of a table of its nested rows, counts as gone."""
     began: float | None = None
     ended: float | None = None
 

@@ -4,7 +4,7 @@ A :class:`Position` lives in dlt's resource state, so it reaches the destination
 package as the rows it speaks of. While a read lasts it holds a :class:`Checkpoint`.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -64,6 +64,10 @@ class Position:
     """The read that missed rows whose absence a second one has to confirm."""
     had_rows: bool = False
     """Whether the table held rows after the last read."""
+    frozen: str | None = None
+    """Why nothing of the list counted as gone in its last complete read, where that was so."""
+    told_unfit: list[str] = field(default_factory=list)
+    """Fields of which it was said that most rows have them unfit."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 
@@ -84,7 +88,7 @@ class Position:
         return {
             _STORED_AS.get(name, name): value
             for name, value in asdict(self).items()
-            if value is not None and (value is not False or name == "readable")
+            if value not in (None, []) and (value is not False or name == "readable")
         }
 
 

@@ -50,7 +50,7 @@ def find_gone(
     if policy.deletes == "ignore" or endpoint.single:
         return [], NOTHING
     if plan.checkpoint.unkeyed:
-        run.notes.append("a row without a usable key was set aside: nothing counts as gone")
+        run.frozen.append("a row without a usable key was set aside")
         return [], NOTHING
     if read.proof.of_answered_parents:
         found = _under_parents(plan, read, parents_gone)

@@ -212,6 +212,8 @@ class Reader:
         position.readable = True
         position.had_rows = bool(self.plan.index.living or self.run.new or self.run.changed)
         position.checkpoint = None
+        if self.plan.mode == "reconcile":
+            position.frozen = "; ".join(self.run.frozen) or None
         if self.plan.mode == "reconcile" and self.run.status == "done":
             position.reconciled_at = self.plan.clock.isoformat()
         if self.endpoint.params:
