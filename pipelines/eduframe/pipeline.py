@@ -49,7 +49,10 @@ OURS = {
     "filesystem": "pipelines.eduframe.destinations.delta_tables",
     "postgres": "pipelines.eduframe.destinations.postgres_copy",
 }
-"""Where we have a destination of our own, which does what dlt's does not: its module."""
+"""Where we have a destination of our own, which does what dlt's does not: its module.
+
+It has a class of the kind's name, ``take_over(pipeline)`` and ``notes()``.
+"""
 
 EXTRAS = (
     "postgres", "bigquery", "snowflake", "redshift", "databricks", "clickhouse", "filesystem"
@@ -140,6 +143,14 @@ def use_own_destination(pipeline: Any) -> None:
     """
     if kind_of(pipeline) in OURS:
         import_module(OURS[kind_of(pipeline)]).take_over(pipeline)
+
+
+def about_destination(pipeline: Any) -> list[str]:
+    """What is to be told of the destination before a run, such as how it would be quicker."""
+    if kind_of(pipeline) not in OURS:
+        return []
+    notes: list[str] = import_module(OURS[kind_of(pipeline)]).notes()
+    return notes
 
 
 def is_a(pipeline: Any, *kinds: str) -> bool:

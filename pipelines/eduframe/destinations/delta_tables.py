@@ -63,6 +63,11 @@ class filesystem(dlt_filesystem):  # the name is the destination's, in dlt's con
         return LakeClient
 
 
+def notes() -> list[str]:
+    """What is to be told before a run."""
+    return []
+
+
 def take_over(pipeline: Any) -> None:
     """Let a pipeline that was made for dlt's own ``filesystem`` use this one."""
     if type(pipeline.destination) is dlt_filesystem:

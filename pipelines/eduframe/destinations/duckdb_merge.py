@@ -39,6 +39,11 @@ class duckdb(dlt_duckdb):  # the name is the destination's, in dlt's configurati
         return _Client
 
 
+def notes() -> list[str]:
+    """What is to be told before a run."""
+    return []
+
+
 def take_over(pipeline: Any) -> None:
     """Let a pipeline that was made for dlt's own DuckDB use this one."""
     if type(pipeline.destination) is dlt_duckdb:

@@ -18,7 +18,12 @@ from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.upgrade import upgrade
-from pipelines.eduframe.pipeline import check_can_delete, duckdb_path, is_a, use_own_destination
+from pipelines.eduframe.pipeline import (
+    about_destination,
+    check_can_delete,
+    duckdb_path,
+    use_own_destination,
+)
 from pipelines.eduframe.run.customer import identify
 from pipelines.eduframe.run.load_packages import Batches, load, split
 from pipelines.eduframe.run.package import Loader, make_dropped_tables
@@ -45,7 +50,7 @@ from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.reading.reader import Reader
 from sources.eduframe.rows.tables import ALL_TABLES
-from sources.eduframe.settings import Settings, policies, resolve, select
+from sources.eduframe.settings import Selection, Settings, policies, resolve, select
 from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.sync")
@@ -110,53 +115,54 @@ def sync(
     settings = settings or resolve()
     selection = select(settings, resources)
     chosen = policies(settings, allow_mass_delete)
-    notes = []
     use_own_destination(pipeline)
-    if is_a(pipeline, "postgres"):
-        from pipelines.eduframe.destinations.postgres_copy import copies
+    report = _new_report(pipeline, selection)
+    limiter = Limiter(settings.requests_per_window, settings.window_seconds)
+    run = Run(report, limiter)
+    if watch:
+        watch(run)
+    connections = settings.threads * 6
+    with (
+        _stopping_after(max_minutes, run),
+        one_at_a_time(pipeline),
+        shared_window(pipeline, settings, limiter),
+        Client(
+            settings.base_url, settings.api_token, limiter, connections=connections
+        ) as client,
+    ):
+        _Sync(pipeline, settings, selection.on, chosen, client, run).run(
+            forced=reconcile, named=bool(resources), refresh=refresh
+        )
+    return report
 
-        if not copies():
-            notes.append(
-                "rows go to Postgres as INSERT statements, several times slower than by COPY: "
-                "pip install 'eduframe-sync[postgres]' brings the driver for that"
-            )
-    report = Report(
+
+def _new_report(pipeline: Any, selection: Selection) -> Report:
+    return Report(
         run_id=uuid.uuid4().hex,
         started_at=now_utc(),
         destination=pipeline.destination.destination_name,
         dataset=pipeline.dataset_name,
         version=version(),
-        runs={e.table: ResourceRun(e.table) for e in selection.on},
+        runs={endpoint.table: ResourceRun(endpoint.table) for endpoint in selection.on},
         off=selection.off,
-        notes=notes,
+        notes=about_destination(pipeline),
         began=time.monotonic(),
     )
-    limiter = Limiter(settings.requests_per_window, settings.window_seconds)
-    run = Run(report, limiter)
-    if watch:
-        watch(run)
-    timer = None
-    if max_minutes is not None:
-        timer = threading.Timer(
-            max_minutes * 60, run.stop, [f"the {max_minutes:g} minutes are used up"]
-        )
-        timer.daemon = True
-        timer.start()
+
+
+@contextmanager
+def _stopping_after(minutes: float | None, run: Run) -> Iterator[None]:
+    """Stop the run once the minutes are used up; None: never."""
+    if minutes is None:
+        yield
+        return
+    timer = threading.Timer(minutes * 60, run.stop, [f"the {minutes:g} minutes are used up"])
+    timer.daemon = True
+    timer.start()
     try:
-        with (
-            one_at_a_time(pipeline),
-            shared_window(pipeline, settings, limiter),
-            Client(
-                settings.base_url, settings.api_token, limiter, connections=settings.threads * 6
-            ) as client,
-        ):
-            _Sync(pipeline, settings, selection.on, chosen, client, run).run(
-                forced=reconcile, named=bool(resources), refresh=refresh
-            )
+        yield
     finally:
-        if timer:
-            timer.cancel()
-    return report
+        timer.cancel()
 
 
 @contextmanager
