@@ -1,15 +1,19 @@
 """The client, over a transport that answers as it is told; and, for broken wires, the simulator."""
 
 import threading
+import traceback
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from sources.eduframe.clock import now_utc
+from sources.eduframe.display import Secret
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
     AuthenticationError,
@@ -151,6 +155,37 @@ def test_a_next_page_elsewhere_is_refused(link: str) -> None:
     assert len(api.asked) == 1
 
 
+@pytest.mark.parametrize("user", ["user:pw@", "user@", ":pw@", f"{TOKEN}@"])
+def test_an_address_under_a_user_name_is_refused_as_that_would_take_the_tokens_place(
+    user: str,
+) -> None:
+    there = f"https://{user}api.example.com/api/v1/labels?page=2"
+    for response in (page([], there), answer(302, Location=there)):
+        api = Api(response)
+        with pytest.raises(ReadFailedError, match=r"user name|holds the token") as raised:
+            api.get()
+        assert len(api.asked) == 1
+        assert "pw" not in str(raised.value)
+
+
+def test_a_link_that_speaks_of_a_next_page_without_an_address_fails_the_read() -> None:
+    with pytest.raises(ReadFailedError, match="must not pass for the last one"):
+        Api(page([{"id": 1}], Link="rel=next")).get()
+
+
+def test_several_link_headers_are_read() -> None:
+    links = [("link", f'<{BASE}/labels?page=1>; rel="prev"'), ("LINK", "<?page=3>; rel=Next")]
+    assert Api(httpx.Response(200, json=[], headers=links)).get().next_url == (
+        f"{BASE}/labels?page=3"
+    )
+
+
+@pytest.mark.parametrize("header", ["rel=next", "<http://[::1>; rel=next", "<//evil/>; rel=next"])
+def test_a_single_object_has_no_next_page(header: str) -> None:
+    api = Api(page({"id": 1}, Link=header))
+    assert api.get("/educators/current", expect="object").next_url is None
+
+
 def test_a_next_page_whose_address_holds_the_token_is_refused_as_it_would_be_stored() -> None:
     with pytest.raises(ReadFailedError, match="holds the token") as raised:
         Api(page([], f"{BASE}/labels?cursor=2&token={TOKEN}")).get()
@@ -187,6 +222,23 @@ def test_a_redirect_elsewhere_is_refused(target: str) -> None:
     with pytest.raises(ReadFailedError, match="another host"):
         api.get()
     assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "response",
+    [answer(304), answer(302), answer(301, Location=""), answer(308, Location=" "), answer(300)],
+)
+def test_a_redirect_to_nowhere_is_a_failed_read(response: httpx.Response) -> None:
+    api = Api(response)
+    with pytest.raises(ReadFailedError, match=f"the server answered {response.status_code}: 0 b"):
+        api.get()
+    assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "https://api.example.com:port/", "mailto:x@y"])
+def test_a_redirect_to_what_is_no_address_is_refused(target: str) -> None:
+    with pytest.raises(ReadFailedError):
+        Api(answer(302, Location=target)).get()
 
 
 def test_redirects_in_circles_end() -> None:
@@ -267,6 +319,35 @@ def test_a_request_that_the_api_does_not_understand_is_not_repeated(status: int)
     with pytest.raises(ReadFailedError, match=f"{status}.*what"):
         api.get()
     assert len(api.asked) == 1
+
+
+ROWS = b'[{"id": 1, "email": "ada@example.com", "message": "private"}]'
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"errors": {}, "code": 422, "message": "status is no filter"}', "status is no filter"),
+        (b'{"errors": {}, "code": 422, "message": " "}', "43 bytes"),
+        (b'{"errors": {}, "code": 422, "message": "a\\n\\u001b[2Jb"}', r"a\n\x1b[2Jb"),
+        (b'{"code": 422, "message": {"email": "ada"}}', "42 bytes"),
+        (ROWS, f"{len(ROWS)} bytes"),
+        (ROWS[1:-1], f"{len(ROWS) - 2} bytes"),
+        (b"<p>ada@example.com</p>", "22 bytes"),
+        (b"", "0 bytes"),
+    ],
+)
+def test_of_an_error_only_the_apis_own_message_is_told(body: bytes, told: str) -> None:
+    with pytest.raises(ReadFailedError) as raised:
+        Api(answer(422, body)).get()
+    assert str(raised.value) == f"/api/v1/labels: the server answered 422: {told}"
+
+
+@pytest.mark.parametrize("charset", ["base64", "idna", "rot13", "zip", "no-such", "utf-16"])
+def test_an_error_in_an_odd_charset_is_a_failed_read(charset: str) -> None:
+    kind = f"text/html; charset={charset}"
+    with pytest.raises(ReadFailedError, match="answered 418: 3 bytes"):
+        Api(answer(418, b"a\xff.", Content_Type=kind)).get()
 
 
 def test_a_wrong_token_ends_it_at_once() -> None:
@@ -351,15 +432,25 @@ def test_an_odd_retry_after_does_not_stop_the_run_for_ever(odd: str) -> None:
         answer(302, Location=f"https://evil.example.com/?t={TOKEN}"),
         page([], f"https://evil.example.com/{TOKEN}"),
         httpx.ConnectError(f"Bearer {TOKEN}"),
+        answer(302, Location=f"http://{TOKEN}@evil.example.com/x"),
+        answer(302, Location=f"/api/v1/{TOKEN}/loop"),
+        answer(302, Location=f"/api/v1/{quote(TOKEN.upper())}/loop"),
+        page([], f"http://{TOKEN}.evil.example.com/x"),
+        page([], f"{BASE}/labels?cursor={b64encode(TOKEN.encode()).decode()}"),
+        answer(422, b'{"message": "' + b64encode(TOKEN.encode()) + b'"}'),
+        answer(422, b'{"message": "' + TOKEN.encode().hex().encode() + b'"}'),
+        httpx.RemoteProtocolError(f"illegal header line: b'X: {TOKEN.lower()}'"),
     ],
 )
 def test_the_token_is_in_no_error(
     bad: httpx.Response | Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
+    api = Api(bad, attempts=2)
     with pytest.raises(EduframeError) as raised:
-        Api(bad, attempts=2).get()
-    assert TOKEN not in str(raised.value)
-    assert TOKEN not in caplog.text
+        api.get()
+    told = "".join(traceback.format_exception(raised.value.with_traceback(None)))
+    for text in (told, caplog.text, str(api.traffic.causes)):
+        assert not Secret(TOKEN).is_in(text)
 
 
 # ---- Broken wires

@@ -23,6 +23,7 @@
 These never leave the package; each ends in one of those above, or in a note:
 
     TransientError               an answer that may be better next time: tried again
+    └── NoAnswerError            … there is none: no connection, or a broken one
     TooManyRequestsError         a 429, with the seconds to wait
     DoesNotCastError             a batch that the fast path cannot take
     UnfitError                   a nested value of another shape than the declared one
@@ -122,6 +123,10 @@ class TransientError(Exception):
     def __init__(self, message: str, seconds: float = 0.0) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class NoAnswerError(TransientError):
+    """The network or the server gave no answer, or broke off."""
 
 
 class TooManyRequestsError(Exception):

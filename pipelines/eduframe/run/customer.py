@@ -3,12 +3,11 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import (
     EduframeError,
+    NoAnswerError,
     OtherCustomerError,
     ReadFailedError,
     ResourceOffError,
@@ -57,9 +56,8 @@ def identify(
 
 
 def _give_up_if_unreachable(client: Client, error: EduframeError) -> None:
-    cause = error.__cause__.__cause__ if error.__cause__ else None
-    if isinstance(cause, httpx.TransportError):
+    if isinstance(error.__cause__, NoAnswerError):
         raise UnreachableError(
-            f"Cannot reach {urlsplit(client.base_url).netloc}: {cause}. Check the "
+            f"Cannot reach {urlsplit(client.base_url).netloc}: {error.__cause__}. Check the "
             "network, and base_url (SOURCES__EDUFRAME__BASE_URL)."
         ) from error

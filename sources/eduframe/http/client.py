@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 import tenacity
 
+from sources.eduframe.display import Secret
 from sources.eduframe.errors import (
     AuthenticationError,
+    NoAnswerError,
     ReadFailedError,
     ResourceOffError,
     SettingsError,
@@ -31,9 +33,9 @@ from sources.eduframe.errors import (
 from sources.eduframe.http.body import read_json
 from sources.eduframe.http.concurrency import ReadingSlots
 from sources.eduframe.http.headers import pause_asked_for, retry_after, server_date
-from sources.eduframe.http.hosts import check_base_url, describe, same_origin
+from sources.eduframe.http.hosts import check_base_url, host_of, path_of, same_origin
 from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.http.pagination import next_url
+from sources.eduframe.http.links import next_address
 from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.client")
@@ -44,6 +46,8 @@ SLOWEST = 300.0
 ATTEMPTS = 6
 RETRY_WAIT = tenacity.wait_exponential_jitter(initial=0.5, max=30.0, jitter=1.0)
 MAX_REDIRECTS = 3
+ERROR_FORMAT = {"errors", "code", "message"}
+"""The keys of the API's own errors."""
 TOO_SLOW_OR_TOO_SOON = (408, 425)
 """Answers of the kind 4xx that may pass all the same."""
 
@@ -107,7 +111,7 @@ class Client:
             )
         self.limiter = limiter
         self.slots = ReadingSlots()
-        self._token = token
+        self._secret = Secret(token)
         self._attempts = attempts
         self._sleep = sleep or self._wait
         self._http = _CookielessClient(
@@ -162,8 +166,12 @@ class Client:
             return retrying(self._once, address, params, expect, traffic)
         except TransientError as error:
             raise ReadFailedError(
-                f"{describe(address)}: {error} ({self._attempts} attempts)"
+                f"{self._name(address)}: {error} ({self._attempts} attempts)"
             ) from error
+
+    def _name(self, address: str) -> str:
+        """An address for people: its path, which may be the server's choice."""
+        return self._secret.shown(path_of(address))
 
     def _wait(self, seconds: float) -> None:
         self.limiter.stop.wait(seconds)
@@ -173,7 +181,7 @@ class Client:
     ) -> None:
         reason = state.outcome.exception() if state.outcome else None
         traffic.retry(reason)
-        log.warning("%s: %s; trying again", describe(address), reason)
+        log.warning("%s: %s; trying again", self._name(address), reason)
         if self.limiter.stop.is_set():
             raise StoppedError("stopped between attempts")
 
@@ -199,16 +207,28 @@ class Client:
     ) -> httpx.Response:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._request(address, params, traffic)
-            if not response.is_redirect:
+            target = _redirect(response)
+            if target is None:
                 return response
-            target = urljoin(str(response.url), response.headers["Location"])
-            if not self.trusts(target):
-                raise ReadFailedError(
-                    f"{describe(address)}: redirected to another host "
-                    f"({urlsplit(target).netloc}); the token is not sent there. Is base_url right?"
-                )
-            address, params = target, None
-        raise ReadFailedError(f"{describe(address)}: redirected in circles")
+            address, params = self._trusted(address, target, "redirected to"), None
+        raise ReadFailedError(f"{self._name(address)}: redirected in circles")
+
+    def _trusted(self, address: str, target: str, what: str) -> str:
+        """The target that an answer names, if the token may be sent there, and it holds none.
+
+        Raises:
+            ReadFailedError: it may not, or the address, which is logged and stored, holds it.
+        """
+        where = self._name(address)
+        if self._secret.is_in(target):
+            raise ReadFailedError(f"{where}: {what} an address that holds the token")
+        if not self.trusts(target):
+            raise ReadFailedError(
+                f"{where}: {what} another host, or under a user name "
+                f"({self._secret.shown(host_of(target))}); the token is not sent there. "
+                "Is base_url right?"
+            )
+        return target
 
     def _request(
         self, address: str, params: Mapping[str, str | int] | None, traffic: Traffic
@@ -220,21 +240,20 @@ class Client:
             response = self._http.get(address, params=params)
             self.slots.answered(time.monotonic() - began)
         except httpx.TimeoutException as error:
-            raise TransientError(f"no answer in time ({type(error).__name__})") from error
-        except httpx.DecodingError as error:
-            raise TransientError("the body's compression is broken") from error
+            raise NoAnswerError(f"no answer in time ({type(error).__name__})") from None
+        except httpx.DecodingError:
+            raise TransientError("the body's compression is broken") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise TransientError(self._redact(f"{error or type(error).__name__}")) from error
+            # what went wrong may be told in the server's words: nothing of it is kept but these
+            words = self._secret.shown(str(error) or type(error).__name__)
+            kind = NoAnswerError if isinstance(error, httpx.TransportError) else TransientError
+            raise kind(words) from None
         finally:
             self.limiter.release()
         response.stream = _NOTHING_MORE
         if response.status_code == 429:
             raise TooManyRequestsError(retry_after(response.headers.get("Retry-After")))
         return response
-
-    def _redact(self, text: str) -> str:
-        """A text of the server's or the network's, without the token, should they echo it."""
-        return text.replace(self._token, "(token)")
 
     def _check(self, response: httpx.Response, expect: Literal["list", "object"]) -> Answer:
         status = response.status_code
@@ -249,8 +268,8 @@ class Client:
             raise TransientError(f"the server answered {status}", pause_asked_for(response))
         if status != 200:
             raise ReadFailedError(
-                f"{describe(str(response.url))}: the server answered {status}: "
-                f"{self._redact(response.text)[:200]!r}"
+                f"{self._name(str(response.url))}: the server answered {status}: "
+                f"{self._said(response)}"
             )
         try:
             data, mended = read_json(response.content)
@@ -261,26 +280,49 @@ class Client:
             raise TransientError(f"200 with a JSON {type(data).__name__} where a {expect} belongs")
         if expect == "list" and data and not any(isinstance(row, dict) for row in data):
             raise TransientError(f"200 with a list of {type(data[0]).__name__} where rows belong")
-        return Answer(data, self._next(response), server_date(response), mended)
+        following = self._next(response) if expect == "list" else None
+        return Answer(data, following, server_date(response), mended)
+
+    def _said(self, response: httpx.Response) -> str:
+        """What an error says in the API's own format; of any other body no more than its length.
+
+        A body may be rows: personal data, which belongs into no log.
+        """
+        try:
+            data, _ = read_json(response.content)
+        except ValueError:
+            data = None
+        if isinstance(data, dict) and data.keys() <= ERROR_FORMAT:
+            message = data.get("message")
+            if isinstance(message, str) and message.strip():
+                return self._secret.shown(message)
+        return f"{len(response.content):,} bytes"
 
     def _next(self, response: httpx.Response) -> str | None:
-        target = next_url(response)
-        if target is None:
-            return None
-        if not self.trusts(target):
+        url = str(response.url)
+        try:
+            target = next_address(response.headers.get_list("Link"), url)
+        except ValueError:
             raise ReadFailedError(
-                f"{describe(str(response.url))}: the next page is said to be on another host "
-                f"({urlsplit(target).netloc}); the token is not sent there"
-            )
-        if self._token in unquote(target):  # it would be stored, as where to go on
-            raise ReadFailedError(
-                f"{describe(str(response.url))}: the next page's address holds the token"
-            )
-        return target
+                f"{self._name(url)}: a Link header speaks of a next page, but no address of it "
+                "can be read from it: this page must not pass for the last one"
+            ) from None
+        return target and self._trusted(url, target, "the next page is said to be on")
 
     def trusts(self, url: str) -> bool:
         """Whether the address has the scheme, host and port that the token is for."""
         return same_origin(url, self.base_url)
+
+
+def _redirect(response: httpx.Response) -> str | None:
+    """Where an answer sends its reader; a redirect that does not say is an answer like others."""
+    location: str = response.headers.get("Location", "").strip()
+    if response.status_code not in (301, 302, 303, 307, 308) or not location:
+        return None
+    try:
+        return urljoin(str(response.url), location)
+    except ValueError:  # no address: refused as one that leads elsewhere
+        return location
 
 
 class _NoCookies(httpx.Cookies):

@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit
 
+import httpx
+
 from sources.eduframe.errors import SettingsError
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -25,16 +27,32 @@ def check_base_url(base_url: str) -> str:
 
 
 def same_origin(url: str, other: str) -> bool:
-    """Whether two addresses have one scheme, host and port."""
-    return _origin(url) == _origin(other)
+    """Whether two addresses have one scheme, host and port, and neither a user name.
+
+    They are read as the client reads them that connects: another parser may see another host.
+    """
+    try:
+        one, two = httpx.URL(url), httpx.URL(other)
+    except httpx.InvalidURL:
+        return False
+    return not (one.userinfo or two.userinfo) and _origin(one) == _origin(two)
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, parts.port or default
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
-def describe(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host and port of an address, without user name and password, as far as there is one."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or "nowhere"
+    except ValueError:
+        return "nowhere"
+
+
+def path_of(url: str) -> str:
     """An address for people: the path, without host and query."""
-    return urlsplit(url).path
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return url

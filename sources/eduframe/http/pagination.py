@@ -6,9 +6,7 @@ holds is followed.
 
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
-from urllib.parse import parse_qs, urljoin, urlsplit
-
-import httpx
+from urllib.parse import parse_qs, urlsplit
 
 from sources.eduframe.errors import ReadFailedError, ResourceOffError
 
@@ -29,12 +27,6 @@ class AnyPage(Protocol):
 
 
 P = TypeVar("P", bound=AnyPage)
-
-
-def next_url(response: httpx.Response) -> str | None:
-    """The address of the next page, by ``Link: <…>; rel="next"``; None on the last one."""
-    target = response.links.get("next", {}).get("url")
-    return urljoin(str(response.url), target) if target else None
 
 
 def is_by_number(url: str) -> bool:
