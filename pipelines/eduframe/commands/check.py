@@ -15,11 +15,9 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from pipelines.eduframe.commands.output import console
+from pipelines.eduframe.commands.output import Column, Row, print_line, print_table
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import database_lock, folder_lock
 from pipelines.eduframe.destinations.scratch_table import try_out
@@ -50,6 +48,13 @@ from sources.eduframe.settings import (
 
 log = logging.getLogger("eduframe.check")
 
+SETTINGS = (Column("setting"), Column("value", wraps=True), Column("from", wraps=True))
+RESOURCES = (
+    Column("resource"),
+    Column("sync", spare=1),
+    Column("try"),
+    Column("", wraps=True),
+)
 ATTEMPTS = 2
 SECRETS = ("api_token",)
 
@@ -125,7 +130,7 @@ class Findings:
         return usable and self.same_customer is not False
 
 
-def run_check(destination: str, dataset: str, *, as_json: bool) -> int:
+def run_check(destination: str, dataset: str, *, as_json: bool, wide: bool = False) -> int:
     """Check everything and print it. Returns the exit code.
 
     Raises:
@@ -152,7 +157,7 @@ def run_check(destination: str, dataset: str, *, as_json: bool) -> int:
     if as_json:
         typer.echo(_as_json(findings))
     else:
-        _print(findings)
+        _print(findings, wide)
     return DONE if findings.ok else FAILED
 
 
@@ -356,25 +361,22 @@ def _as_json(findings: Findings) -> str:
     return orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
 
 
-def _print(findings: Findings) -> None:
-    out = console()
-    settings = _table("setting", "value", "from")
-    for setting in findings.settings:
-        settings.add_row(setting.name, setting.value, setting.source)
-    out.print(settings)
-    resources = _table("resource", "sync", "try", "")
-    for tried in findings.resources:
-        style = "" if tried.state == "readable" else "yellow" if tried.on else "dim"
-        resources.add_row(
-            tried.resource,
-            "on" if tried.on else tried.why_off,
-            tried.state,
-            tried.message,
-            style=style,
-        )
-    out.print(resources)
+def _print(findings: Findings, wide: bool) -> None:
+    settings = [Row((found.name, found.value, found.source)) for found in findings.settings]
+    print_table(SETTINGS, settings, wide=wide)
+    print_table(RESOURCES, [_row(tried) for tried in findings.resources], wide=wide)
     for line in _verdict(findings):
-        out.print(line, markup=False)
+        print_line(line)
+
+
+def _row(tried: Tried) -> Row:
+    cells = (
+        tried.resource,
+        "on" if tried.on else tried.why_off or "off",
+        tried.state,
+        tried.message or "",
+    )
+    return Row(cells, "" if tried.state == "readable" else "yellow" if tried.on else "dim")
 
 
 def _verdict(findings: Findings) -> Iterator[str]:
@@ -396,10 +398,3 @@ def _verdict(findings: Findings) -> Iterator[str]:
     on = [tried for tried in findings.resources if tried.on]
     readable = sum(tried.state == "readable" for tried in on)
     yield f"resources    {readable} of the {len(on)} that are on can be read"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

@@ -47,6 +47,9 @@ MaxMinutes = Annotated[
     float | None, typer.Option(min=0, help="Stop after so many minutes; the next run goes on.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show all columns, however narrow the terminal is.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -90,11 +93,12 @@ def sync(
     allow_mass_delete: AllowMassDelete = None,
     max_minutes: MaxMinutes = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Bring the dataset up to date with the API."""
     _run(
         destination, dataset, resources, allow_mass_delete,
-        reconcile=reconcile, max_minutes=max_minutes, as_json=as_json,
+        reconcile=reconcile, max_minutes=max_minutes, as_json=as_json, wide=wide,
     )
 
 
@@ -106,11 +110,12 @@ def refresh(
     allow_mass_delete: AllowMassDelete = None,
     max_minutes: MaxMinutes = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Read completely and write every row again, in place: no table is empty in between."""
     _run(
         destination, dataset, resources, allow_mass_delete,
-        refresh=True, max_minutes=max_minutes, as_json=as_json,
+        refresh=True, max_minutes=max_minutes, as_json=as_json, wide=wide,
     )
 
 
@@ -121,6 +126,7 @@ def _run(
     allow_mass_delete: list[str] | None,
     *,
     as_json: bool,
+    wide: bool,
     **how: Any,
 ) -> None:
     from pipelines.eduframe.process_memory import keep_in_one_pool
@@ -148,13 +154,14 @@ def _run(
     if as_json:
         typer.echo(report.as_json())
     else:
-        print_summary(report)
+        print_summary(report, wide=wide)
     raise typer.Exit(report.exit_code)
 
 
 @app.command()
 def resources(
     as_json: Json = False,
+    wide: Wide = False,
     as_mermaid: Annotated[
         bool, typer.Option("--mermaid", help="Print how the core tables refer, as a diagram.")
     ] = False,
@@ -165,7 +172,7 @@ def resources(
     if as_mermaid:
         typer.echo(mermaid())
     else:
-        print_resources(as_json=as_json)
+        print_resources(as_json=as_json, wide=wide)
 
 
 @app.command()
@@ -173,11 +180,12 @@ def check(
     destination: Destination = "duckdb",
     dataset: Dataset = "eduframe",
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Try the token, the address and the destination, and each resource."""
     from pipelines.eduframe.commands.check import run_check
 
-    raise typer.Exit(run_check(destination, dataset, as_json=as_json))
+    raise typer.Exit(run_check(destination, dataset, as_json=as_json, wide=wide))
 
 
 @app.command()
@@ -189,11 +197,14 @@ def status(
         typer.Option(help="Exit with 3 if a table is older than this, for example 26h."),
     ] = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Show how fresh each table is: rows, last sync, last reconciliation, deletions, age."""
     from pipelines.eduframe.commands.status import run_status
 
-    raise typer.Exit(run_status(destination, dataset, max_age=max_age, as_json=as_json))
+    raise typer.Exit(
+        run_status(destination, dataset, max_age=max_age, as_json=as_json, wide=wide)
+    )
 
 
 @app.command()

@@ -17,13 +17,18 @@ import duckdb
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from rich import box
 from rich.columns import Columns
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 
-from pipelines.eduframe.commands.output import console, print_summary
+from pipelines.eduframe.commands.output import (
+    Column,
+    Row,
+    console,
+    print_line,
+    print_summary,
+    print_table,
+)
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.sync import sync
@@ -123,19 +128,17 @@ def _show_tables(out: Console, database: Any, report: Report) -> None:
 
 def _show_query(out: Console, database: Any, name: str) -> None:
     text = query(name)
-    out.print(Syntax(text.rstrip(), "sql", background_color="default"))
+    out.print(Syntax(text.rstrip(), "sql", background_color="default", word_wrap=True))
     result = database.execute(text)
-    table = Table(*[column[0] for column in result.description], box=box.SIMPLE_HEAD)
     rows = result.fetchall()
-    for row in rows[:SHOWN_ROWS]:
-        table.add_row(*["" if value is None else str(value) for value in row])
+    columns = [
+        Column(name, right=not isinstance(value, str))
+        for (name, *_), value in zip(result.description, rows[0], strict=True)
+    ]
+    shown = [["" if value is None else str(value) for value in row] for row in rows[:SHOWN_ROWS]]
+    print_table(columns, [Row(cells) for cells in shown])
     if len(rows) > SHOWN_ROWS:
-        table.caption = f"{len(rows) - SHOWN_ROWS} more rows"
-        table.caption_justify = "left"
-    for column, values in zip(table.columns, zip(*rows, strict=True), strict=False):
-        if not isinstance(values[0], str):
-            column.justify = "right"
-    out.print(table)
+        print_line(f"({len(rows) - SHOWN_ROWS} more rows)\n")
 
 
 def _say(text: str) -> None:

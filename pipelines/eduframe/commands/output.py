@@ -1,10 +1,19 @@
-"""What commands print on stdout: where to, and the summary of a run."""
+"""What commands print on stdout: lines, tables that fit the terminal, and the summary of a run.
+
+A table shows on a terminal as many of its columns as fit there; elsewhere, in a file or a pipe, it
+is complete, with a line for each row.
+"""
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.http.client import Traffic
@@ -12,43 +21,161 @@ from sources.eduframe.reading.batch import ResourceRun
 
 WIDE = 150
 """Columns where there is no terminal to fit."""
+GAP = 2
+"""Columns between those of a table."""
+NARROWEST = 20
+"""Columns that text needs to be readable over several lines."""
+NOTHING = ("", "·", "-")
+"""Cells that say that there is nothing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    right: bool = False
+    spare: int = 0
+    """Which columns a narrow terminal does without: the highest first, those of 0 never."""
+    wraps: bool = False
+    """Whether it is text that may go over several lines."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table."""
+
+    cells: Sequence[str]
+    style: str = ""
 
 
 def console(width: int = WIDE) -> Console:
     """A console for results: coloured on a terminal, plain and wide elsewhere."""
     if sys.stdout.isatty():
-        return Console()
-    return Console(width=width, no_color=True, highlight=False)
+        return Console(highlight=False)
+    return Console(width=width, no_color=True, highlight=False, force_terminal=False)
 
 
-def print_summary(report: Report) -> None:
-    """Print the table of resources, what was noticed, and how the run ended."""
+def print_line(text: str) -> None:
+    """Print a line; on a terminal it goes on below where it is too long."""
+    console().print(text, markup=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Row], *, wide: bool = False) -> None:
+    """Print rows as a table, or one below the other where the terminal is too narrow for that.
+
+    With ``wide``, and where there is no terminal, all columns are shown, however long a line gets.
+    """
     out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("resource", no_wrap=True)
-    table.add_column("how", no_wrap=True)
-    for name in ("read", "new", "changed", "deleted", "set aside", "requests", "waited", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    for run in report.runs.values():
-        table.add_row(*_cells(run), style=_style(run))
+    widths = [
+        max(map(cell_len, [column.name, *(row.cells[at] for row in rows)]))
+        for at, column in enumerate(columns)
+    ]
+    if wide or not out.is_terminal:
+        shown = [*range(len(columns))]
+        out.width = sum(widths) + GAP * len(widths)
+    else:
+        least = [min(w, NARROWEST) if c.wraps else w for c, w in zip(columns, widths, strict=True)]
+        shown = _fitting(columns, rows, least, out.width)
+    if shown:
+        _print_table(out, columns, rows, shown)
+    else:
+        _print_list(out, columns, rows)
+
+
+def _fitting(
+    columns: Sequence[Column], rows: Sequence[Row], least: Sequence[int], width: int
+) -> list[int]:
+    """The columns to show; none, if not even those fit that have to be there.
+
+    The first to go are spare ones that say nothing in any row.
+    """
+
+    def worth(at: int) -> tuple[bool, int]:
+        return any(row.cells[at] not in NOTHING for row in rows), -columns[at].spare
+
+    shown = [*range(len(columns))]
+    for at in sorted((at for at in shown if columns[at].spare), key=worth):
+        if _total(least, shown) <= width:
+            break
+        shown.remove(at)
+    return shown if _total(least, shown) <= width else []
+
+
+def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[at] for at in shown) + GAP * (len(shown) - 1)
+
+
+def _print_table(
+    out: Console, columns: Sequence[Column], rows: Sequence[Row], shown: Sequence[int]
+) -> None:
+    padding = (0, GAP - 1, 0, 0)  # the box has one column more between two
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
+    for at in shown:
+        column = columns[at]
+        table.add_column(
+            Text(column.name),
+            justify="right" if column.right else "left",
+            no_wrap=not column.wraps,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(row.cells[at]) for at in shown), style=row.style)
     out.print(table)
+    out.print()
+    hidden = ", ".join(column.name for at, column in enumerate(columns) if at not in shown)
+    if hidden:
+        print_line(f"(--wide shows also: {hidden})")
+
+
+def _print_list(out: Console, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    """Print each row as its first cell and, below, what the others say."""
+    for row in rows:
+        name, *cells = row.cells
+        out.print(Text(name, style=row.style or "bold"))
+        said = [
+            f"{column.name} {cell}".strip()
+            for column, cell in zip(columns[1:], cells, strict=True)
+            if cell not in NOTHING
+        ]
+        out.print(Padding(Text(", ".join(said)), (0, 0, 0, 2), expand=False))
+    out.print()
+
+
+SUMMARY = (
+    Column("resource"),
+    Column("how", spare=6),
+    Column("read", right=True),
+    Column("new", right=True, spare=1),
+    Column("changed", right=True, spare=2),
+    Column("deleted", right=True, spare=3),
+    Column("set aside", right=True, spare=4),
+    Column("requests", right=True, spare=7),
+    Column("waited", right=True, spare=5),
+    Column("seconds", right=True, spare=8),
+    Column("status"),
+)
+
+
+def print_summary(report: Report, *, wide: bool = False) -> None:
+    """Print the table of resources, what was noticed, and how the run ended."""
+    rows = [Row(_cells(run), _style(run)) for run in report.runs.values()]
+    print_table(SUMMARY, rows, wide=wide)
     for run in report.runs.values():
         for remark in remarks(run):
-            out.print(f"{run.resource}: {remark}", markup=False)
+            print_line(f"{run.resource}: {remark}")
     for remark in retried(report.identity):
-        out.print(f"whose data it is: {remark}", markup=False)
+        print_line(f"whose data it is: {remark}")
     for note in report.notes:
-        out.print(note, markup=False)
+        print_line(note)
     written = report.total("new") + report.total("changed")
-    out.print(
+    print_line(
         f"{report.status}: {report.total('read'):,} rows read with {report.requests:,} requests in "
         f"{report.seconds:.1f} s; {written:,} written, {report.total('deleted'):,} deleted, "
-        f"to {report.destination}, dataset {report.dataset}",
-        markup=False,
+        f"to {report.destination}, dataset {report.dataset}"
     )
     if report.message:
-        out.print(report.message, markup=False)
+        print_line(report.message)
 
 
 def _cells(run: ResourceRun) -> list[str]:

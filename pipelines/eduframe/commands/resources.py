@@ -4,16 +4,22 @@ from typing import Any
 
 import orjson
 import typer
-from rich import box
-from rich.table import Table
 
-from pipelines.eduframe.commands.output import console
+from pipelines.eduframe.commands.output import Column, Row, print_line, print_table
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
 
-UNWRAPPED = 400
-"""Columns that no row needs more of: without a terminal, a row is a line."""
+COLUMNS = (
+    Column("table"),
+    Column("path", spare=2),
+    Column("key", spare=4),
+    Column("changes"),
+    Column("scope", spare=1),
+    Column("feature", spare=3),
+    Column("state", wraps=True),
+    Column("children", spare=5, wraps=True),
+)
 
 CORE = (
     "accounts",
@@ -60,33 +66,34 @@ def changes(endpoint: Endpoint) -> str:
     return f"cursor {endpoint.cursor}" if endpoint.cursor else "content"
 
 
-def print_resources(*, as_json: bool) -> None:
+def print_resources(*, as_json: bool, wide: bool = False) -> None:
     """Print the declared lists, and those that others cover."""
     off = _off()
     found = [describe(endpoint, off) for endpoint in ENDPOINTS]
-    covered: list[dict[str, Any]] = [
-        {"path": c.path, "covered_by": c.by, "on": False, "resource": None} for c in COVERED
-    ]
     if as_json:
+        covered: list[dict[str, Any]] = [
+            {"path": c.path, "covered_by": c.by, "on": False, "resource": None} for c in COVERED
+        ]
         typer.echo(orjson.dumps(found + covered, option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("path", "table", "key", "changes", "scope", "feature", "state", "children"):
-        table.add_column(name, overflow="fold")
-    for row in found:
-        table.add_row(
-            row["path"],
-            row["resource"],
-            ", ".join(row["key"]),
-            row["changes"],
-            ", ".join(row["scopes"]),
-            str(row["feature_flag"] or ""),
-            str(row["why_off"] or "on"),
-            ", ".join(row["children"]),
-        )
-    for row in covered:
-        table.add_row(row["path"], "", "", "", "", "", f"covered by {row['covered_by']}", "")
-    console(UNWRAPPED).print(table)
+    print_table(COLUMNS, [_row(one) for one in found], wide=wide)
+    for one in COVERED:
+        print_line(f"{one.path} is not asked for: its rows are those of {one.by}")
+
+
+def _row(described: dict[str, Any]) -> Row:
+    how = described["changes"]
+    cells = (
+        described["resource"],
+        described["path"],
+        ", ".join(described["key"]),
+        "per parent" if how.endswith("per parent") else how.split()[0],
+        ", ".join(described["scopes"]),
+        described["feature_flag"] or "",
+        described["why_off"] or "on",
+        ", ".join(described["children"]),
+    )
+    return Row(cells, "" if described["on"] else "dim")
 
 
 def _off() -> dict[str, str]:

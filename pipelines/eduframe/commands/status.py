@@ -6,10 +6,8 @@ from typing import Any
 
 import orjson
 import typer
-from rich import box
-from rich.table import Table
 
-from pipelines.eduframe.commands.output import console
+from pipelines.eduframe.commands.output import Column, Row, print_line, print_table
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline
@@ -17,6 +15,17 @@ from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import parse_duration, resolve, select
+
+COLUMNS = (
+    Column("table"),
+    Column("rows", right=True),
+    Column("deleted", right=True, spare=3),
+    Column("set aside", right=True, spare=1),
+    Column("last sync", spare=4),
+    Column("last reconciliation", spare=2),
+    Column("age", right=True),
+    Column("status"),
+)
 
 
 @dataclass
@@ -39,7 +48,14 @@ class TableStatus:
     too_old: bool = False
 
 
-def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: bool) -> int:
+def run_status(
+    destination: str,
+    dataset: str,
+    *,
+    max_age: str | None,
+    as_json: bool,
+    wide: bool = False,
+) -> int:
     """Print the state of every table that is on. Returns 3 if one is older than ``max_age``."""
     limit = _limit(max_age) if max_age else None
     on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
@@ -55,7 +71,7 @@ def run_status(destination: str, dataset: str, *, max_age: str | None, as_json: 
             ).decode()
         )
     else:
-        _print(found, runs)
+        _print(found, runs, wide)
     if all(f.rows is None for f in found):
         typer.echo(f"Nothing has been synced into dataset {dataset} yet.", err=True)
         return FAILED
@@ -135,31 +151,28 @@ def _last_run(dataset: Dataset) -> dict[str, Any] | None:
     return dict(zip(names, row, strict=True)) if row else None
 
 
-def _print(found: list[TableStatus], last_run: dict[str, Any] | None) -> None:
-    out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("table", "rows", "deleted", "set aside", "last sync", "last reconciliation",
-                 "age", "status"):
-        numeric = name in ("rows", "deleted", "set aside", "age")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
-    for one in found:
-        table.add_row(
-            one.resource,
-            "-" if one.rows is None else f"{one.rows:,}",
-            f"{one.deletions:,}" if one.deletions else "·",
-            f"{one.set_aside:,}" if one.set_aside else "·",
-            _time(one.last_sync),
-            _time(one.last_reconciliation),
-            _age(one.age_seconds) + (" !" if one.too_old else ""),
-            one.status or "never read",
-            style="bold red" if one.too_old else "",
+def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool) -> None:
+    rows = [
+        Row(
+            (
+                one.resource,
+                "-" if one.rows is None else f"{one.rows:,}",
+                f"{one.deletions:,}" if one.deletions else "·",
+                f"{one.set_aside:,}" if one.set_aside else "·",
+                _time(one.last_sync),
+                _time(one.last_reconciliation),
+                _age(one.age_seconds) + (" !" if one.too_old else ""),
+                one.status or "never read",
+            ),
+            "bold red" if one.too_old else "",
         )
-    out.print(table)
+        for one in found
+    ]
+    print_table(COLUMNS, rows, wide=wide)
     if last_run:
         message = f": {last_run['message']}" if last_run["message"] else ""
-        out.print(
-            f"last run: {last_run['status']}, started {_time(last_run['started_at'])}{message}",
-            markup=False,
+        print_line(
+            f"last run: {last_run['status']}, started {_time(last_run['started_at'])}{message}"
         )
 
 
