@@ -4,21 +4,24 @@ A model's field says four things: its type, whether it may be null (``| None``),
 its key may be absent (a default of ``None``), and, as metadata, what it refers to. Columns,
 dlt hints, the data dictionary and the simulator all read the same metadata.
 
-Strings that mean something more exact:
+A value that does not fit costs its field, never its row: the column is null, and the value stays,
+as served, in the row's ``_extra``. The functions ``parse_…`` say what fits:
 
+- whole numbers: also a string or a number with decimals that plainly is one, of 64 bits;
+- texts: also numbers;
 - ``Money``, ``Number``: ``DECIMAL(38, 9)``. The API sends money as a string, so nothing is
   lost on the way. More than nine decimals are rounded; the text as served stays in ``_extra``.
 - ``Timestamp``: UTC. The API's format is ``yyyy-MM-ddTHH:mm:ss.SSSZ``; any offset is understood,
   a time without one is not.
 - ``Date``: ``yyyy-MM-dd``.
-- ``LooseTimestamp``, ``LooseDate``: the API declares these as plain strings, without a format.
-  What does not parse becomes null, and stays as served in ``_extra``.
+- ``LooseTimestamp``, ``LooseDate``: the API declares these as plain strings, without a format, so
+  they may be null.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -28,12 +31,26 @@ DECIMAL_SCALE = 9
 """BigQuery's NUMERIC; every decimal column has this precision and scale, so that no
 destination needs another type."""
 
+BIGINT = range(-(2**63), 2**63)
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIMESTAMP = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})", re.ASCII
+    r"(\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):\d{2})(:\d{2})?(\.\d+)?"
+    r" ?(Z|UTC|[+-]\d{2}:?\d{2})",
+    re.ASCII | re.IGNORECASE,
 )
+_INTEGER = re.compile(r"[+-]?\d{1,40}(\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _QUANTUM = Decimal(1).scaleb(-DECIMAL_SCALE)
+_DECIMALS = Context(prec=DECIMAL_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
+_WORDS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
+
+
+class OutOfRangeError(ValueError):
+    """A value of the right type that is too large, or too small, for its column."""
 
 
 class Row(BaseModel):
@@ -64,21 +81,74 @@ class References:
 
 @dataclass(frozen=True)
 class Loose:
-    """The API declares a plain string: a value that does not parse becomes null, and is kept."""
+    """The API declares a plain string, without a format: it may hold anything, so nothing too."""
+
+
+def parse_int(value: Any) -> int:
+    """A whole number, or a string or a number with decimals that plainly is one.
+
+    Raises:
+        OutOfRangeError: it needs more than 64 bits.
+        ValueError: it is no whole number.
+    """
+    number: int
+    if type(value) is int:
+        number = value
+    elif (isinstance(value, str) and _INTEGER.fullmatch(value.strip())) or (
+        isinstance(value, float) and value.is_integer()
+    ):
+        number = int(Decimal(value))
+    else:
+        raise ValueError("not a whole number")
+    if number not in BIGINT:
+        raise OutOfRangeError("too large for a 64-bit integer")
+    return number
+
+
+def parse_bool(value: Any) -> bool:
+    """Yes or no, as JSON has it or in one of the usual words. Raises ``ValueError`` otherwise."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    raise ValueError("neither yes nor no")
+
+
+def parse_text(value: Any) -> str:
+    """A text; a number as it is written. Raises ``ValueError`` for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError("not a text")
 
 
 def parse_timestamp(value: Any) -> datetime:
-    """An ISO 8601 timestamp with an offset, as UTC. Raises ``ValueError`` for anything else."""
+    """An ISO 8601 timestamp with an offset (or ``UTC``), as UTC; second 60 is the next minute's 0.
+
+    Raises:
+        OutOfRangeError: in UTC it is not within the years 1 to 9999.
+        ValueError: it is anything else.
+    """
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError("a timestamp needs an offset from UTC")
         return value.astimezone(UTC)
-    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
         raise ValueError("not a timestamp with an offset, such as 2026-01-31T09:30:00.000Z")
+    minute, _, second, fraction, offset = found.groups(default="")
+    if fraction and not second:
+        raise ValueError("not a timestamp: a fraction of a minute")
+    leap = second == ":60"
+    offset = "Z" if offset.upper() in ("Z", "UTC") else offset
+    moment = datetime.fromisoformat(f"{minute}{':59' if leap else second}{fraction}{offset}")
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        return moment.astimezone(UTC) + timedelta(seconds=leap)
     except OverflowError:
-        raise ValueError("not within the years 1 to 9999") from None
+        raise OutOfRangeError("not within the years 1 to 9999") from None
 
 
 def parse_date(value: Any) -> date:
@@ -93,7 +163,9 @@ def parse_date(value: Any) -> date:
 def parse_decimal(value: Any) -> Decimal:
     """A number, or a string that holds one, rounded to nine decimals.
 
-    Raises ``ValueError`` for what is no number, or too large for ``DECIMAL(38, 9)``.
+    Raises:
+        OutOfRangeError: it is too large for ``DECIMAL(38, 9)``.
+        ValueError: it is no number.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ValueError("not a number")
@@ -101,13 +173,11 @@ def parse_decimal(value: Any) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise ValueError("not a number")
     try:
-        with localcontext(prec=DECIMAL_PRECISION):
-            number = Decimal(text).quantize(_QUANTUM, rounding=ROUND_HALF_EVEN)
+        return _DECIMALS.quantize(Decimal(text), _QUANTUM)
     except InvalidOperation:
-        raise ValueError(
+        raise OutOfRangeError(
             f"not a number that fits DECIMAL({DECIMAL_PRECISION}, {DECIMAL_SCALE})"
         ) from None
-    return number
 
 
 def _loosely(parse: Any) -> BeforeValidator:

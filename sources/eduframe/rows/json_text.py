@@ -24,3 +24,12 @@ def dump_deep_json(value: Any) -> str:
             return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         except RecursionError:
             return '"(nested too deeply to be written down)"'
+
+
+def dump_fields(row: dict[str, Any]) -> str:
+    """The same for an object: words stand only for those of its fields that nest too deeply."""
+    try:
+        return dump_json(row)
+    except TypeError:
+        pairs = (f"{dump_json(name)}:{dump_deep_json(row[name])}" for name in sorted(row))
+        return "{" + ",".join(pairs) + "}"

@@ -1,102 +1,185 @@
 """Nested parts to rows: what each shape of :class:`Child` makes of a nested value.
 
-Each function takes the nested value of one row and gives the rows of its child table, without
-the owner's columns. They expect the shape that is declared, and raise :class:`UnfitError` where
-they meet another one.
+Each shape has a function that takes the nested value of one row and gives the rows of its child
+table, without the owner's columns, and what in it is no such row: that stays, as served, with the
+owner. Null, an empty list and an empty map mean that there are no children.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from itertools import chain, compress
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from schemas.eduframe.models.base import parse_decimal
+from schemas.eduframe.models.base import BIGINT, parse_decimal, parse_int, parse_text
 from sources.eduframe.declare import Child, JsonRow, Shape
+from sources.eduframe.rows.columns import parse
+from sources.eduframe.rows.findings import NO_KEY, json_type
+from sources.eduframe.rows.json_text import dump_deep_json
+from sources.eduframe.rows.tables import Table
 
 Indices = npt.NDArray[np.int64]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-class UnfitError(ValueError):
-    """A nested value does not have the declared shape."""
+@dataclass(frozen=True)
+class Odd:
+    """What of a nested part is no row of its table: rows without a key, or the whole part."""
+
+    served: Any
+    kind: str = NO_KEY
+    """:data:`NO_KEY` for rows; for a whole part the JSON type that it, or something in it, has in
+    place of another."""
+    count: int = 1
 
 
-def explode(child: Child, value: Any) -> Sequence[JsonRow]:
-    """The child rows in the nested value of one row; null and empty mean none.
-
-    Raises:
-        UnfitError: the value has another shape than the declared one.
-    """
-    if value is None or value == []:
-        return ()
-    return _SHAPES[child.shape](child, value)
+Exploded = tuple[Sequence[JsonRow], Odd | None]
 
 
-def explode_all(child: Child, rows: Sequence[JsonRow]) -> tuple[list[JsonRow], Indices]:
-    """The child rows of many rows, and for each one the index of its row. Raises like explode."""
-    values: list[Any] = [row.get(child.field) for row in rows]
-    kinds = set(map(type, values)) - {type(None)}
-    if child.shape == "object" and kinds <= {dict}:
-        filled = [bool(value) for value in values]
-        return list(compress(values, filled)), np.flatnonzero(filled)
-    if kinds <= {list}:
-        together = list(chain.from_iterable(filter(None, values)))
-        if not together or (child.shape == "objects" and _all_differ(child.key, together)):
-            counts = [len(value) if value else 0 for value in values]
-            return together, _owners(counts)
-    found = [explode(child, value) for value in values]
-    return list(chain.from_iterable(found)), _owners(list(map(len, found)))
+@dataclass
+class Parts:
+    """One nested part of many rows, as rows of its table."""
+
+    items: list[JsonRow]
+    owners: Indices
+    """For each item the index of its row."""
+    missing: bool = False
+    """Whether some row has nothing there, or null."""
+    odd: dict[int, Odd] = field(default_factory=dict)
+    """By row."""
+
+
+def explode(table: Table, value: Any) -> Exploded:
+    """The rows of a child table in the nested value of one row, and what else is in it."""
+    if value is None or value in ([], {}):
+        return (), None
+    assert table.child is not None
+    return _SHAPES[table.child.shape](table, value)
+
+
+def explode_all(table: Table, rows: Sequence[JsonRow]) -> Parts:
+    """The rows of a child table in many rows: the same as one by one, but mostly at once."""
+    assert table.child is not None
+    values: list[Any] = [row.get(table.child.field) for row in rows]
+    kinds = set(map(type, values))
+    missing = type(None) in kinds
+    found = _at_once(table.child, values, kinds - {type(None)})
+    if found is not None:
+        items, counts = found
+        return Parts(items, _owners(counts), missing)
+    several = [explode(table, value) for value in values]
+    items = list(chain.from_iterable(items for items, _ in several))
+    odd = {number: left for number, (_, left) in enumerate(several) if left is not None}
+    return Parts(items, _owners([len(items) for items, _ in several]), missing, odd)
+
+
+def _at_once(
+    child: Child, values: Sequence[Any], kinds: set[type]
+) -> tuple[list[JsonRow], Sequence[int]] | None:
+    """The items of all parts, and how many each has; None where that needs a closer look."""
+    if child.shape == "object":
+        filled = [value for value in values if value]
+        if kinds <= {dict} and (not child.key or _plain_keys(child.key, filled)):
+            return filled, list(map(bool, values))
+        return None
+    if not kinds <= {list}:
+        return None
+    lists = [value or () for value in values]
+    together = list(chain.from_iterable(lists))
+    if not together or (child.shape == "objects" and _all_differ(child.key, together)):
+        return together, list(map(len, lists))
+    if child.shape == "links" and _are_ids(together):
+        linked = list(map(dict.fromkeys, lists))
+        return [{child.column: item} for ids in linked for item in ids], list(map(len, linked))
+    if child.shape == "values" and set(map(type, together)) == {str}:
+        items = [{"position": n, child.column: t} for own in lists for n, t in enumerate(own)]
+        return items, list(map(len, lists))
+    return None
+
+
+def _are_ids(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) == {int} and max(values) in BIGINT and min(values) in BIGINT
+
+
+def _plain_keys(key: tuple[str, ...], items: Sequence[JsonRow]) -> bool:
+    """Whether the key of all these objects is an id, and plainly so."""
+    try:
+        return not items or (len(key) == 1 and _are_ids(list(map(itemgetter(key[0]), items))))
+    except KeyError:
+        return False
 
 
 def _all_differ(key: tuple[str, ...], items: Sequence[Any]) -> bool:
     """Whether these are objects of which plainly no two have one key, whosever they are."""
     if set(map(type, items)) != {dict}:
         return False
-    if len(key) != 1:
-        return not key
-    ids = [item.get(key[0]) for item in items]
-    return set(map(type, ids)) == {int} and len(set(ids)) == len(ids)
+    if not key:
+        return True
+    return _plain_keys(key, items) and len(set(map(itemgetter(key[0]), items))) == len(items)
 
 
 def _owners(counts: Sequence[int]) -> Indices:
     return np.repeat(np.arange(len(counts), dtype=np.int64), np.array(counts, np.int64))
 
 
-def _object(child: Child, value: Any) -> Sequence[JsonRow]:
-    return () if value == {} else (_need(child, value, dict),)
+def _object(table: Table, value: Any) -> Exploded:
+    if type(value) is not dict:
+        return _whole(value, value)
+    return ((value,), None) if _key_of(table, value) is not None else ((), Odd(value))
 
 
-def _objects(child: Child, value: Any) -> Sequence[JsonRow]:
-    found = [_need(child, item, dict) for item in _need(child, value, list)]
-    return _last_by(child.key, found)
+def _objects(table: Table, value: Any) -> Exploded:
+    if type(value) is not list:
+        return _whole(value, value)
+    if _all_differ(table.key, value):
+        return value, None
+    return _last_of_each(table, value)
 
 
-def _links(child: Child, value: Any) -> Sequence[JsonRow]:
-    return [{child.column: item} for item in dict.fromkeys(_need(child, value, list))]
+def _links(table: Table, value: Any) -> Exploded:
+    if type(value) is not list:
+        return _whole(value, value)
+    assert table.child is not None
+    linked: dict[int, None] = {}
+    left = []
+    for item in value:
+        try:
+            linked[parse_int(item)] = None
+        except ValueError:
+            left.append(item)
+    return [{table.child.column: item} for item in linked], _keyless(table, left)
 
 
-def _values(child: Child, value: Any) -> Sequence[JsonRow]:
-    return [
-        {"position": position, child.column: item}
-        for position, item in enumerate(_need(child, value, list))
-    ]
+def _values(table: Table, value: Any) -> Exploded:
+    if type(value) is not list:
+        return _whole(value, value)
+    assert table.child is not None
+    rows, odd = [], None
+    for position, item in enumerate(value):
+        try:
+            rows.append({"position": position, table.child.column: parse_text(item)})
+        except ValueError:
+            odd = odd or Odd(value, json_type(item))
+    return rows, odd
 
 
-def _custom(child: Child, value: Any) -> Sequence[JsonRow]:
+def _custom(table: Table, value: Any) -> Exploded:
+    if type(value) is not dict:
+        return _whole(value, value)
     rows = []
-    for slug, content in _need(child, value, dict).items():
+    for slug, content in value.items():
         items = content if isinstance(content, list) else [content]
         for position, item in enumerate(items):
             if item is not None:
                 rows.append({"slug": slug, "position": position, **_typed_value(item)})
-    return rows
+    return rows, None
 
 
 def _typed_value(item: Any) -> JsonRow:
@@ -117,44 +200,71 @@ def _typed_value(item: Any) -> JsonRow:
                     return {"value_text": item}
             return {"value_text": item}
         case _:
-            return {"value_text": orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode()}
+            return {"value_text": dump_deep_json(item)}
 
 
-def _associations(child: Child, value: Any) -> Sequence[JsonRow]:
+def _associations(table: Table, value: Any) -> Exploded:
     """A map from association slug to linked records; older servers give a list of them."""
-    if isinstance(value, list):
-        items = [_need(child, item, dict) for item in value]
-        pairs = [(item.get("slug", item.get("custom_object_slug")), item) for item in items]
-    else:
-        pairs = [(k, _need(child, v, dict)) for k, v in _need(child, value, dict).items()]
-    rows = []
+    if type(value) not in (dict, list):
+        return _whole(value, value)
+    pairs: list[tuple[Any, Any]] = (
+        list(value.items()) if isinstance(value, dict) else [(None, item) for item in value]
+    )
+    found: list[JsonRow] = []
+    odd = None
     for slug, item in pairs:
+        records = item.get("custom_record_ids") if type(item) is dict else item
+        if type(item) is not dict or not isinstance(records, list | type(None)):
+            odd = odd or _whole(value, records)[1]
+            continue
+        if slug is None:
+            slug = item.get("slug", item.get("custom_object_slug"))
         rest = {k: v for k, v in item.items() if k not in ("slug", "custom_record_ids")}
-        records = item.get("custom_record_ids")
-        for record in [] if records is None else _need(child, records, list):
-            if type(record) is not int:
-                raise UnfitError(f"{child.field}: a {type(record).__name__} where an id belongs")
-            rows.append({**rest, "association_slug": slug, "custom_record_id": record})
-    return _last_by(child.key, rows)
+        found += [
+            {**rest, "association_slug": slug, "custom_record_id": record}
+            for record in records or ()
+        ]
+    rows, keyless = _last_of_each(table, found)
+    if keyless and not odd:
+        odd = Odd(value, NO_KEY, keyless.count)
+    return rows, odd
 
 
-def _need(child: Child, value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise UnfitError(f"{child.field}: a {type(value).__name__} where a {kind.__name__} belongs")
-    return value
+def _whole(value: Any, found: Any) -> tuple[tuple[()], Odd]:
+    """The whole part is odd, for what was found in it."""
+    return (), Odd(value, json_type(found))
 
 
-def _last_by(key: tuple[str, ...], rows: list[JsonRow]) -> list[JsonRow]:
-    if not key or len(rows) < 2:
-        return rows
-    if len(key) == 1:
-        ids = [row.get(key[0]) for row in rows]
-        if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
-            return rows
-    return list({tuple(str(row.get(k)) for k in key): row for row in rows}.values())
+def _keyless(table: Table, rows: list[Any]) -> Odd | None:
+    if not rows:
+        return None
+    return Odd(rows, count=len(rows)) if table.key else Odd(rows, json_type(rows[0]))
 
 
-_SHAPES: dict[Shape, Callable[[Child, Any], Sequence[JsonRow]]] = {
+def _key_of(table: Table, item: Any) -> tuple[Any, ...] | None:
+    """The key of a nested row, or None where it has no usable one."""
+    if type(item) is not dict:
+        return None
+    columns = {column.name: column for column in table.columns}
+    try:
+        served = [item.get(name) for name in table.key]
+        found = [parse(columns[n], v) for n, v in zip(table.key, served, strict=True)]
+    except ValueError:
+        return None
+    return None if None in served else tuple(found)
+
+
+def _last_of_each(table: Table, items: Sequence[Any]) -> Exploded:
+    """The nested rows of one owner: the last of those with one key, and what has no key."""
+    keys = [_key_of(table, item) for item in items]
+    left = [item for item, key in zip(items, keys, strict=True) if key is None]
+    rows = [item for item, key in zip(items, keys, strict=True) if key is not None]
+    if table.key:
+        rows = list({key: item for key, item in zip(keys, items, strict=True) if key}.values())
+    return rows, _keyless(table, left)
+
+
+_SHAPES: dict[Shape, Callable[[Table, Any], Exploded]] = {
     "object": _object,
     "objects": _objects,
     "links": _links,

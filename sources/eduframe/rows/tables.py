@@ -20,7 +20,6 @@ from pydantic.fields import FieldInfo
 from schemas.eduframe.models.base import (
     DECIMAL_PRECISION,
     DECIMAL_SCALE,
-    Loose,
     OneOf,
     References,
     Row,
@@ -69,11 +68,20 @@ class Column:
     description: str | None = None
     references: References | None = None
     one_of: tuple[str, ...] = ()
-    loose: bool = False
     container: Any = None
     """JSON columns: whether the value is a map or a list; None where either may be."""
     required: bool = False
-    """Whether a row without a value does not fit the model (the destination allows null)."""
+    """Whether the API describes it as never null. (The destination allows null.)"""
+    may_be_absent: bool = True
+    """Whether rows may lack its key. (They do so at any time; where they may not, it is told.)"""
+    deprecated: bool = False
+    within: "Column | None" = None
+    """The nested object, without a table of its own, that the field is of."""
+
+    @property
+    def field(self) -> str:
+        """The field's name in the API's words: one within a nested object bears that one's too."""
+        return ".".join(self.path)
 
     @property
     def arrow(self) -> pa.DataType:
@@ -91,7 +99,7 @@ class Column:
         return hint
 
 
-EXTRA = Column("_extra", "json", description="What the models do not know or could not parse.")
+EXTRA = Column("_extra", "json", description="What no column holds, as served: unknown or unfit.")
 REMOVED = Column("_removed", "bool", description="Marks a row for removal; null in what stays.")
 MAIN_BOOKKEEPING = (
     Column("_deleted_at", "timestamp", description="When the row was found gone from the API."),
@@ -132,6 +140,8 @@ class Table:
     """What is unique: in the table for a main table, within one owner for a child table."""
     endpoint: Endpoint
     child: Child | None = None
+    part: Column | None = None
+    """A child table: the nested part that it holds, as a field of its owners."""
 
     @property
     def description(self) -> str:
@@ -233,29 +243,32 @@ def model_columns(model: type[BaseModel], nested: frozenset[str] = frozenset()) 
 
 
 def _field_columns(name: str, info: FieldInfo) -> Iterator[Column]:
-    kind, metadata, optional = _unwrap(info.annotation, list(info.metadata))
-    if isinstance(kind, type) and issubclass(kind, Row):
-        for column in model_columns(kind):
-            required = column.required and not optional
-            yield replace(
-                column,
-                name=f"{name}__{column.name}",
-                path=(name, *column.path),
-                required=required,
-            )
+    outer = _field_column(name, info)
+    kind, _, _ = _unwrap(info.annotation, [])
+    if not (isinstance(kind, type) and issubclass(kind, Row)):
+        yield outer
         return
-    loose = any(isinstance(m, Loose) for m in metadata)
+    for column in model_columns(kind):
+        path = (name, *column.path)
+        yield replace(column, name=f"{name}__{column.name}", path=path, within=outer)
+
+
+def _field_column(name: str, info: FieldInfo) -> Column:
+    """A field as one column, whatever it holds."""
+    kind, metadata, optional = _unwrap(info.annotation, list(info.metadata))
     origin = get_origin(kind)
-    yield Column(
+    extra = info.json_schema_extra
+    return Column(
         name=name,
         type=_PYTHON_TYPES.get(kind, "json") if isinstance(kind, type) else "json",
         path=(name,),
         description=info.description,
         references=next((m for m in metadata if isinstance(m, References)), None),
         one_of=next((m.values for m in metadata if isinstance(m, OneOf)), ()),
-        loose=loose,
         container=origin if origin in (dict, list) else None,
-        required=not optional and not loose,
+        required=not optional,
+        may_be_absent=not info.is_required(),
+        deprecated=isinstance(extra, dict) and extra.get("deprecated") is True,
     )
 
 
@@ -301,6 +314,8 @@ def _path_columns(endpoint: Endpoint) -> Iterator[Column]:
                 description="From the path of the request.",
                 references=References(reference, source) if reference else None,
                 one_of=(),
+                required=False,
+                deprecated=False,
             )
 
 
@@ -332,7 +347,8 @@ def _child_table(endpoint: Endpoint, child: Child) -> Table:
         owner.insert(0, Column("owner_table", "text", (), description))
     names = {c.name for c in owner}
     columns = [c for c in _nested_columns(endpoint, child) if c.name not in names]
-    return Table(child.table, (*owner, *columns), child.key, endpoint, child)
+    part = _field_column(child.field, endpoint.row.model_fields[child.field])
+    return Table(child.table, (*owner, *columns), child.key, endpoint, child, part)
 
 
 def _nested_columns(endpoint: Endpoint, child: Child) -> list[Column]:
@@ -342,13 +358,12 @@ def _nested_columns(endpoint: Endpoint, child: Child) -> list[Column]:
             return model_columns(child.row)
         case "links":
             target = References(child.references) if child.references else None
-            return [
-                Column(child.column, "bigint", (child.column,), references=target, required=True)
-            ]
+            return [Column(child.column, "bigint", (child.column,), references=target)]
         case "values":
+            one_of = _words_of(endpoint.row.model_fields[child.field])
             return [
                 Column("position", "bigint", ("position",), "Place in the list, from 0."),
-                Column(child.column, "text", (child.column,), required=True),
+                Column(child.column, "text", (child.column,), one_of=one_of),
             ]
         case "custom":
             return list(CUSTOM_VALUE_COLUMNS)
@@ -358,6 +373,13 @@ def _nested_columns(endpoint: Endpoint, child: Child) -> list[Column]:
                 Column("custom_object_slug", "text", ("custom_object_slug",)),
                 Column("custom_record_id", "bigint", ("custom_record_id",)),
             ]
+
+
+def _words_of(info: FieldInfo) -> tuple[str, ...]:
+    """The values that the API knows for the items of a list."""
+    kind, _, _ = _unwrap(info.annotation, [])
+    _, metadata, _ = _unwrap(get_args(kind)[0], [])
+    return next((m.values for m in metadata if isinstance(m, OneOf)), ())
 
 
 MAIN_TABLES: dict[str, Table] = {e.table: main_table(e) for e in ENDPOINTS}
@@ -373,6 +395,18 @@ SHARED_TABLES: dict[str, Table] = {
     if table.child and table.child.shared
 }
 """The child tables with several kinds of owner; each is a resource of its own."""
+
+DEPRECATED: frozenset[str] = frozenset(
+    f"{table.name}.{column.field}"
+    for main in MAIN_TABLES.values()
+    for table, columns in [
+        (main, [*main.columns, *(t.part for t in CHILD_TABLES[main.name] if t.part)]),
+        *((child, child.columns) for child in CHILD_TABLES[main.name]),
+    ]
+    for column in columns
+    if column.deprecated
+)
+"""The fields that the API advises against, as ``table.field``."""
 
 ALL_TABLES: dict[str, Table] = {
     **MAIN_TABLES,

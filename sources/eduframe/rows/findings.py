@@ -1,0 +1,53 @@
+"""What is odd about the rows of a list: counted, for the run log and for whoever runs the sync."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+NO_KEY = "no key"
+"""The kind of a nested row that lacks what tells it from others."""
+OUT_OF_RANGE = "out of range"
+UNREADABLE = "unreadable"
+
+_JSON_TYPES: dict[type, str] = {
+    dict: "object",
+    list: "list",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """Fields by name (``table.field``, or ``table.object.field``), and how often they are odd."""
+
+    rows_checked: Counter[str] = field(default_factory=Counter)
+    """Table to the number of its rows that were looked at."""
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+    unknown_values: Counter[str] = field(default_factory=Counter)
+    """``table.field = 'value'``, where the API declares other values."""
+    unfit_fields: dict[str, Counter[str]] = field(default_factory=dict)
+    """Field to the kinds of what does not fit it: ``absent`` or ``null`` where the API says it is
+    never so, the JSON type that stands where another belongs, ``unreadable``, ``out of range``,
+    ``no key`` for nested rows that have none."""
+
+    def unfit(self, name: str, kind: str, count: int = 1) -> None:
+        """Count a value, or several, that do not fit a field."""
+        if count:
+            self.unfit_fields.setdefault(name, Counter())[kind] += count
+
+    def add(self, other: "Findings") -> None:
+        """Count what was found in other rows too."""
+        self.rows_checked.update(other.rows_checked)
+        self.unknown_fields.update(other.unknown_fields)
+        self.unknown_values.update(other.unknown_values)
+        for name, kinds in other.unfit_fields.items():
+            self.unfit_fields.setdefault(name, Counter()).update(kinds)
+
+
+def json_type(value: Any) -> str:
+    """What JSON calls a value."""
+    return _JSON_TYPES[type(value)]
