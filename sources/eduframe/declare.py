@@ -15,6 +15,9 @@ from sources.eduframe.digest import key_id
 
 JsonRow = dict[str, Any]
 
+DISPLACED = "_displaced"
+"""The key of a raw row under which stands what it had in place of values of the request's path."""
+
 Shape = Literal["object", "objects", "links", "values", "custom", "associations"]
 """How a nested part becomes rows:
 
@@ -81,9 +84,15 @@ class Parent:
         )
         return ParentRef(params, tuple(values[count:]) if self.columns else params)
 
-    def matches(self, row: Mapping[str, Any]) -> bool:
-        """Whether ``where`` keeps a row of the parent's table."""
-        return all(row.get(name) in allowed for name, allowed in self.where.items())
+    def ref_of(self, row: Mapping[str, Any]) -> "ParentRef | None":
+        """The parent in a raw row of its table.
+
+        None where ``where`` does not keep it, or it lacks what its list is asked by.
+        """
+        values = [row.get(name) for name in self.wanted]
+        chosen = all(row.get(name) in allowed for name, allowed in self.where.items())
+        asked = all(isinstance(value, int | str) for value in values)
+        return self.ref(values) if chosen and asked else None
 
 
 @dataclass(frozen=True, order=True)

@@ -25,8 +25,7 @@ These never leave the package; each ends in one of those above, or in a note:
     TransientError               an answer that may be better next time: tried again
     └── NoAnswerError            … there is none: no connection, or a broken one
     TooManyRequestsError         a 429, with the seconds to wait
-    DoesNotCastError             a batch that the fast path cannot take
-    UnfitError                   a nested value of another shape than the declared one
+    DoesNotCastError             a column that cannot be cast as a whole: it is read value by value
 
 Every message says what happened, to what, and what to do next. None holds the token.
 """
@@ -138,8 +137,4 @@ class TooManyRequestsError(Exception):
 
 
 class DoesNotCastError(Exception):
-    """The fast path from JSON to columns cannot take this batch."""
-
-
-class UnfitError(ValueError):
-    """A nested value does not have the declared shape."""
+    """Some value of a column is not plainly of its type."""

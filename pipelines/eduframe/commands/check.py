@@ -37,7 +37,8 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.client import Client
 from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.rows.nested import UnfitError, explode
+from sources.eduframe.rows.nested import nested_rows
+from sources.eduframe.rows.tables import CHILD_TABLES
 from sources.eduframe.settings import (
     Settings,
     configured,
@@ -309,8 +310,9 @@ class Trial:
             return
         for parent in endpoint.parents:
             for row in self._parent_rows(parent):
-                if parent.matches(row):
-                    yield parent.ref([row.get(name) for name in parent.wanted])
+                ref = parent.ref_of(row)
+                if ref is not None:
+                    yield ref
                     return
 
     def _parent_rows(self, parent: Parent) -> Iterator[JsonRow]:
@@ -319,14 +321,13 @@ class Trial:
         if owner.table == parent.table:
             yield from rows
             return
-        child = next(c for c in owner.children if c.table == parent.table)
+        table = next(t for t in CHILD_TABLES[owner.table] if t.name == parent.table)
         for row in rows:
-            values = {mine: row.get(theirs) for mine, theirs in child.owner.items()}
             try:
-                nested = explode(child, self._detailed(owner, row).get(child.field))
-            except (EduframeError, UnfitError):
+                detailed = self._detailed(owner, row)
+            except EduframeError:
                 continue
-            yield from ({**item, **values} for item in nested)
+            yield from nested_rows(table, detailed)
 
     def _detailed(self, owner: Endpoint, row: JsonRow) -> JsonRow:
         """The row with what only its own path gives."""

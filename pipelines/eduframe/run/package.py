@@ -38,7 +38,7 @@ from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.changes import later_wins, removals
 from sources.eduframe.reading.checkpoint import Position
-from sources.eduframe.rows.keys import Ids, key_text
+from sources.eduframe.rows.keys import Ids, key_ids, key_text
 from sources.eduframe.rows.tables import (
     ALL_TABLES,
     CHILD_TABLES,
@@ -144,7 +144,7 @@ class Loader:
         """The batches of one list as one; its log rows go to ``logs``."""
         table = MAIN_TABLES[name]
         last = batches[-1]
-        parts: list[Mapping[str, pa.Table]] = [batch.tables for batch in batches]
+        parts = [self._with_stored(batch) for batch in batches]
         parts += self._deletions(batches, logs)
         for batch in batches:
             self._log_rejected(batch, logs)
@@ -157,6 +157,27 @@ class Loader:
             rows = _keys(name, last.read_id, np.unique(np.concatenate(kept)))
             logs.setdefault(SYNC_SEEN.name, []).append(rows)
         return _Merged(name, last.position, later_wins(table, parts))
+
+    def _with_stored(self, batch: Batch) -> Mapping[str, pa.Table]:
+        """The tables of a batch, its additions together with the stored rows that they join."""
+        made: dict[str, pa.Table] = {}
+        for table in CHILD_TABLES[batch.resource]:
+            rows = batch.additions.get(table.name)
+            if rows is None:
+                continue
+            key = [*table.owner_key, *table.key]
+            owners = np.unique(key_ids([rows.column(name) for name in table.owner_key]))
+            with self._stored as stored:
+                before = stored.children(table, owners)
+            replaced = np.isin(
+                key_ids([before.column(name) for name in key]),
+                key_ids([rows.column(name) for name in key]),
+            )
+            parts = [rows, before.filter(pa.array(~replaced))]
+            if table.name in batch.tables:
+                parts.append(batch.tables[table.name])
+            made[table.name] = pa.concat_tables(parts)
+        return {**batch.tables, **made} if made else batch.tables
 
     def _deletions(
         self, batches: list[Batch], logs: dict[str, list[pa.Table]]
@@ -217,12 +238,7 @@ class Loader:
     def _log_rejected(self, batch: Batch, logs: dict[str, list[pa.Table]]) -> None:
         if not batch.rejected:
             return
-        rows = {
-            (
-                key_text(rejected.key) if rejected.key else f"#{hash_text(rejected.row):x}"
-            ): rejected
-            for rejected in batch.rejected
-        }
+        rows = {f"#{hash_text(rejected.row):x}": rejected for rejected in batch.rejected}
         logs.setdefault(REJECTED_ROWS.name, []).append(
             REJECTED_ROWS.table(
                 {

@@ -30,13 +30,18 @@ class SpillFiles:
         Raises:
             OSError: the disk is full, or does not work.
         """
-        if batch.tables:
-            with self._lock:
-                if self._file is None or self._file.length >= FILE_BYTES:
-                    self._file = _File(self._folder)
-                file = self._file
-            batch.tables = Kept(file, {n: file.write(rows) for n, rows in batch.tables.items()})
+        batch.tables = self._kept(batch.tables)
+        batch.additions = self._kept(batch.additions)
         return batch
+
+    def _kept(self, tables: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
+        if not tables:
+            return tables
+        with self._lock:
+            if self._file is None or self._file.length >= FILE_BYTES:
+                self._file = _File(self._folder)
+            file = self._file
+        return Kept(file, {name: file.write(rows) for name, rows in tables.items()})
 
 
 class Kept(Mapping[str, pa.Table]):

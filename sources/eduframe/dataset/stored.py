@@ -80,12 +80,13 @@ class StoredRows(Dataset):
             yield key_ids(rows.columns[:-1]), ints(rows.columns[-1])
 
     def parents(self, parent: Parent, since: datetime | None) -> list[tuple[Any, ...]] | None:
-        """The living parents written after ``since``, as values of the path's parameters.
+        """The living parents written after ``since``, as values of :attr:`Parent.wanted`.
 
-        None where the destination holds no parent at all.
+        None where the destination holds no parent at all. A parent of which it is not known
+        whether, or how, to ask for what is under it has a None among its values.
         """
         owner, join = self._owner_of(parent.table)
-        columns = [*parent.params.values(), *(parent.columns or {}).values()]
+        columns = [*parent.wanted, *parent.where]
         selected = [f"p.{self.column(c)} AS value_{n}" for n, c in enumerate(columns)]
         source = f"FROM {self.name(parent.table)} AS p {join}"
         if not any(rows.num_rows for rows in self.query(f"SELECT 1 {source} LIMIT 1")):
@@ -93,7 +94,8 @@ class StoredRows(Dataset):
         conditions = [f"{owner}.{self.column('_deleted_at')} IS NULL"]
         values: list[Any] = []
         for column, allowed in parent.where.items():
-            conditions.append(f"p.{self.column(column)} IN ({', '.join(['%s'] * len(allowed))})")
+            name, marks = f"p.{self.column(column)}", ", ".join(["%s"] * len(allowed))
+            conditions.append(f"({name} IN ({marks}) OR {name} IS NULL)")
             values += allowed
         if since is not None:
             conditions.append(f"{owner}.{self.column('_synced_at')} > %s")
@@ -103,8 +105,10 @@ class StoredRows(Dataset):
             f"WHERE {' AND '.join(conditions)}"
         )
         found: list[tuple[Any, ...]] = []
+        count = len(parent.wanted)
         for rows in self.query(sql, *values):
-            found += list(zip(*(c.to_pylist() for c in rows.columns), strict=True))
+            for row in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+                found.append((None,) * count if None in row else row[:count])
         return found
 
     def _owner_of(self, table: str) -> tuple[str, str]:
@@ -117,6 +121,7 @@ class StoredRows(Dataset):
                     on = " AND ".join(
                         f"p.{self.column(mine)} = o.{self.column(theirs)}"
                         for mine, theirs in child.owner.items()
+                        if theirs in endpoint.key
                     )
                     return "o", f"JOIN {self.name(endpoint.table)} AS o ON {on}"
         raise KeyError(table)
@@ -138,6 +143,25 @@ class StoredRows(Dataset):
             places = np.minimum(np.searchsorted(wanted, found), max(len(wanted) - 1, 0))
             parts.append(part.filter(pa.array(wanted[places] == found)))
         return pa.concat_tables(parts) if parts else table.arrow_schema.empty_table()
+
+    def children(self, table: Table, owners: Ids) -> pa.Table:
+        """The rows of a child table whose owners have these key ids, in its Arrow schema."""
+        assert table.child is not None
+        names = ", ".join(self.column(c.name) for c in table.all_columns)
+        sql, values = f"SELECT {names} FROM {self.name(table.name)} WHERE 1 = 1", list[Any]()
+        if table.child.shared:
+            sql += f" AND {self.column('owner_table')} = %s"
+            values.append(table.endpoint.table)
+        if len(owners) <= 500 and len(table.owner_key) == 1 and _is_bigint(table, *table.owner_key):
+            marks = ", ".join(["%s"] * len(owners))
+            sql += f" AND {self.column(table.owner_key[0])} IN ({marks})"
+            values += owners.tolist()
+        parts = [table.arrow_schema.empty_table()]
+        for rows in self.query(sql, *values):
+            part = typed(rows, table.arrow_schema)
+            found = key_ids([part.column(name) for name in table.owner_key])
+            parts.append(part.filter(pa.array(np.isin(found, owners))))
+        return pa.concat_tables(parts)
 
     def table(self, table: Table) -> Iterator[pa.Table]:
         """All rows of a table, in its own Arrow schema; the hash of half-loaded ones is unknown."""
@@ -169,5 +193,5 @@ def _table_ids(table: Table, rows: pa.Table) -> Ids:
     return key_ids([rows.column(name) for name in table.key])
 
 
-def _is_bigint(table: Table) -> bool:
-    return any(c.name == "id" and c.type == "bigint" for c in table.columns)
+def _is_bigint(table: Table, name: str = "id") -> bool:
+    return any(c.name == name and c.type == "bigint" for c in table.columns)

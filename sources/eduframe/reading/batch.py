@@ -1,7 +1,6 @@
 """What reading a list gives: batches of typed rows ready to load, and a record of the reading."""
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from sources.eduframe.http.client import Traffic
 from sources.eduframe.reading.checkpoint import Mode, Position
+from sources.eduframe.rows.findings import Findings
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Rejected
 
@@ -31,7 +31,7 @@ class Settled:
 
 
 @dataclass
-class ResourceRun:
+class ResourceRun(Findings):
     """What happened to one resource in this run; the progress view and the summary read it."""
 
     resource: str
@@ -47,8 +47,6 @@ class ResourceRun:
     rejected: int = 0
     settled: Settled | None = None
     traffic: Traffic = field(default_factory=Traffic)
-    unknown_fields: Counter[str] = field(default_factory=Counter)
-    unknown_values: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     """Why nothing of the list, or of a table of its nested rows, counts as gone."""
@@ -87,6 +85,9 @@ class Batch:
     """Main and child tables in their own Arrow schema, removals included."""
     rows: int = 0
     """How many rows the tables have."""
+    additions: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Rows of child tables that join those which the destination holds of their owners, where a
+    part did not tell all. All others of one owner are replaced by those in ``tables``."""
     rejected: list[Rejected] = field(default_factory=list)
     seen: Ids | None = None
     """The key ids met and not written, where the read proves absence."""

@@ -41,7 +41,8 @@ class Found:
     rejected: list[Rejected]
     unwritten: Ids
     """The key ids met that need no writing: what is written says by itself that it was met."""
-    unkeyed: bool = False
+    untold: set[str]
+    """Tables of which this batch has rows that it does not tell: they have no key, say."""
 
 
 @dataclass
@@ -65,6 +66,7 @@ class Changes:
         self._postponed: list[Postponed] = []
         self._new: Ids = np.zeros(0, np.int64)
         """The key ids of new rows that this read has met, sorted."""
+        self._additions: dict[str, list[pa.Table]] = {}
         self._lost: Counter[str] = Counter()
         self._totals = {name: int(counts.sum()) for name, counts in plan.index.children.items()}
         self.braked: list[str] = []
@@ -78,12 +80,10 @@ class Changes:
             rows = self._candidates(rows)
         batch = normalise(plan.endpoint, rows)
         run.rejected += len(batch.rejected)
-        run.unknown_fields.update(batch.unknown_fields)
-        run.unknown_values.update(batch.unknown_values)
+        run.add(batch)
         ids = table_key_ids(self._table, batch.main, batch.hashes)
-        rejected = [r.key for r in batch.rejected if r.key is not None]
-        seen = np.concatenate([ids, np.array([key_id(k) for k in rejected], np.int64)])
-        index.mark_seen(seen)
+        spared = self._below_cut_trees(batch)
+        index.mark_seen(np.concatenate([ids, spared]))
         self._let_go(ids)
         places, found = index.find(ids)
         same = np.zeros(len(ids), np.bool_)
@@ -91,20 +91,43 @@ class Changes:
         for table, counts in index.children.items():
             if table not in self.frozen:
                 # a load that was cut off may have changed the children, and not yet their row
-                same[found] &= counts[places[found]] == _counts(batch, table)[found]
+                alike = counts[places[found]] == batch.counts(table)[found]
+                if table in batch.incomplete:
+                    alike |= batch.incomplete[table][found]
+                same[found] &= alike
         write = _last_of_each(ids) & ~same
         run.new += int(np.count_nonzero(write & ~found))
         run.changed += int(np.count_nonzero(write & found))
-        chosen = select(batch, write)
-        tables = self._write(chosen, ids[write], np.where(found, places, -1)[write])
+        tables = self._write(batch.select(write), ids[write], np.where(found, places, -1)[write])
         self._remember(ids[write & ~found])
         return Found(
             tables,
             {self._table.name: batch.main, **batch.children},
             batch.rejected,
-            np.concatenate([ids[~write], seen[len(ids) :]]),
-            unkeyed=len(rejected) < len(batch.rejected),
+            np.concatenate([ids[~write], spared]),
+            self._untold(batch),
         )
+
+    def _untold(self, batch: Normalised) -> set[str]:
+        if batch.rejected:
+            return {self._table.name, *(table.name for table in self._children)}
+        return set(batch.incomplete)
+
+    def _below_cut_trees(self, batch: Normalised) -> Ids:
+        """The key ids of the known rows of trees that are served in part: they may be there."""
+        parents = self._plan.index.parents
+        if batch.cut_trees is None or parents is None or not batch.cut_trees.any():
+            return np.zeros(0, np.int64)
+        rows = batch.main.filter(pa.array(batch.cut_trees))
+        cut = key_ids([rows.column(name) for name in self._plan.endpoint.parent_columns])
+        return self._plan.index.keys[np.isin(parents, cut)]
+
+    def additions(self) -> dict[str, pa.Table]:
+        """Child rows that join those which the destination holds of their owners, since the last
+        call: of owners whose part did not tell all."""
+        found = {name: pa.concat_tables(parts) for name, parts in self._additions.items()}
+        self._additions = {}
+        return found
 
     def _let_go(self, ids: Ids) -> None:
         """Rows that turn up again count as they are now: drop the versions that are held back."""
@@ -112,7 +135,7 @@ class Changes:
             keep = ~np.isin(late.ids, ids)
             if not keep.all():
                 late.ids, late.places = late.ids[keep], late.places[keep]
-                late.rows = select(late.rows, keep)
+                late.rows = late.rows.select(keep)
                 late.losing = {name: flags[keep] for name, flags in late.losing.items()}
 
     def _remember(self, ids: Ids) -> None:
@@ -160,9 +183,9 @@ class Changes:
                 hold |= flags
         if hold.any():
             lost = {name: flags[hold] for name, flags in losing.items()}
-            self._postponed.append(Postponed(ids[hold], select(rows, hold), places[hold], lost))
+            waiting = rows.select(hold)
+            self._postponed.append(Postponed(ids[hold], waiting, places[hold], lost))
             self._plan.index.hashes[places[hold]] = UNKNOWN
-            waiting = select(rows, hold)
             waiting = replace(waiting, hashes=np.full(len(waiting.hashes), UNKNOWN))
             meanwhile = {self._table.name: self._main(waiting)}
         else:
@@ -171,18 +194,34 @@ class Changes:
         self._plan.index.write(
             ids[now],
             rows.hashes[now],
-            {name: _counts(rows, name)[now] for name in rows.children},
+            {name: self._counts_after(name, rows, places)[now] for name in rows.children},
         )
         losing = {n: f[now] for n, f in losing.items()}
-        return concat([self._tables(select(rows, now), places[now], losing, braked), meanwhile])
+        return concat([self._tables(rows.select(now), places[now], losing, braked), meanwhile])
+
+    def _counts_before(self, table: str, places: Ids) -> npt.NDArray[np.int64]:
+        """How many children the destination holds of rows at these places; -1 is no place."""
+        stored = self._plan.index.children.get(table)
+        if stored is None or not len(stored):
+            return np.zeros(len(places), np.int64)
+        return np.where(places >= 0, stored[places], 0)
+
+    def _counts_after(
+        self, table: str, rows: Normalised, places: Ids
+    ) -> npt.NDArray[np.int64]:
+        """How many children rows have once they are written."""
+        counts = rows.counts(table)
+        if table not in rows.incomplete:
+            return counts
+        before = self._counts_before(table, places)
+        return np.where(rows.incomplete[table] & (before > 0), before, counts)
 
     def _losses(self, rows: Normalised, places: Ids) -> dict[str, Flags]:
         """For each child table, which rows would have fewer children than the destination has."""
         losing: dict[str, Flags] = {}
-        known = places >= 0
-        for name, stored in self._plan.index.children.items():
-            before = np.where(known, stored[places], 0) if len(stored) else np.zeros(len(places))
-            lost = np.maximum(before - _counts(rows, name), 0)
+        for name in self._plan.index.children:
+            before = self._counts_before(name, places)
+            lost = np.maximum(before - self._counts_after(name, rows, places), 0)
             if lost.any():
                 losing[name] = lost > 0
                 self._lost[name] += int(lost.sum())
@@ -202,7 +241,8 @@ class Changes:
         self, rows: Normalised, places: Ids, losing: Mapping[str, Flags], braked: set[str]
     ) -> dict[str, pa.Table]:
         """The tables to load. Braked child tables keep what they have, and the row's hash is
-        left unknown, so that it is looked at again in the next run."""
+        left unknown, so that it is looked at again in the next run. So do those of which a row
+        does not tell all; there the hash is of what it tells."""
         kept = np.zeros(len(rows.hashes), np.bool_)
         tables: dict[str, pa.Table] = {}
         for table in self._children:
@@ -210,6 +250,8 @@ class Changes:
             if table.name in braked and table.name in losing:
                 skip = losing[table.name]
                 kept |= skip
+            if table.name in rows.incomplete:
+                skip = skip | self._join(table, rows, places)
             made = self._child(table, rows, places, skip)
             if made.num_rows:
                 tables[table.name] = made
@@ -237,17 +279,31 @@ class Changes:
         if skip.any():
             children = children.filter(pa.array(~skip[rows.owners[table.name]]))
         living = _complete(table, children, {"_removed": None})
-        index = self._plan.index
         ids = table_key_ids(self._table, rows.main, rows.hashes)
-        had = np.isin(ids, index.strays.get(table.name, ())) | self._met_before(ids)
-        before = index.children.get(table.name)
-        if before is not None and len(before):
-            had |= (places >= 0) & (np.where(places >= 0, before[places], 0) > 0)
-        emptied = had & (_counts(rows, table.name) == 0) & ~skip
+        had = self._stored_children(table, ids, places) | self._met_before(ids)
+        emptied = had & (rows.counts(table.name) == 0) & ~skip
         if not emptied.any():
             return living
         owners = rows.main.filter(pa.array(emptied))
         return pa.concat_tables([living, removals(table, owners)])
+
+    def _stored_children(self, table: Table, ids: Ids, places: Ids) -> Flags:
+        """Of which rows the destination holds children."""
+        strays = self._plan.index.strays.get(table.name, ())
+        return np.isin(ids, strays) | (self._counts_before(table.name, places) > 0)
+
+    def _join(self, table: Table, rows: Normalised, places: Ids) -> Flags:
+        """Flags the rows that do not tell all children, and of which the destination holds some.
+
+        What they do tell can join those where each child is known by its id.
+        """
+        ids = table_key_ids(self._table, rows.main, rows.hashes)
+        join = rows.incomplete[table.name] & self._stored_children(table, ids, places)
+        told = rows.children[table.name].filter(pa.array(join[rows.owners[table.name]]))
+        assert table.child is not None
+        if told.num_rows and table.key and table.child.shape in ("objects", "links"):
+            self._additions.setdefault(table.name, []).append(_complete(table, told, {}))
+        return join
 
     def _candidates(self, rows: list[Any]) -> list[Any]:
         """The rows that a cursor read looks at: moved since, unknown, set aside before, or to
@@ -285,19 +341,6 @@ def removals(table: Table, owners: pa.Table) -> pa.Table:
         columns["owner_table"] = pa.repeat(pa.scalar(table.endpoint.table), owners.num_rows)
     columns["_removed"] = pa.repeat(pa.scalar(True), owners.num_rows)
     return _complete(table, pa.table(columns), {})
-
-
-def select(rows: Normalised, mask: Flags) -> Normalised:
-    """Some of the rows of a batch, with their children."""
-    if mask.all():
-        return rows
-    new_place = np.cumsum(mask) - 1
-    children, owners = {}, {}
-    for name, table in rows.children.items():
-        chosen = mask[rows.owners[name]]
-        children[name] = table.filter(pa.array(chosen))
-        owners[name] = new_place[rows.owners[name][chosen]]
-    return Normalised(rows.main.filter(pa.array(mask)), rows.hashes[mask], children, owners)
 
 
 def concat(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
@@ -398,10 +441,6 @@ def newest_update(tables: Mapping[str, pa.Table]) -> datetime | None:
 def _floor(moment: datetime) -> str:
     moment = moment.astimezone(UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-
-
-def _counts(rows: Normalised, table: str) -> npt.NDArray[np.int64]:
-    return np.bincount(rows.owners[table], minlength=len(rows.hashes))
 
 
 def _last_of_each(ids: Ids) -> Flags:

@@ -53,6 +53,11 @@ def find_gone(
         run.frozen.append("a row without a usable key was set aside")
         return [], NOTHING
     if read.proof.of_answered_parents:
+        if plan.mode == "reconcile" and not read.proof.of_list:
+            run.frozen.append(
+                "rows whose parent is gone stay, as some parent's row lacks what the list under it "
+                "is asked by"
+            )
         found = _under_parents(plan, read, parents_gone)
     elif read.proof.of_list:
         found = [Gone(index.missing(), "a complete read of the list lacks it")]

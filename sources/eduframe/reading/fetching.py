@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sources.eduframe.declare import Endpoint, JsonRow, ParentRef
+from sources.eduframe.declare import DISPLACED, Endpoint, JsonRow, ParentRef
 from sources.eduframe.errors import ResourceOffError
 from sources.eduframe.http.client import Answer, Client
 from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
 from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.rows.columns import parse
+from sources.eduframe.rows.tables import MAIN_TABLES, Column
 from sources.eduframe.rows.trees import flatten
 
 MENDED = (
@@ -77,7 +79,7 @@ class Fetcher:
             rows = flatten(rows, endpoint.tree)
         if ref is not None:
             outer = dict(zip(endpoint.parent_columns, ref.columns, strict=True))
-            rows = [{**outer, **row} if isinstance(row, dict) else row for row in rows]
+            rows = [_under(endpoint, outer, row) if isinstance(row, dict) else row for row in rows]
         if endpoint.detail_path:
             rows = [self._detailed(row, endpoint.detail_path) for row in rows]
         return Page(rows, answer.next_url, answer.date, ref)
@@ -112,6 +114,32 @@ class Fetcher:
     def _note_mended(self, answer: Answer) -> None:
         if answer.mended and MENDED not in self._run.notes:
             self._run.notes.append(MENDED)
+
+
+def _under(endpoint: Endpoint, outer: JsonRow, row: JsonRow) -> JsonRow:
+    """A row with its parent's columns: its own values, but the path's where those cannot be read.
+
+    Its parent is known in any case, as it was asked for.
+    """
+    columns = MAIN_TABLES[endpoint.table].columns
+    displaced = {
+        column.name: row[column.name]
+        for column in columns
+        if column.name in outer and column.name in row and not _reads(column, row[column.name])
+    }
+    if not displaced:
+        return {**outer, **row}
+    kept = {name: value for name, value in displaced.items() if value is not None}
+    return {**row, **{name: outer[name] for name in outer.keys() - row.keys() | displaced.keys()},
+            **({DISPLACED: kept} if kept else {})}
+
+
+def _reads(column: Column, value: Any) -> bool:
+    try:
+        parse(column, value)
+    except ValueError:
+        return False
+    return True
 
 
 def read_rows(client: Client, endpoint: Endpoint) -> Iterator[JsonRow]:

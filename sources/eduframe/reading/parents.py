@@ -6,7 +6,7 @@ the end.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ from sources.eduframe.errors import ResourceOffError
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.fetching import read_rows
 from sources.eduframe.rows.keys import Ids
-from sources.eduframe.rows.nested import explode
+from sources.eduframe.rows.nested import nested_rows
+from sources.eduframe.rows.tables import CHILD_TABLES
 
 
 @dataclass
@@ -34,6 +35,8 @@ class ParentsMet:
     written: list[ParentRef] = field(default_factory=list)
     present: list[ParentRef] = field(default_factory=list)
     """All parents of a complete read, for small tables known by a slug."""
+    untold: bool = False
+    """Whether there are parents of which it is not told what their lists are asked by."""
     gone: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -70,7 +73,7 @@ class ParentBook:
     def gone(self, endpoint: Endpoint, parents: Ids) -> Ids:
         """Which of these parents of a list are proven gone by this run."""
         met = [self._met[(endpoint.table, n)] for n in range(len(endpoint.parents))]
-        if not met or not all(one.complete for one in met):
+        if not met or not all(one.complete and not one.untold for one in met):
             return np.zeros(0, np.int64)
         if all(by_id(parent) for parent in endpoint.parents):
             return np.concatenate([one.gone for one in met])
@@ -78,15 +81,24 @@ class ParentBook:
         return np.setdiff1d(parents, present)
 
     def note(
-        self, table: str, written: Mapping[str, pa.Table], read: Mapping[str, pa.Table]
+        self,
+        table: str,
+        written: Mapping[str, pa.Table],
+        read: Mapping[str, pa.Table],
+        untold: Collection[str] = (),
     ) -> None:
-        """Note parents in a batch: the rows that are written, and all that were read."""
+        """Note parents in a batch: the rows that are written, and all that were read.
+
+        ``untold`` are the tables of which the batch does not tell all rows.
+        """
         for place, parent in self._wanted.get(table, ()):
             refs = refs_in(parent, written.get(parent.table))
             present = [] if by_id(parent) else refs_in(parent, read.get(parent.table))
+            told = parent.table not in untold and all_told(parent, read.get(parent.table))
             with self._lock:
                 self._met[place].written += refs
                 self._met[place].present += present
+                self._met[place].untold |= not told
 
 
 def by_id(parent: Parent) -> bool:
@@ -95,7 +107,7 @@ def by_id(parent: Parent) -> bool:
 
 
 def refs_in(parent: Parent, rows: pa.Table | None) -> list[ParentRef]:
-    """The parents in a table, those that ``where`` keeps, removals left out."""
+    """The parents in a table, those that ``where`` keeps, removals and untold ones left out."""
     if rows is None or not rows.num_rows:
         return []
     columns = [rows.column(name).to_pylist() for name in parent.wanted]
@@ -108,8 +120,14 @@ def refs_in(parent: Parent, rows: pa.Table | None) -> list[ParentRef]:
     return [
         parent.ref(values)
         for values, flag in zip(zip(*columns, strict=True), keep, strict=True)
-        if flag
+        if flag and None not in values
     ]
+
+
+def all_told(parent: Parent, rows: pa.Table | None) -> bool:
+    """Whether all rows of a table tell what the lists under them are asked by."""
+    names = {*parent.wanted, *parent.where}
+    return rows is None or not any(rows.column(name).null_count for name in names)
 
 
 def gather_parents(
@@ -122,14 +140,16 @@ def gather_parents(
     """The parents to ask for: those stored that are to be asked, and those of this run.
 
     ``stored`` has, for each of the declared parents, what the destination says (None where it
-    holds no parent at all: then they are read from the API, without loading them).
+    holds no parent at all: then they are read from the API, without loading them). The book is
+    told of parents that cannot be asked.
     """
     if endpoint.parent_setting:
         return [ParentRef((value,), (value,)) for value in object_types]
     refs: set[ParentRef] = set()
     for number, (parent, values) in enumerate(zip(endpoint.parents, stored, strict=True)):
         met = book.met(endpoint, number)
-        refs.update(parent.ref(value) for value in values or ())
+        refs.update(parent.ref(value) for value in values or () if None not in value)
+        met.untold |= any(None in value for value in values or ())
         refs.update(met.written)
         if values is None and not met.started:
             refs.update(parents_from_api(client, parent))
@@ -142,8 +162,9 @@ def parents_from_api(client: Client, parent: Parent) -> Iterator[ParentRef]:
     try:
         for row in read_rows(client, owner):
             for values in _parent_values(owner, parent, row):
-                if parent.matches(values):
-                    yield parent.ref([values.get(name) for name in parent.wanted])
+                ref = parent.ref_of(values)
+                if ref is not None:
+                    yield ref
     except ResourceOffError as off:
         what = f"its parents, {owner.path}, {off}"
         raise ResourceOffError(what, off.status, owner.needs) from off
@@ -152,6 +173,5 @@ def parents_from_api(client: Client, parent: Parent) -> Iterator[ParentRef]:
 def _parent_values(owner: Endpoint, parent: Parent, row: JsonRow) -> list[JsonRow]:
     if owner.table == parent.table:
         return [row]
-    child = next(c for c in owner.children if c.table == parent.table)
-    from_owner = {mine: row.get(theirs) for mine, theirs in child.owner.items()}
-    return [{**item, **from_owner} for item in explode(child, row.get(child.field))]
+    table = next(t for t in CHILD_TABLES[owner.table] if t.name == parent.table)
+    return nested_rows(table, row)

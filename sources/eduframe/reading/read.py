@@ -12,7 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Protocol
@@ -165,6 +165,9 @@ class UnderParents:
             ),
             key=lambda ref: _order(ref.params),
         )
+        met = (self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents)))
+        if any(parents.untold for parents in met):
+            self.proof = replace(self.proof, of_list=False)
         start, done = 0, progress.checkpoint.parent
         if done is not None:
             start = sum(_order(ref.params) <= _order(done) for ref in self.parents)

@@ -160,10 +160,11 @@ class Reader:
             found = self._changes.detect(rows)
         self._note_newest(found.read)
         batch.fill(found.tables)
+        batch.additions = self._changes.additions()
         batch.rejected = found.rejected
         batch.seen = None if self.plan.mode == "cursor" else found.unwritten
-        self.checkpoint.unkeyed |= found.unkeyed
-        self.book.note(self.endpoint.table, found.tables, found.read)
+        self.checkpoint.unkeyed |= bool(found.rejected)
+        self.book.note(self.endpoint.table, found.tables, found.read, found.untold)
         return batch
 
     def _note_newest(self, tables: Mapping[str, pa.Table]) -> None:
@@ -185,6 +186,7 @@ class Reader:
         parts = [batch.tables, self._changes.release()]
         left = later_wins(MAIN_TABLES[self.endpoint.table], parts)
         batch.fill(concat([{name: rows} for name, found in left.items() for rows in found]))
+        batch.additions = concat([batch.additions, self._changes.additions()])
         position, checkpoint = self._position, self.checkpoint
         began = parse(checkpoint.began)
         stored_parents = self.plan.index.parents

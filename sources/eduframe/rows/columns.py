@@ -24,6 +24,7 @@ from schemas.eduframe.models.base import (
     parse_timestamp,
 )
 from sources.eduframe.declare import JsonRow
+from sources.eduframe.errors import DoesNotCastError
 from sources.eduframe.rows.findings import OUT_OF_RANGE, UNREADABLE, Findings, json_type
 from sources.eduframe.rows.json_text import dump_fields, dump_json
 from sources.eduframe.rows.tables import Column, DataType
@@ -34,10 +35,6 @@ PLAIN_YEARS = (2, 9998)
 _OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 _NOWHERE: JsonRow = {}
 """Stands for a nested object that is not there."""
-
-
-class DoesNotCastError(Exception):
-    """Some value of a column is not plainly of its type."""
 
 
 @dataclass

@@ -64,6 +64,14 @@ def explode(table: Table, value: Any) -> Exploded:
     return _SHAPES[table.child.shape](table, value)
 
 
+def nested_rows(table: Table, row: JsonRow) -> list[JsonRow]:
+    """The raw rows of a child table in one row, with the columns that their owner gives them."""
+    child = table.child
+    assert child is not None
+    from_owner = {mine: row.get(theirs) for mine, theirs in child.owner.items()}
+    return [{**item, **from_owner} for item in explode(table, row.get(child.field))[0]]
+
+
 def explode_all(table: Table, rows: Sequence[JsonRow]) -> Parts:
     """The rows of a child table in many rows: the same as one by one, but mostly at once."""
     assert table.child is not None

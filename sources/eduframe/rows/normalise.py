@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sources.eduframe.declare import Endpoint
+from sources.eduframe.declare import DISPLACED, Endpoint, JsonRow
 from sources.eduframe.rows.columns import Columns, misfit, parse
 from sources.eduframe.rows.findings import NO_KEY, Findings, json_type
 from sources.eduframe.rows.hashing import concat_texts, hash_rows, row_texts, set_texts
 from sources.eduframe.rows.json_text import dump_deep_json
+from sources.eduframe.rows.keys import Flags
 from sources.eduframe.rows.nested import Indices, Parts, explode_all
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
 
@@ -42,10 +43,30 @@ class Normalised(Findings):
     hashes: npt.NDArray[np.int64]
     children: dict[str, pa.Table]
     owners: dict[str, Indices]
-    incomplete: dict[str, Indices] = field(default_factory=dict)
-    """For a child table the indices of the main rows whose part says not all of what it holds: it
-    has another shape, or rows without a key. Children that are known stay."""
+    incomplete: dict[str, Flags] = field(default_factory=dict)
+    """Child table to a flag for each main row: whether its part tells only some of what it holds.
+    It has another shape, has rows without a key, or was not asked for. Known children stay."""
+    cut_trees: Flags | None = None
+    """A flag for each main row: whether what stands below it in a tree is told only in part."""
     rejected: list[Rejected] = field(default_factory=list)
+
+    def counts(self, table: str) -> npt.NDArray[np.int64]:
+        """How many rows of a child table each main row has."""
+        return np.bincount(self.owners[table], minlength=len(self.hashes))
+
+    def select(self, mask: Flags) -> "Normalised":
+        """Some of the main rows, with their children."""
+        if mask.all():
+            return self
+        new_place = np.cumsum(mask) - 1
+        children, owners = {}, {}
+        for name, table in self.children.items():
+            chosen = mask[self.owners[name]]
+            children[name] = table.filter(pa.array(chosen))
+            owners[name] = new_place[self.owners[name][chosen]]
+        incomplete = {name: flags[mask] for name, flags in self.incomplete.items()}
+        main = self.main.filter(pa.array(mask))
+        return Normalised(main, self.hashes[mask], children, owners, incomplete)
 
 
 def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
@@ -59,8 +80,10 @@ def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
     parts = [explode_all(child, rows) for child in children]
     for child, part in zip(children, parts, strict=True):
         _look_at_parts(main, child, part)
-        if part.odd:
-            result.incomplete[child.name] = np.array(list(part.odd), np.int64)
+        incomplete = _incomplete(child, part, rows)
+        if incomplete.any():
+            result.incomplete[child.name] = incomplete
+    result.cut_trees = _cut_trees(main, endpoint)
     names = [*(column.name for column in table.columns), "_extra"]
     result.main = pa.table([*main.arrays, main.extra()], names=names)
     texts = [row_texts(result.main.columns)] if rows else []
@@ -120,7 +143,10 @@ def _read_main(main: Columns, table: Table) -> bool:
     """Read the columns of a main table. Returns whether all rows have a usable key."""
     endpoint = table.endpoint
     known = {c.path[0] for c in table.columns} | {c.field for c in endpoint.children}
-    main.read(table.columns, known | set(endpoint.row.model_fields))
+    known |= {*endpoint.row.model_fields, endpoint.tree or "", DISPLACED}
+    main.read(table.columns, known)
+    if endpoint.params:
+        _keep_displaced(main)
     arrays = {c.name: array for c, array in zip(table.columns, main.arrays, strict=True)}
     return not any(arrays[column.name].null_count for column in _key_columns(endpoint))
 
@@ -128,7 +154,8 @@ def _read_main(main: Columns, table: Table) -> bool:
 def _look_at_parts(main: Columns, child: Table, parts: Parts) -> None:
     """Count what is odd about a nested part, and keep with the owner what of it is no row."""
     part = child.part
-    assert child.child is not None and part is not None
+    assert child.child is not None
+    assert part is not None
     if child.child.shape == "custom":
         return  # the part is a column too, which sees to that
     if parts.missing:
@@ -140,6 +167,37 @@ def _look_at_parts(main: Columns, child: Table, parts: Parts) -> None:
             main.findings.unfit(f"{child.name}.{child.key[-1]}", NO_KEY, odd.count)
         else:
             main.findings.unfit(f"{main.table}.{part.field}", odd.kind)
+
+
+def _incomplete(child: Table, parts: Parts, rows: Sequence[JsonRow]) -> Flags:
+    """Flags the rows whose nested part tells only some of what it holds."""
+    flags = np.zeros(len(rows), np.bool_)
+    flags[list(parts.odd)] = True
+    if child.endpoint.detail_path and parts.missing:
+        assert child.child is not None
+        flags |= [child.child.field not in row for row in rows]  # its details were not asked for
+    return flags
+
+
+def _cut_trees(main: Columns, endpoint: Endpoint) -> Flags | None:
+    """Flags the rows that have more below them than :func:`flatten` made rows of, and keeps it."""
+    if endpoint.tree is None:
+        return None
+    flags = np.array([endpoint.tree in row for row in main.items], np.bool_)
+    for number in np.flatnonzero(flags).tolist():
+        served = main.items[number][endpoint.tree]
+        kind = json_type(served[0] if isinstance(served, list) else served)
+        main.keep(number, (endpoint.tree,), served)
+        main.findings.unfit(f"{main.table}.{endpoint.tree}", kind)
+    return flags
+
+
+def _keep_displaced(main: Columns) -> None:
+    """Keep what stood in place of values that were then taken from the request's path."""
+    for number, row in enumerate(main.items):
+        for name, served in row.get(DISPLACED, {}).items():
+            main.keep(number, (name,), served)
+            main.findings.unfit(f"{main.table}.{name}", json_type(served))
 
 
 def _child_rows(table: Table, parts: Parts, main: pa.Table, findings: Findings) -> pa.Table:

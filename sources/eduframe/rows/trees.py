@@ -8,8 +8,8 @@ def flatten(rows: Iterable[Any], field: str, above: str | None = None) -> list[A
     """A tree as one row per node, each before those below it, which stand in its ``field``.
 
     A row gets its ``path`` (the positions from the top down, such as ``2.1``), ``parent_path``
-    (None at the top) and ``position`` (from 0), and loses ``field``. What is no
-    object stays as it is, for the models to reject.
+    (None at the top) and ``position`` (from 0), and loses ``field``; only what stands there and is
+    no node stays there. What is no object at the top stays as it is.
     """
     flat: list[Any] = []
     for position, row in enumerate(rows):
@@ -19,6 +19,11 @@ def flatten(rows: Iterable[Any], field: str, above: str | None = None) -> list[A
         path = str(position) if above is None else f"{above}.{position}"
         node = {**row, "path": path, "parent_path": above, "position": position}
         flat.append(node)
-        if isinstance(row.get(field, []), list | type(None)):
-            flat += flatten(node.pop(field, None) or [], field, path)
+        below = node.pop(field, None)
+        if isinstance(below, list):
+            nodes = flatten(below, field, path)
+            flat += [item for item in nodes if isinstance(item, dict)]
+            below = [item for item in nodes if not isinstance(item, dict)]
+        if below is not None and below != []:
+            node[field] = below
     return flat
