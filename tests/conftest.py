@@ -5,18 +5,21 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from pipelines.eduframe.commands.cli import GARBAGE_EVERY
+from pipelines.eduframe.commands.cli import GARBAGE_EVERY, main
 from pipelines.eduframe.run.sync import Run
 from sources.eduframe_simulator import Simulator
 from tests.warehouses import PLENTY, Home, Warehouse
 
 gc.set_threshold(GARBAGE_EVERY)  # as the command line does
 
+TOKEN = "sesame-4711-secret"
 BOTH = ["duckdb", "postgres"]
 in_a_lake_too = pytest.mark.parametrize("destination", [*BOTH, "filesystem"], scope="session")
 """Marks a test that also runs on Delta tables."""
@@ -141,3 +144,64 @@ def ids(sim: Simulator, table: str) -> list[Any]:
 def asked(sim: Simulator) -> Counter[str]:
     """How often each path was requested."""
     return Counter(request.path for request in sim.requests)
+
+
+# ---- The command, in this process
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.out)
+
+
+Eduframe = Callable[..., Outcome]
+
+
+@pytest.fixture
+def eduframe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Eduframe:
+    """Runs the command with some settings; the token never shows."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+
+    def run(*arguments: str, **settings: str) -> Outcome:
+        with monkeypatch.context() as patch:
+            for name, value in settings.items():
+                whole = name.startswith("DESTINATION__")
+                patch.setenv(name if whole else f"SOURCES__EDUFRAME__{name}", value)
+            patch.setattr(sys, "argv", ["eduframe", *arguments])
+            with pytest.raises(SystemExit) as ending:
+                main()
+        out, err = capsys.readouterr()
+        assert TOKEN not in out + err
+        return Outcome(int(ending.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def here() -> Iterator[Simulator]:
+    """A small simulator, whose token the command is given."""
+    with Simulator(scale=0.1, token=TOKEN, requests_per_window=1_000_000) as sim:
+        yield sim
+
+
+@pytest.fixture
+def tables(home: Home, here: Simulator, tmp_path: Path) -> None:
+    """The warehouse is there, with all its tables, empty: saves seconds."""
+    home.make("duckdb", here, tmp_path)
+
+
+def settings(sim: Simulator) -> dict[str, str]:
+    """The settings that lead to a simulator."""
+    return {
+        "API_TOKEN": sim.token,
+        "BASE_URL": sim.base_url,
+        "REQUESTS_PER_WINDOW": "4000",
+    }

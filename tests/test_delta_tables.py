@@ -8,8 +8,7 @@ import dlt
 import pytest
 from deltalake import DeltaTable
 
-from pipelines.eduframe.commands.check import _destination
-from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.pipeline import _destination, make_pipeline
 from pipelines.eduframe.run.sync import sync
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator

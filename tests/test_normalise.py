@@ -11,8 +11,9 @@ import pytest
 
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.errors import DoesNotCastError
 from sources.eduframe.rows import normalise as module
-from sources.eduframe.rows.normalise import DoesNotCastError, Normalised, normalise
+from sources.eduframe.rows.normalise import Normalised, normalise
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
 from sources.eduframe.rows.trees import flatten
 from sources.eduframe_simulator import Simulator

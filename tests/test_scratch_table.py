@@ -7,10 +7,10 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipelines.eduframe.commands.check import Destination, _destination
+from pipelines.eduframe.commands.check import Destination
 from pipelines.eduframe.destinations.lock import database_lock
 from pipelines.eduframe.exit_codes import DONE
-from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
+from pipelines.eduframe.pipeline import CAN_DELETE, _destination, make_pipeline
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -181,11 +182,22 @@ def check(
     dataset: Dataset = "eduframe",
     as_json: Json = False,
     wide: Wide = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            writable=True,
+            help="Write as Markdown how the API fits the models, without any value of a row.",
+        ),
+    ] = None,
 ) -> None:
     """Try the token, the address and the destination, and each resource."""
-    from pipelines.eduframe.commands.check import run_check
+    from pipelines.eduframe.commands.check.command import run_check
 
-    raise typer.Exit(run_check(destination, dataset, as_json=as_json, wide=wide))
+    raise typer.Exit(
+        run_check(destination, dataset, as_json=as_json, wide=wide, report=report)
+    )
 
 
 @app.command()

@@ -87,6 +87,7 @@ class Answer:
     date: datetime | None
     mended: bool = False
     """Whether its JSON held what JSON cannot hold: see :func:`read_json`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Client:
@@ -281,7 +282,7 @@ class Client:
         if expect == "list" and data and not any(isinstance(row, dict) for row in data):
             raise TransientError(f"200 with a list of {type(data[0]).__name__} where rows belong")
         following = self._next(response) if expect == "list" else None
-        return Answer(data, following, server_date(response), mended)
+        return Answer(data, following, server_date(response), mended, response.headers)
 
     def _said(self, response: httpx.Response) -> str:
         """What an error says in the API's own format; of any other body no more than its length.

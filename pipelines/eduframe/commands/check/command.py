@@ -1,0 +1,63 @@
+"""The command itself: everything is tried, and what was found is printed."""
+
+from pathlib import Path
+
+import typer
+
+from pipelines.eduframe.commands.check.api import Trial, identify
+from pipelines.eduframe.commands.check.destination import try_destination
+from pipelines.eduframe.commands.check.findings import Findings
+from pipelines.eduframe.commands.check.printing import as_json as shown_as_json
+from pipelines.eduframe.commands.check.printing import print_findings
+from pipelines.eduframe.commands.check.report import fit_report
+from pipelines.eduframe.commands.check.settings import find_settings
+from pipelines.eduframe.destinations.lock import folder_lock
+from pipelines.eduframe.exit_codes import DONE, FAILED
+from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.sync import shared_window
+from sources.eduframe.http.client import Client
+from sources.eduframe.http.limiter import Limiter
+
+ATTEMPTS = 2
+
+
+def run_check(
+    destination: str,
+    dataset: str,
+    *,
+    as_json: bool,
+    wide: bool = False,
+    report: Path | None = None,
+) -> int:
+    """Check everything, print it, and write the fit report if asked. Returns the exit code.
+
+    Raises:
+        SettingsError: a setting is wrong, or the destination cannot be used for this.
+        LockedError: a sync is going on, which its requests would come on top of.
+        OSError: the report cannot be written.
+    """
+    settings, found = find_settings()
+    pipeline = make_pipeline(destination, dataset)
+    limiter = Limiter(settings.requests_per_window, settings.window_seconds)
+    with (
+        folder_lock(pipeline),
+        shared_window(pipeline, settings, limiter),
+        Client(
+            settings.base_url,
+            settings.api_token,
+            limiter,
+            attempts=ATTEMPTS,
+            connections=settings.threads,
+        ) as client,
+    ):
+        target = try_destination(pipeline, destination, settings.lock_wait_seconds)
+        api, identity = identify(client)
+        findings = Findings(found, api, target)
+        findings.resources = Trial(client, settings, api, identity).run()
+    if report is not None:
+        report.write_text(fit_report(api, findings.resources), encoding="utf-8")
+    if as_json:
+        typer.echo(shown_as_json(findings))
+    else:
+        print_findings(findings, wide=wide)
+    return DONE if findings.ok else FAILED

@@ -1,0 +1,144 @@
+"""What a page of a list says of the API: how far it is as the models and declarations say.
+
+Nothing here is a value of a row, so that it may be shown to others. The one exception are words
+that the API does not declare: they are named if they look like the API's own and stand in several
+rows.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import pyarrow as pa
+
+from sources.eduframe.declare import Endpoint
+from sources.eduframe.http.pagination import PER_PAGE
+from sources.eduframe.reading.fetching import Page
+from sources.eduframe.rows.normalise import Normalised
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
+
+WORD = re.compile(r"[a-z_]{2,40}")
+"""A value that may be named …"""
+IN_ROWS = 2
+"""… if it stands in so many rows."""
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
+OTHERS = "(not shown)"
+"""In place of all values and names that may not be shown."""
+
+LIMIT_HEADER = re.compile(r"rate-?limit|retry-after|quota", re.IGNORECASE)
+_ITEM = r"([a-z-]{1,20}=)?\d{1,10}"
+LIMIT_VALUE = re.compile(rf"{_ITEM}([,;] ?{_ITEM})*")
+"""Numbers, with names or without: nothing that a token could be."""
+
+Order = Literal["ascending", "descending", "none", "unknown"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a page of a list fits its declaration and its model. Fields are ``table.field``."""
+
+    rows: dict[str, int]
+    """Table to the rows that were looked at."""
+    paging: str
+    order: Order
+    """That of the keys on the page."""
+    set_aside: int = 0
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+    """Field that the models do not know, to the rows that have it."""
+    unfit_fields: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Field to the kinds of values that do not fit it, and the rows that have them."""
+    unknown_values: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Field to the values that the API does not declare, and the rows that have them."""
+
+    @property
+    def differs(self) -> bool:
+        return bool(
+            self.set_aside or self.unknown_fields or self.unfit_fields or self.unknown_values
+        )
+
+
+def look(endpoint: Endpoint, page: Page, typed: Normalised) -> Fit:
+    """What a page, and the typed rows that were made of it, say of the list."""
+    tables = [MAIN_TABLES[endpoint.table], *CHILD_TABLES[endpoint.table]]
+    rows = {endpoint.table: typed.main, **typed.children}
+    unknown_values: dict[str, dict[str, int]] = {}
+    for table in tables:
+        unknown_values |= _unknown_values(table, rows[table.name])
+    return Fit(
+        dict(typed.rows_checked),
+        how_paged(endpoint, page),
+        order_of(endpoint, page.rows),
+        len(typed.rejected),
+        _shown_fields(typed.unknown_fields),
+        {name: dict(kinds) for name, kinds in typed.unfit_fields.items()},
+        unknown_values,
+    )
+
+
+def how_paged(endpoint: Endpoint, page: Page) -> str:
+    """How the list goes on after this page."""
+    if page.next_url is None:
+        if not endpoint.paged:
+            return "not paged"
+        return "a full page, the last" if len(page.rows) == PER_PAGE else "a single page"
+    query = parse_qs(urlsplit(page.next_url).query)
+    way = next((f"by {name}" for name in ("cursor", "page") if name in query), "in another way")
+    if not endpoint.paged:
+        return f"{way}, though declared as not paged"
+    if len(page.rows) != PER_PAGE:
+        return f"{way}, {len(page.rows)} rows a page instead of {PER_PAGE}"
+    return way
+
+
+def order_of(endpoint: Endpoint, rows: Sequence[Any]) -> Order:
+    """The order of the keys on a page; unknown, if there are not two keys to compare."""
+    objects = (row for row in rows if isinstance(row, dict))
+    keys = [key for row in objects if None not in (key := [row.get(k) for k in endpoint.key])]
+    if len(keys) < 2:
+        return "unknown"
+    pairs = list(pairwise(keys))
+    try:
+        if all(a < b for a, b in pairs):
+            return "ascending"
+        return "descending" if all(a > b for a, b in pairs) else "none"
+    except TypeError:  # keys of several types
+        return "none"
+
+
+def shown_limits(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that speak of the request limit, with their values where these are numbers."""
+    return {
+        name: value if LIMIT_VALUE.fullmatch(value) else OTHERS
+        for name, value in headers.items()
+        if LIMIT_HEADER.search(name)
+    }
+
+
+def _shown_fields(found: Mapping[str, int]) -> dict[str, int]:
+    """Fields by name; those whose names look like data are counted together."""
+    shown: Counter[str] = Counter()
+    for name, count in found.items():
+        plain = all(map(FIELD_NAME.fullmatch, name.split(".")))
+        shown[name if plain else f"{name.split('.')[0]}.{OTHERS}"] += count
+    return dict(shown)
+
+
+def _unknown_values(table: Table, rows: pa.Table) -> dict[str, dict[str, int]]:
+    """Field to the values that the API does not declare; what may be data is only counted."""
+    found = {}
+    for column in table.columns:
+        if not column.one_of or not rows.num_rows:
+            continue
+        shown: Counter[str] = Counter()
+        for entry in rows.column(column.name).value_counts().to_pylist():
+            value, count = entry["values"], entry["counts"]
+            if value is not None and value not in column.one_of:
+                plain = count >= IN_ROWS and WORD.fullmatch(str(value))
+                shown[str(value) if plain else OTHERS] += count
+        if shown:
+            found[f"{table.name}.{column.name}"] = dict(shown)
+    return found
