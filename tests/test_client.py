@@ -237,7 +237,7 @@ def test_a_redirect_to_nowhere_is_a_failed_read(response: httpx.Response) -> Non
 
 @pytest.mark.parametrize("target", ["http://[::1", "https://api.example.com:port/", "mailto:x@y"])
 def test_a_redirect_to_what_is_no_address_is_refused(target: str) -> None:
-    with pytest.raises(ReadFailedError):
+    with pytest.raises(ReadFailedError, match="another host"):
         Api(answer(302, Location=target)).get()
 
 
@@ -292,7 +292,7 @@ def test_what_does_not_pass_fails_in_the_end(bad: httpx.Response | Exception) ->
         (b'{"\\udfff": "\\ud800\\ud800"}', {"\ufffd": "\ufffd\ufffd"}),
         (b"NaN", "NaN"),
         (b"[-Infinity, 1e999, -1e999]", ["-Infinity", "1e999", "-1e999"]),
-        (b"12345678901234567890123", 12345678901234567890123.0),
+        (b"12345678901234567890123", 12345678901234567890123),
     ],
 )
 def test_one_odd_value_does_not_cost_the_page(served: bytes, read: Any) -> None:

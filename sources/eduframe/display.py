@@ -75,12 +75,19 @@ def _letters(text: str) -> str:
     return _NO_LETTERS.sub("", text.lower())
 
 
-def _readings(text: str) -> set[str]:
+def _readings(text: str) -> list[str]:
     """What a text may be meant to say: as it is, and with its escapes resolved."""
-    found = {text}
+    found = [text]
     for _ in range(3):  # what is encoded twice is decoded twice
-        text = unquote(_ESCAPE.sub(_resolve, html.unescape(text)))
-        found.add(text)
+        if "&" in text and ";" in text:
+            text = html.unescape(text)
+        if "\\" in text:
+            text = _ESCAPE.sub(_resolve, text)
+        if "%" in text:
+            text = unquote(text)
+        if text == found[-1]:
+            break
+        found.append(text)
     return found
 
 

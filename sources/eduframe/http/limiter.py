@@ -64,6 +64,11 @@ class Limiter:
         self._paused_until = 0.0
         self._share = 1.0
         self._lowered_at = 0.0
+        self._when_stopped: list[Callable[[], object]] = []
+
+    def when_stopped(self, call: Callable[[], object]) -> None:
+        """Let this be called, by a signal handler too, once a stop was asked for."""
+        self._when_stopped.append(call)
 
     def acquire(self) -> float:
         """Wait for a place in the window and take it. Returns the seconds waited.
@@ -106,9 +111,12 @@ class Limiter:
                 self.journal.paused(seconds)
 
     def wake(self) -> None:
-        """Let waiting threads look at ``stop`` now."""
+        """Let waiting threads look at ``stop`` now, and end what is under way if it is set."""
         with self._changed:
             self._changed.notify_all()
+        if self.stop.is_set():
+            for call in self._when_stopped:
+                call()
 
     def remember(self, ages: list[float], pause: float = 0.0) -> None:
         """Take over the places of an earlier run: seconds since each of its responses.
