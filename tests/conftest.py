@@ -15,9 +15,11 @@ import pytest
 from pipelines.eduframe.commands.cli import GARBAGE_EVERY, main
 from pipelines.eduframe.run.sync import Run
 from sources.eduframe_simulator import Simulator
+from tests.quicker_dlt import make_dlt_quicker
 from tests.warehouses import PLENTY, Home, Warehouse
 
 gc.set_threshold(GARBAGE_EVERY)  # as the command line does
+make_dlt_quicker()
 
 TOKEN = "sesame-4711-secret"
 BOTH = ["duckdb", "postgres"]
