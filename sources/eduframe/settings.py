@@ -54,7 +54,7 @@ def shown_duration(value: timedelta) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:g}"
+    return f"{seconds:g}s"
 
 
 def parse_names(value: Any) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from rich.text import Text
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.http.client import Traffic
 from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.rows.tables import DEPRECATED
 
 WIDE = 150
 """Columns where there is no terminal to fit."""
@@ -202,7 +203,9 @@ def remarks(run: ResourceRun) -> list[str]:
     found += run.notes
     found += [f"nothing counts as gone here: {why}" for why in run.frozen]
     if run.rejected:
-        found.append(f"{run.rejected:,} rows do not fit the model: see _rejected_rows")
+        new = f", {run.newly_rejected:,} of them for the first time" if run.newly_rejected else ""
+        found.append(f"{run.rejected:,} rows have no usable key{new}: see _rejected_rows")
+    found += [unfit(run, name) for name in sorted(run.unfit_fields)]
     if run.unknown_fields:
         names = ", ".join(sorted(run.unknown_fields))
         found.append(f"fields that are not known yet, kept in _extra: {names}")
@@ -210,6 +213,16 @@ def remarks(run: ResourceRun) -> list[str]:
         values = ", ".join(sorted(run.unknown_values)[:10])
         found.append(f"values outside of what the API declares, kept: {values}")
     return found + retried(run.traffic)
+
+
+def unfit(run: ResourceRun, name: str) -> str:
+    """How many rows have a field unfit, and what is there instead."""
+    kinds = run.unfit_fields[name]
+    shown = ", ".join(f"{kind} ({n:,}×)" for kind, n in kinds.most_common())
+    rows = run.rows_checked[name.split(".")[0]]
+    advised = "; the API advises against this field" if name in DEPRECATED else ""
+    said = "; new" if name in run.newly_unfit else ""
+    return f"{name} does not fit in {kinds.total():,} of {rows:,} rows: {shown}{advised}{said}"
 
 
 def retried(traffic: Traffic) -> list[str]:

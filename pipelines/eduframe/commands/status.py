@@ -46,6 +46,8 @@ class TableStatus:
     last_reconciliation: datetime | None
     age_seconds: float | None
     too_old: bool = False
+    frozen: str | None = None
+    """Why nothing of the list counts as gone, where that is so."""
 
 
 def run_status(
@@ -63,6 +65,9 @@ def run_status(
     with reading_file(pipeline, 10), Dataset(pipeline) as stored:
         found = [_status(stored, name, limit) for name in on]
         runs = _last_run(stored)
+        positions = state_in_destination(pipeline).get("resources", {})
+    for one in found:
+        one.frozen = positions.get(one.resource, {}).get("frozen")
     if as_json:
         typer.echo(
             orjson.dumps(
@@ -169,6 +174,9 @@ def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool
         for one in found
     ]
     print_table(COLUMNS, rows, wide=wide)
+    for one in found:
+        if one.frozen:
+            print_line(f"{one.resource}: nothing counts as gone here: {one.frozen}")
     if last_run:
         message = f": {last_run['message']}" if last_run["message"] else ""
         print_line(

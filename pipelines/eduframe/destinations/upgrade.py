@@ -5,7 +5,7 @@ next read of their list writes them again, with what the column lacks. All types
 where the destination can do that; killed in between, the next run does the same once more.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from dlt.common.schema.utils import new_table
 
 from pipelines.eduframe.pipeline import error_lines, is_a
-from pipelines.eduframe.store.run_log import SYNC_RUNS
+from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import EduframeError
 from sources.eduframe.rows.hashing import UNKNOWN
@@ -31,6 +31,10 @@ class UpgradeError(EduframeError):
     """The destination does not let a column have the type that this release gives it."""
 
 
+OURS: Mapping[str, Table | LogTable] = {**ALL_TABLES, **{table.name: table for table in LOG_TABLES}}
+"""All tables that a release may change."""
+
+
 def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[str]:
     """Bring the columns of the tables that are there to what the models say.
 
@@ -42,11 +46,11 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     if not pipeline.default_schema_name:
         return []
     schema_tables = pipeline.default_schema.tables
-    changes: list[tuple[Table, Column]] = []
+    changes: list[tuple[Table | LogTable, Column]] = []
     hints: dict[str, list[Any]] = {}
     notes: list[str] = []
-    for name in sorted(set(existing) & set(ALL_TABLES) & set(schema_tables)):
-        table, columns = ALL_TABLES[name], schema_tables[name]["columns"]
+    for name in sorted(set(existing) & set(OURS) & set(schema_tables)):
+        table, columns = OURS[name], schema_tables[name]["columns"]
         wanted = [_as_stored(pipeline, c) for c in table.all_columns]
         added = [c for c in wanted if c.name not in columns]
         changed = [
@@ -56,7 +60,8 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
         ]
         if not added and not changed:
             continue
-        _forget_hashes(dataset, table)
+        if isinstance(table, Table):
+            _forget_hashes(dataset, table)
         if is_a(pipeline, "filesystem"):
             pipeline.destination_client().conform(name, table.arrow_schema)
         for column in changed:
@@ -64,7 +69,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
             if not is_a(pipeline, "filesystem"):
                 changes.append((table, column))
             notes.append(f"{name}.{column.name} is {column.type} now, and was {was}")
-        if added:
+        if added and isinstance(table, Table):
             names = ", ".join(column.name for column in added)
             notes.append(f"{name} has new columns, which the next read fills: {names}")
         hints[name] = [_hint(table, column) for column in (*added, *changed)]
@@ -85,7 +90,7 @@ def _as_stored(pipeline: Any, column: Column) -> Column:
     return replace(column, type="text") if is_text else column
 
 
-def _hint(table: Table, column: Column) -> dict[str, Any]:
+def _hint(table: Table | LogTable, column: Column) -> dict[str, Any]:
     return {**table.dlt_columns()[column.name], "data_type": column.type}
 
 
@@ -97,7 +102,7 @@ def _forget_hashes(dataset: Dataset, table: Table) -> None:
             dataset.update(main.name, {"_row_hash": UNKNOWN}, "1 = 1")
 
 
-def _change_all(pipeline: Any, dataset: Dataset, changes: Iterable[tuple[Table, Column]]) -> None:
+def _change_all(pipeline: Any, dataset: Dataset, changes: Iterable[tuple[Table | LogTable, Column]]) -> None:
     """Give columns their new types, all of them or none, where DDL knows transactions."""
     with pipeline.destination_client() as client:
         sql = client.sql_client
@@ -138,7 +143,7 @@ def _drop_references(dataset: Dataset, sql: Any) -> None:
         sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
 
 
-def _change(client: Any, dataset: Dataset, table: Table, column: Column) -> Iterator[str]:
+def _change(client: Any, dataset: Dataset, table: Table | LogTable, column: Column) -> Iterator[str]:
     """What gives a column its new type, keeping the values that have a meaning in it."""
     name, alter = dataset.column(column.name), f"ALTER TABLE {dataset.name(table.name)}"
     kind = client.type_mapper.to_destination_type(

@@ -32,7 +32,6 @@ from sources.eduframe.dataset.dlt_defaults import DLT_DEFAULTS
 from sources.eduframe.dataset.merge_hints import declare_tables, keeps_json, quiet_hints
 from sources.eduframe.dataset.resources import ready_resource, remember_position, shared_resource
 from sources.eduframe.dataset.stored import StoredRows
-from sources.eduframe.digest import hash_text
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import Batch
@@ -238,7 +237,7 @@ class Loader:
     def _log_rejected(self, batch: Batch, logs: dict[str, list[pa.Table]]) -> None:
         if not batch.rejected:
             return
-        rows = {f"#{hash_text(rejected.row):x}": rejected for rejected in batch.rejected}
+        rows = {rejected.key: rejected for rejected in batch.rejected}
         logs.setdefault(REJECTED_ROWS.name, []).append(
             REJECTED_ROWS.table(
                 {

@@ -24,7 +24,7 @@ from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, Proof, Read, UnderParents, WholeList, choose_mode
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
-from sources.eduframe.settings import Settings
+from sources.eduframe.settings import Settings, shown_duration
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> N
         forced=forced,
         refresh=plan.refresh,
         oldest=now_utc() - context.settings.max_read_age,
+        max_age=shown_duration(context.settings.max_read_age),
         trusted=not checkpoint.next_url or context.client.trusts(checkpoint.next_url),
         known_rows=len(plan.index),
         known_seen=sum(len(np.unique(ids)) for ids in seen),

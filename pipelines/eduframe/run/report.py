@@ -1,6 +1,7 @@
 """What a run came to: the record that the summary, ``--json`` and the run log are made of."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -93,7 +94,19 @@ class Report:
                 "The token could read nothing. Check its scopes in Eduframe, and base_url: "
                 "a wrong path answers 404 too."
             )
-        return self.stopped
+        return self.stopped or self._news
+
+    @property
+    def _news(self) -> str | None:
+        """What a run that read everything tells with its exit code, once."""
+        fields = [name for run in self.runs.values() for name in run.newly_unfit]
+        lists = [run.resource for run in self.runs.values() if run.newly_rejected]
+        said = []
+        if fields:
+            said.append(f"fields that most rows have unfit, for the first time: {_listed(fields)}")
+        if lists:
+            said.append(f"rows were set aside for the first time: {_listed(lists)}")
+        return "; ".join(said) or None
 
     def moment(self, monotonic: float | None) -> datetime | None:
         """A moment of the monotonic clock as a time of day."""
@@ -141,6 +154,7 @@ class Report:
             "seconds": _seconds(run.seconds),
             "unknown_fields": _json(run.unknown_fields),
             "unknown_values": _json(run.unknown_values),
+            "unfit_fields": _json(run.unfit_fields),
             "message": "; ".join(_remarks(run)) or None,
         }
 
@@ -150,7 +164,7 @@ class Report:
             {k: v for k, v in row.items() if k != "run_id"} for row in self.resource_rows()
         ]
         for row in resources:
-            for name in ("retry_causes", "unknown_fields", "unknown_values"):
+            for name in ("retry_causes", "unknown_fields", "unknown_values", "unfit_fields"):
                 row[name] = orjson.loads(row[name]) if row[name] else {}
             for name in ("waited_seconds", "seconds"):
                 row[name] = float(row[name])
@@ -173,9 +187,14 @@ def _remarks(run: ResourceRun) -> list[str]:
     return [*filter(None, [run.message]), *run.notes, *frozen]
 
 
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + rest
+
+
 def _seconds(value: float) -> Decimal:
     return Decimal(str(round(value, 3)))
 
 
-def _json(counter: dict[str, int]) -> str | None:
+def _json(counter: Mapping[str, Any]) -> str | None:
     return orjson.dumps(dict(sorted(counter.items()))).decode() if counter else None

@@ -7,14 +7,14 @@ import numpy as np
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.digest import key_id
 from sources.eduframe.http.body import read_json
-from sources.eduframe.reading.batch import Settled
-from sources.eduframe.rows.keys import Ids, key_values
+from sources.eduframe.reading.batch import SetAside, Settled
+from sources.eduframe.rows.keys import key_values
 from sources.eduframe.rows.tables import MAIN_TABLES
 
 
-def set_aside(dataset: Dataset) -> dict[str, Ids]:
-    """The rows that are set aside: resource to key ids, of those that have a usable key."""
-    found: dict[str, list[int]] = {}
+def set_aside(dataset: Dataset) -> dict[str, SetAside]:
+    """The rows that are set aside, by resource."""
+    keys: dict[str, list[str]] = {}
     columns = ", ".join(dataset.column(name) for name in ("resource", "key"))
     sql = (
         f"SELECT {columns} FROM {dataset.name('_rejected_rows')} "
@@ -22,10 +22,14 @@ def set_aside(dataset: Dataset) -> dict[str, Ids]:
     )
     for rows in dataset.query(sql):
         for resource, key in zip(*(c.to_pylist() for c in rows.columns), strict=True):
-            ids = found.setdefault(resource, [])
-            if resource in MAIN_TABLES and not key.startswith("#"):
-                ids.append(key_id(key_values(MAIN_TABLES[resource], key)))
-    return {resource: np.array(ids, np.int64) for resource, ids in found.items()}
+            keys.setdefault(resource, []).append(key)
+    return {resource: _set_aside(resource, found) for resource, found in keys.items()}
+
+
+def _set_aside(resource: str, keys: list[str]) -> SetAside:
+    usable = [key for key in keys if resource in MAIN_TABLES and not key.startswith("#")]
+    ids = [key_id(key_values(MAIN_TABLES[resource], key)) for key in usable]
+    return SetAside(frozenset(keys), np.array(ids, np.int64))
 
 
 def resolve_rejected(dataset: Dataset, resource: str, settled: Settled, now: datetime) -> None:

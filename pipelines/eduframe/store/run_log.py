@@ -26,6 +26,21 @@ class LogTable:
     columns: tuple[Column, ...]
 
     @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns, under the name that the API's tables have them by."""
+        return self.columns
+
+    def dlt_columns(self) -> dict[str, dict[str, Any]]:
+        """dlt's column hints."""
+        return {
+            column.name: {
+                **column.dlt_hint(nullable=number >= self.key),
+                "primary_key": number < self.key,
+            }
+            for number, column in enumerate(self.columns)
+        }
+
+    @property
     def arrow_schema(self) -> pa.Schema:
         return pa.schema(
             pa.field(c.name, ARROW_TYPES[c.type], nullable=n >= self.key)
@@ -36,16 +51,12 @@ class LogTable:
         self, rows: Iterable[pa.Table], remember: Callable[[], None] = lambda: None
     ) -> DltResource:
         """A dlt resource that merges these rows; ``remember`` may change the source's state."""
-        hints: dict[str, Any] = {}
-        for number, column in enumerate(self.columns):
-            is_key = number < self.key
-            hints[column.name] = {**column.dlt_hint(nullable=not is_key), "primary_key": is_key}
-
         def tables() -> Iterator[pa.Table]:
             json_as_text({self.name: self.columns})
             remember()
             yield from rows
 
+        hints: Any = self.dlt_columns()
         keys = [column.name for column in self.columns[: self.key]]
         return dlt.resource(tables, name=self.name).apply_hints(
             write_disposition="merge",
@@ -99,6 +110,7 @@ SYNC_RESOURCES = LogTable(
         Column("seconds", "decimal"),
         Column("unknown_fields", "json", description="Fields that the models do not know."),
         Column("unknown_values", "json", description="Values outside of what the API declares."),
+        Column("unfit_fields", "json", description="Fields whose values do not fit, by kind."),
         Column("message", "text"),
     ),
 )

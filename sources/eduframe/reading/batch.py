@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
 from sources.eduframe.http.client import Traffic
@@ -15,6 +16,17 @@ from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Rejected
 
 Status = Literal["waiting", "reading", "done", "off", "failed", "held back", "stopped"]
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """The rows of a list that are set aside."""
+
+    keys: frozenset[str] = frozenset()
+    """As ``_rejected_rows`` has them."""
+    ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The key ids of those that have a key, as an earlier release set aside: they are looked at
+    again."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,10 @@ class ResourceRun(Findings):
     changed: int = 0
     deleted: int = 0
     rejected: int = 0
+    newly_rejected: int = 0
+    """Rows that were set aside for the first time."""
+    newly_unfit: list[str] = field(default_factory=list)
+    """Fields of which it is said for the first time that most rows have them unfit."""
     settled: Settled | None = None
     traffic: Traffic = field(default_factory=Traffic)
     notes: list[str] = field(default_factory=list)
@@ -63,7 +79,8 @@ class ResourceRun(Findings):
     @property
     def incomplete(self) -> bool:
         """Whether the run counts as partly done because of this resource."""
-        return self.newly_off or self.status in ("failed", "held back", "stopped")
+        news = self.newly_off or self.newly_rejected or self.newly_unfit
+        return bool(news) or self.status in ("failed", "held back", "stopped")
 
 
 @dataclass

@@ -325,7 +325,7 @@ class Changes:
         places, found = self._plan.index.find(ids)
         sound = found.copy()
         sound[found] = self._plan.index.hashes[places[found]] != UNKNOWN
-        sound &= ~np.isin(ids, self._plan.set_aside)
+        sound &= ~np.isin(ids, self._plan.set_aside.ids)
         for (number, _), skip in zip(rest, sound, strict=True):
             keep[number] = not skip
         return [row for row, flag in zip(rows, keep, strict=True) if flag]

@@ -99,6 +99,7 @@ def why_not_resumed(
     forced: bool,
     refresh: bool,
     oldest: datetime,
+    max_age: str,
     trusted: bool,
     known_rows: int,
     known_seen: int,
@@ -108,7 +109,7 @@ def why_not_resumed(
     Args:
         mode: how the list is to be read now; ``forced`` if somebody asked for that.
         refresh: whether every row is to be written now.
-        oldest: reads that began before this are too old to go on.
+        oldest: reads that began before this are too old to go on; ``max_age`` says it in words.
         trusted: whether the next page is where the token may go.
         known_rows: rows that the destination holds.
         known_seen: rows of which the destination still knows that the read has met them.
@@ -117,7 +118,7 @@ def why_not_resumed(
     if began is None or (checkpoint.parent is None and checkpoint.next_url is None):
         return ""
     if began < oldest:
-        return "the interrupted read is older than max_read_age"
+        return f"the interrupted read is older than {max_age}"
     if refresh and not checkpoint.refresh:
         return "every row is to be written"
     if checkpoint.mode != mode and (forced or checkpoint.mode != "reconcile"):

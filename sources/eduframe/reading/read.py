@@ -25,6 +25,7 @@ from sources.eduframe.errors import ReadFailedError, ResourceOffError
 from sources.eduframe.http.client import Answer
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.policy import Policy
+from sources.eduframe.reading.batch import SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.index import RowIndex
@@ -259,8 +260,8 @@ class Plan:
     """Write every row that is read, changed or not."""
     missed_before: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """The key ids that an earlier reconciliation missed, and could not ask for one by one."""
-    set_aside: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    """The key ids of rows that did not fit before: they are looked at again."""
+    set_aside: SetAside = field(default_factory=SetAside)
+    """The rows that did not fit before."""
     checkpoint: Checkpoint = field(init=False)
     read: Read = field(init=False)
     """Which part of the list is read."""

@@ -33,7 +33,7 @@ from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import key_of
-from sources.eduframe.rows.tables import MAIN_TABLES
+from sources.eduframe.rows.tables import DEPRECATED, MAIN_TABLES
 
 log = logging.getLogger("eduframe.reader")
 
@@ -60,6 +60,7 @@ class Reader:
         self.fetcher = Fetcher(client, plan.endpoint, run)
         self._buffer: list[Any] = []
         self._buffered_at = 0.0
+        self._rejected: set[str] = set()
 
     def batches(self) -> Iterator[Batch]:
         """Read, and hand out what must be written. Failures end up in ``run``, not here.
@@ -162,6 +163,8 @@ class Reader:
         batch.fill(found.tables)
         batch.additions = self._changes.additions()
         batch.rejected = found.rejected
+        self._rejected |= {rejected.key for rejected in found.rejected}
+        self.run.newly_rejected = len(self._rejected - self.plan.set_aside.keys)
         batch.seen = None if self.plan.mode == "cursor" else found.unwritten
         self.checkpoint.unkeyed |= bool(found.rejected)
         self.book.note(self.endpoint.table, found.tables, found.read, found.untold)
@@ -214,6 +217,7 @@ class Reader:
         position.readable = True
         position.had_rows = bool(self.plan.index.living or self.run.new or self.run.changed)
         position.checkpoint = None
+        self._tell_unfit(position)
         if self.plan.mode == "reconcile":
             position.frozen = "; ".join(self.run.frozen) or None
         if self.plan.mode == "reconcile" and self.run.status == "done":
@@ -226,6 +230,18 @@ class Reader:
         if self.run.status == "done" and self.plan.mode == "reconcile":
             self.book.complete(self.endpoint.table, ids)
         yield batch
+
+    def _tell_unfit(self, position: Position) -> None:
+        """Say once of a field that most rows have it unfit, until a complete read finds none."""
+        run, told = self.run, position.told_unfit
+        run.newly_unfit = [
+            name for name in run.mostly_unfit() if name not in told and name not in DEPRECATED
+        ]
+        for name in run.newly_unfit:
+            log.warning("%s: most rows have %s unfit", self.endpoint.table, name)
+        complete = self.plan.mode == "reconcile"
+        lasting = [name for name in told if name in run.unfit_fields or not complete]
+        position.told_unfit = sorted({*lasting, *run.newly_unfit})
 
     def _settled(self, parents_gone: Ids) -> Settled:
         before = parse(self.checkpoint.stamp) or self.plan.synced_at

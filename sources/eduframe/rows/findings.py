@@ -9,6 +9,9 @@ NO_KEY = "no key"
 OUT_OF_RANGE = "out of range"
 UNREADABLE = "unreadable"
 
+MANY, FEW = 20, 3
+"""Of so many rows half have to be unfit, or all, for a field to be called mostly unfit."""
+
 _JSON_TYPES: dict[type, str] = {
     dict: "object",
     list: "list",
@@ -38,6 +41,15 @@ class Findings:
         """Count a value, or several, that do not fit a field."""
         if count:
             self.unfit_fields.setdefault(name, Counter())[kind] += count
+
+    def mostly_unfit(self) -> list[str]:
+        """The fields that are unfit in half or more of 20 rows or more, or in all of 3 or more."""
+        return sorted(name for name in self.unfit_fields if self._is_mostly_unfit(name))
+
+    def _is_mostly_unfit(self, name: str) -> bool:
+        rows = self.rows_checked[name.split(".")[0]]
+        unfit = self.unfit_fields[name].total()
+        return (rows >= MANY and unfit * 2 >= rows) or (rows >= FEW and unfit >= rows)
 
     def add(self, other: "Findings") -> None:
         """Count what was found in other rows too."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sources.eduframe.declare import DISPLACED, Endpoint, JsonRow
+from sources.eduframe.digest import hash_text
 from sources.eduframe.rows.columns import Columns, misfit, parse
 from sources.eduframe.rows.findings import NO_KEY, Findings, json_type
 from sources.eduframe.rows.hashing import concat_texts, hash_rows, row_texts, set_texts
@@ -30,6 +31,11 @@ class Rejected:
 
     row: str
     reason: str
+
+    @property
+    def key(self) -> str:
+        """What stands for its key: a hash of the row as served."""
+        return f"#{hash_text(self.row):x}"
 
 
 @dataclass
