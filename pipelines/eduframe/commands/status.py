@@ -11,6 +11,7 @@ from pipelines.eduframe.commands.output import Column, Row, print_line, print_ta
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError

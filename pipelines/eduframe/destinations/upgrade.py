@@ -31,7 +31,9 @@ class UpgradeError(EduframeError):
     """The destination does not let a column have the type that this release gives it."""
 
 
-OURS: Mapping[str, Table | LogTable] = {**ALL_TABLES, **{table.name: table for table in LOG_TABLES}}
+AnyTable = Table | LogTable
+
+OURS: Mapping[str, AnyTable] = {**ALL_TABLES, **{table.name: table for table in LOG_TABLES}}
 """All tables that a release may change."""
 
 
@@ -46,7 +48,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     if not pipeline.default_schema_name:
         return []
     schema_tables = pipeline.default_schema.tables
-    changes: list[tuple[Table | LogTable, Column]] = []
+    changes: list[tuple[AnyTable, Column]] = []
     hints: dict[str, list[Any]] = {}
     notes: list[str] = []
     for name in sorted(set(existing) & set(OURS) & set(schema_tables)):
@@ -90,7 +92,7 @@ def _as_stored(pipeline: Any, column: Column) -> Column:
     return replace(column, type="text") if is_text else column
 
 
-def _hint(table: Table | LogTable, column: Column) -> dict[str, Any]:
+def _hint(table: AnyTable, column: Column) -> dict[str, Any]:
     return {**table.dlt_columns()[column.name], "data_type": column.type}
 
 
@@ -102,7 +104,9 @@ def _forget_hashes(dataset: Dataset, table: Table) -> None:
             dataset.update(main.name, {"_row_hash": UNKNOWN}, "1 = 1")
 
 
-def _change_all(pipeline: Any, dataset: Dataset, changes: Iterable[tuple[Table | LogTable, Column]]) -> None:
+def _change_all(
+    pipeline: Any, dataset: Dataset, changes: Iterable[tuple[AnyTable, Column]]
+) -> None:
     """Give columns their new types, all of them or none, where DDL knows transactions."""
     with pipeline.destination_client() as client:
         sql = client.sql_client
@@ -143,7 +147,7 @@ def _drop_references(dataset: Dataset, sql: Any) -> None:
         sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
 
 
-def _change(client: Any, dataset: Dataset, table: Table | LogTable, column: Column) -> Iterator[str]:
+def _change(client: Any, dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
     """What gives a column its new type, keeping the values that have a meaning in it."""
     name, alter = dataset.column(column.name), f"ALTER TABLE {dataset.name(table.name)}"
     kind = client.type_mapper.to_destination_type(
