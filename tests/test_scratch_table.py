@@ -7,10 +7,10 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipelines.eduframe.commands.check import Destination
+from pipelines.eduframe.commands.check.destination import Destination, try_destination
 from pipelines.eduframe.destinations.lock import database_lock
 from pipelines.eduframe.exit_codes import DONE
-from pipelines.eduframe.pipeline import CAN_DELETE, _destination, make_pipeline
+from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too
@@ -32,7 +32,7 @@ def check(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Destination:
     for name, value in warehouse.environment.items():
         monkeypatch.setenv(name, value)
     pipeline = make_pipeline(warehouse.destination, "eduframe")
-    return _destination(pipeline, warehouse.destination)
+    return try_destination(pipeline, warehouse.destination)
 
 
 def dlt_rows(warehouse: Warehouse) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_what_cannot_be_reached_says_which_setting_to_look_at(
 ) -> None:
     nowhere = "postgresql://eduframe_sync:x@127.0.0.1:1/warehouse"
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", nowhere)
-    found = _destination(make_pipeline("postgres", "eduframe"), "postgres")
+    found = try_destination(make_pipeline("postgres", "eduframe"), "postgres")
     assert not found.usable
     assert re.search(
         "cannot be reached: .* Check the host, the user and the password "
