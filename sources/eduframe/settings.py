@@ -104,6 +104,12 @@ class Settings(BaseModel):
     """The most requests in any window, over all threads."""
     window_seconds: float = Field(300.0, gt=0, allow_inf_nan=False)
     """The window's length."""
+    request_seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
+    """The most that a request may take, from its sending to the last byte of the answer."""
+    max_page_mb: float = Field(32.0, gt=0, allow_inf_nan=False)
+    """A page that is larger, in megabytes of JSON, is not read: its list fails."""
+    max_list_mb: float = Field(96.0, gt=0, allow_inf_nan=False)
+    """The same for lists that the API does not page."""
     include: Names = ()
     """Only these resources; if all of them are off by default, these beside the others."""
     exclude: Names = ()

@@ -41,7 +41,7 @@ from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import EduframeError
-from sources.eduframe.http.client import Answer, Client
+from sources.eduframe.http.client import Answer, Bounds, Client
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.http.limiter_file import WindowFile, window_name
 from sources.eduframe.policy import Policy
@@ -121,13 +121,16 @@ def sync(
     run = Run(report, limiter)
     if watch:
         watch(run)
-    connections = settings.threads * 6
     with (
         _stopping_after(max_minutes, run),
         one_at_a_time(pipeline),
         shared_window(pipeline, settings, limiter),
         Client(
-            settings.base_url, settings.api_token, limiter, connections=connections
+            settings.base_url,
+            settings.api_token,
+            limiter,
+            connections=settings.threads * 6,
+            bounds=Bounds.of(settings),
         ) as client,
     ):
         _Sync(pipeline, settings, selection.on, chosen, client, run).run(

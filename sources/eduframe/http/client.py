@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import urljoin
 
 import httpx
@@ -115,6 +115,23 @@ class Bounds:
     """The most that a page, or an object, may have, decompressed …"""
     list_bytes: int = 96 * MEGABYTE
     """… and a list that is not paged."""
+
+    @classmethod
+    def of(cls, settings: "BoundSettings") -> "Bounds":
+        """As the settings have it."""
+        return cls(
+            settings.request_seconds,
+            int(settings.max_page_mb * MEGABYTE),
+            int(settings.max_list_mb * MEGABYTE),
+        )
+
+
+class BoundSettings(Protocol):
+    """The settings of :class:`Bounds`."""
+
+    request_seconds: float
+    max_page_mb: float
+    max_list_mb: float
 
 
 class Client:

@@ -21,7 +21,7 @@ from sources.eduframe.rows.trees import flatten
 
 MENDED = (
     "some values were no JSON, and are kept as near as can be: halves of characters as \ufffd, "
-    "NaN and numbers out of range as their text"
+    "NaN, numbers out of range and what nests too deeply as their text"
 )
 
 
@@ -88,7 +88,9 @@ class Fetcher:
         self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None
     ) -> Page:
         expect: Literal["list", "object"] = "object" if self._endpoint.single else "list"
-        answer = self.client.get(url, params, expect=expect, traffic=self._run.traffic)
+        answer = self.client.get(
+            url, params, expect=expect, paged=self._endpoint.paged, traffic=self._run.traffic
+        )
         self._run.pages += 1
         self._note_mended(answer)
         return self.from_answer(answer, ref)

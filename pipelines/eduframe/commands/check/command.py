@@ -15,7 +15,7 @@ from pipelines.eduframe.destinations.lock import folder_lock
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.sync import shared_window
-from sources.eduframe.http.client import Client
+from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.http.limiter import Limiter
 
 ATTEMPTS = 2
@@ -48,6 +48,7 @@ def run_check(
             limiter,
             attempts=ATTEMPTS,
             connections=settings.threads,
+            bounds=Bounds.of(settings),
         ) as client,
     ):
         target = try_destination(pipeline, destination, settings.lock_wait_seconds)
