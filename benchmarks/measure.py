@@ -95,7 +95,7 @@ class Folder:
         file = self.path / "dlt" / "pipelines" / window_name(url, TOKEN)
         if not file.exists():
             journal = WindowFile(file, window)
-            journal.open(without_memory=0)
+            journal.open()
             journal.close()
         return self.eduframe(
             "sync",

@@ -4,7 +4,7 @@ import threading
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,13 +18,19 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
     AuthenticationError,
     EduframeError,
+    RateLimitedError,
     ReadFailedError,
     ResourceOffError,
     SettingsError,
     StoppedError,
 )
 from sources.eduframe.http.client import Client, Traffic
-from sources.eduframe.http.headers import RETRY_AFTER_DEFAULT, retry_after
+from sources.eduframe.http.headers import (
+    RETRY_AFTER_DEFAULT,
+    asked_wait,
+    pause_asked_for,
+    retry_after,
+)
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import ResourceRun
@@ -406,18 +412,90 @@ def test_a_failing_server_is_left_alone_for_as_long_as_it_asks() -> None:
     assert api.slept == [20.0, 120.0]
 
 
-def test_retry_after_is_seconds_or_a_date_or_missing() -> None:
-    now = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
-    assert retry_after("120", lambda: now) == 120
-    assert retry_after("Mon, 01 Jun 2026 12:01:30 GMT", lambda: now) == 90
-    assert retry_after("Mon, 01 Jun 2026 11:00:00 GMT", lambda: now) == 0
-    assert retry_after("-5", lambda: now) == 0
-    assert retry_after(None) == retry_after("soon") == RETRY_AFTER_DEFAULT
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()
 
 
-@pytest.mark.parametrize("odd", ["nan", "inf", "1e400", "-inf", "99999999999999999999"])
-def test_an_odd_retry_after_does_not_stop_the_run_for_ever(odd: str) -> None:
-    assert 0 <= retry_after(odd) <= 86_400
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *(("120", 120), (" 7 ", 7), ("0", 0), ("1.5", 1.5), ("120, 120", 120)),
+        *(("Mon, 01 Jun 2026 12:01:30 GMT", 90), ("Mon, 01 Jun 2026 11:00:00 GMT", 0)),
+        *((f"{NOW + 60:.0f}", 60), (f"{(NOW + 60) * 1000:.0f}", 60), (f"{NOW - 60:.0f}", 0)),
+        ("86400", 86400),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_or_a_time_stamp(header: str, seconds: float) -> None:
+    assert asked_wait(header, NOW) == retry_after(header, NOW) == pytest.approx(seconds)
+
+
+NONSENSE = [
+    *("nan", "inf", "1e400", "1e308", "-inf", "-5", "99999999999999999999", "soon", "9" * 400),
+    *("Mon, 01 Jun 99999999999999999999 12:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"),
+    *("Mon, 01 Jun 2026 12:00:00 +99999999999", "4000000", "1 Jun", ",", "\u0664"),
+]
+
+
+@pytest.mark.parametrize("header", [None, "", *NONSENSE])
+def test_a_retry_after_without_sense_counts_as_none(header: str | None) -> None:
+    assert asked_wait(header, NOW) is None
+    assert retry_after(header, NOW) == RETRY_AFTER_DEFAULT
+    assert pause_asked_for(header, NOW) == 0
+
+
+@pytest.mark.parametrize("header", ["soon", "1e308", "-5"])
+def test_a_retry_after_without_sense_is_said_once(header: str) -> None:
+    limited = answer(429, Retry_After=header)
+    api = Api(limited, limited, answer(503, Retry_After=header), page([]))
+    api.get()
+    (note,) = api.client.notes
+    assert f"Retry-After makes no sense and counts as missing: {header}" in note
+    assert api.now >= 2 * RETRY_AFTER_DEFAULT
+
+
+@pytest.mark.parametrize("date", [*NONSENSE[9:11], "today", "Fri, 01 Jan 1971 00:00 GMT"])
+def test_a_date_without_sense_counts_as_none_and_is_said_once(date: str) -> None:
+    api = Api(page([], Date=date))
+    assert [api.get().date, api.get().date] == [None, None]
+    assert [note.split(": ")[0] for note in api.client.notes] == [
+        "the API's header Date makes no sense and counts as missing"
+    ]
+
+
+def test_a_time_stamp_is_read_by_the_servers_clock() -> None:
+    """Ours is of another year than the server's."""
+    headers = {"Date": "Mon, 01 Jun 2026 12:00:00 GMT", "Retry_After": f"{NOW + 40:.0f}"}
+    api = Api(answer(429, **headers), page([]))
+    api.get()
+    assert 40 <= api.now <= 41
+
+
+def test_a_pause_of_more_than_a_quarter_of_an_hour_is_not_waited_for() -> None:
+    api = Api(answer(429, Retry_After="86400"))
+    with pytest.raises(RateLimitedError, match=r"left alone \(429\) until .*asks once") as raised:
+        api.get()
+    assert len(api.asked) == 1
+    assert api.now == 0
+    assert raised.value.until > now_utc() + timedelta(hours=23)
+    assert api.limiter.ended is raised.value
+    with pytest.raises(StoppedError):
+        api.get("/tags")
+
+
+def test_nothing_but_429_for_twenty_minutes_ends_the_run() -> None:
+    api = Api(answer(429, Retry_After="60"))
+    with pytest.raises(RateLimitedError, match="nothing but 429, for 20 minutes"):
+        api.get()
+    assert 1190 <= api.now <= 1210
+    assert len(api.asked) == 21
+
+
+def test_any_other_answer_starts_the_twenty_minutes_anew() -> None:
+    limited = [answer(429, Retry_After="300")] * 3
+    api = Api(*limited, answer(404), *limited, page([]))
+    with pytest.raises(ResourceOffError):
+        api.get()
+    assert api.get().data == []
+    assert api.now >= 1800
 
 
 # ---- The token

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ import trustme
 from pipelines.eduframe.commands.output import print_summary
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.sync import Run
 from sources.eduframe.errors import UnreachableError
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
@@ -171,7 +173,7 @@ def test_an_answer_without_an_end_costs_its_list_alone(warehouse: Warehouse) -> 
 def test_a_429_for_longer_than_the_run_may_last_ends_it(
     warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    warehouse.sim.inject(Fault("too_many", path="/orders", retry_after=1800, times=None))
+    warehouse.sim.inject(Fault("too_many", path="/orders", retry_after=600, times=None))
     began = time.monotonic()
     report = warehouse.sync("orders", "labels", max_minutes=0.05, threads=1)
     assert time.monotonic() - began < 60
@@ -180,6 +182,51 @@ def test_a_429_for_longer_than_the_run_may_last_ends_it(
     warehouse.sim.clear_faults()
     again = warehouse.sync("orders", max_minutes=0.02)
     assert (again.exit_code, again.requests) == (PARTLY, 0)
+
+
+def test_a_429_for_hours_is_not_waited_for_and_later_runs_ask_once(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim = warehouse.sim
+    warehouse.sync("orders", "labels")
+    sim.add("labels")
+    sim.inject(Fault("too_many", path="/orders", retry_after=36_000, times=None))
+    report = warehouse.sync("labels", "orders", reconcile=True, threads=1)
+    assert report.exit_code == PARTLY
+    assert "left alone (429) until" in told(report, capsys)
+    assert {run.status for run in report.runs.values()} <= {"stopped", "done"}
+    sim.inject(Fault("too_many", retry_after=32_400, times=None))
+    again = warehouse.sync("labels", "orders", reconcile=True)
+    assert (again.exit_code, again.requests) == (PARTLY, 1)
+    sim.clear_faults()
+    last = warehouse.sync("labels", "orders", reconcile=True)
+    assert last.exit_code == DONE
+    warehouse.assert_equals_truth("labels", "orders")
+
+
+def test_an_empty_disk_learns_from_the_log_what_the_last_window_held(
+    warehouse: Warehouse,
+) -> None:
+    limit = {"requests_per_window": 1000, "window_seconds": 86_400}
+    warehouse.sync("labels", "users", **limit)
+    held = sum(row["requests"] for row in warehouse.rows("_sync_runs"))
+    runs: list[Run] = []
+    for file in Path(warehouse.pipeline.pipelines_dir).glob("window.*.log"):
+        file.unlink()
+    second = warehouse.sync("labels", watch=runs.append, **limit)
+    assert runs[0].limiter.left == 1000 - held - second.requests
+    third = warehouse.sync("labels", watch=runs.append, **limit)
+    assert runs[1].limiter.left == runs[0].limiter.left - third.requests
+
+
+def test_a_new_token_has_the_whole_window(warehouse: Warehouse) -> None:
+    limit = {"requests_per_window": 1000, "window_seconds": 86_400}
+    warehouse.sync("labels", **limit)
+    warehouse.sim.token = warehouse.sim._api.token = "another-token"
+    runs: list[Run] = []
+    report = warehouse.sync("labels", watch=runs.append, **limit)
+    assert report.exit_code == DONE
+    assert runs[0].limiter.left == 1000 - report.requests
 
 
 # ---- No connection at all

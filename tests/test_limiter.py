@@ -3,13 +3,15 @@
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sources.eduframe.errors import StoppedError
-from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.http.limiter_file import WindowFile
+from sources.eduframe.errors import RateLimitedError, StoppedError
+from sources.eduframe.http.limiter import Limiter, Wait
+from sources.eduframe.http.limiter_file import WindowFile, ages_of_runs, window_name_of
 
 
 class Clock:
@@ -206,26 +208,178 @@ def test_the_limit_is_used_to_the_full_once_it_binds(clock: Clock) -> None:
     assert sent[-1] - sent[0] == pytest.approx(9 * 3)
 
 
-def test_a_pause_that_an_earlier_run_was_asked_for_is_kept(
-    clock: Clock, tmp_path: Path
-) -> None:
-    path = tmp_path / "window"
-    first = WindowFile(path, 300, clock=clock)
+def journal_of(path: Path, clock: Clock) -> tuple[WindowFile, list[float]]:
+    file = WindowFile(path / window_name_of("1"), 300, clock=clock)
+    return file, file.open()
+
+
+def test_a_pause_that_an_earlier_run_was_asked_for_is_kept(clock: Clock, tmp_path: Path) -> None:
+    first, _ = journal_of(tmp_path, clock)
     limiter = limiter_of(clock)
-    first.open(without_memory=0)
     limiter.journal = first
-    limiter.pause(1800)
+    limiter.pause(800)
     first.close()
     clock.forward(600)
-    second = WindowFile(path, 300, clock=clock)
-    ages = second.open(without_memory=0)
-    assert second.pause_left == pytest.approx(1200)
+    second, ages = journal_of(tmp_path, clock)
+    assert second.pause_left == pytest.approx(200)
     next_run = limiter_of(clock)
     next_run.remember(ages, second.pause_left)
-    assert next_run.wait_now == pytest.approx(1200)
+    assert next_run.wait_now == pytest.approx(200)
     second.close()
     clock.forward(-7200)  # the clock is set back: nothing gets longer
-    third = WindowFile(path, 300, clock=clock)
-    third.open(without_memory=0)
-    assert third.pause_left == pytest.approx(1200)
+    third, _ = journal_of(tmp_path, clock)
+    assert third.pause_left == pytest.approx(200)
     third.close()
+
+
+def test_a_long_pause_ends_the_run_and_the_next_one_asks_once(
+    clock: Clock, tmp_path: Path
+) -> None:
+    first, _ = journal_of(tmp_path, clock)
+    limiter = limiter_of(clock)
+    limiter.journal = first
+    limiter.acquire()
+    with pytest.raises(RateLimitedError, match="left alone"):
+        limiter.pause(36_000)
+    assert limiter.stop.is_set()
+    limiter.release()
+    first.close()
+    clock.forward(3600)
+    second, ages = journal_of(tmp_path, clock)
+    next_run = limiter_of(clock)
+    next_run.journal = second
+    next_run.remember(ages, second.pause_left)
+    assert next_run.acquire() == 0
+    assert next_run.wait_now > 0  # nobody else, until it is answered
+    with pytest.raises(RateLimitedError):
+        next_run.pause(32_400)
+    next_run.release()
+    second.close()
+    third, ages = journal_of(tmp_path, clock)
+    last_run = limiter_of(clock)
+    last_run.journal = third
+    last_run.remember(ages, third.pause_left)
+    last_run.acquire()
+    last_run.release(answered=True)
+    assert last_run.wait_now == 0
+    third.close()
+    fourth, _ = journal_of(tmp_path, clock)
+    assert fourth.pause_left == 0
+    fourth.close()
+
+
+def test_a_new_token_has_its_whole_window(clock: Clock, tmp_path: Path) -> None:
+    first, ages = journal_of(tmp_path, clock)
+    assert (ages, first.knows_nothing) == ([], True)
+    first.sent()
+    first.answered()
+    first.close()
+    other = WindowFile(tmp_path / window_name_of("2"), 300, clock=clock)
+    assert (other.open(), other.knows_nothing) == ([], False)
+    other.close()
+    first, ages = journal_of(tmp_path, clock)
+    assert (ages, first.knows_nothing) == ([pytest.approx(0, abs=0.01)], False)
+    first.close()
+
+
+def test_a_file_that_cannot_be_understood_tells_nothing(clock: Clock, tmp_path: Path) -> None:
+    (tmp_path / window_name_of("1")).write_text("+12\n-what\n")
+    (tmp_path / window_name_of("2")).write_text("")
+    file, ages = journal_of(tmp_path, clock)
+    assert (ages, file.knows_nothing) == ([], True)
+    file.learn([200.0, 10.0])
+    file.close()
+    assert journal_of(tmp_path, clock)[1] == pytest.approx([200, 10], abs=0.01)
+
+
+def test_the_runs_of_the_last_window_count_as_made_at_their_end() -> None:
+    now = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    runs = [(60, 3), (400, 500), (200, 2), (-86_400, 1)]
+    ended = [(now - timedelta(seconds=age), requests) for age, requests in runs]
+    assert ages_of_runs(ended, now, 300, 10) == [200, 200, 60, 60, 60, 0]
+    assert ages_of_runs(ended, now, 300, 4) == [60, 60, 60, 0]
+    assert ages_of_runs([], now, 300, 4) == []
+
+
+def test_each_wait_is_told_once_for_all_threads_before_it_begins(clock: Clock) -> None:
+    limiter = Limiter(2, 10, clock=clock, wait=clock.wait_together)
+    told: list[tuple[float, str, float]] = []
+    limiter.on_wait = lambda wait: told.append((clock.now, wait.reason, wait.seconds))
+    ask(limiter, clock)
+    ask(limiter, clock)
+    threads = [threading.Thread(target=ask, args=[limiter, clock]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert told == [(1000, "the limit, 2 requests in 10 s, is used", 10)]
+    limiter.pause(30)
+    ask(limiter, clock)
+    assert [reason for _, reason, _ in told[1:]] == ["the API answered 429"]
+    assert told[1][2] == pytest.approx(30)
+
+
+def test_waits_by_the_last_runs_requests_say_so(clock: Clock) -> None:
+    limiter = limiter_of(clock)
+    told: list[str] = []
+    limiter.on_wait = lambda wait: told.append(wait.reason)
+    limiter.remember([3, 3, 3])
+    assert limiter.waiting is None  # nobody wants to be let through
+    ask(limiter, clock)
+    assert told == ["the limit, 3 requests in 10 s, was used by an earlier run"]
+    limiter.remember([], 600)
+    ask(limiter, clock)
+    assert told[1:] == ["the API answered an earlier run 429"]
+
+
+def test_the_wait_that_goes_on_can_be_looked_at(clock: Clock) -> None:
+    limiter = limiter_of(clock)
+    limiter.pause(600)
+    seen: list[Wait | None] = []
+    clock.on_wait = lambda: seen.append(limiter.waiting)
+    ask(limiter, clock)
+    assert seen[0] is not None
+    assert (seen[0].reason, seen[0].seconds) == ("the API answered 429", 600)
+    assert seen[-1] is not None
+    assert seen[-1].seconds == pytest.approx(1)
+    assert limiter.waiting is None
+
+
+def test_short_waits_are_not_told(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    limiter = limiter_of(clock)
+    caplog.set_level("INFO")
+    limiter.pause(2)
+    ask(limiter, clock)
+    assert caplog.text == ""
+
+
+def test_without_an_observer_a_log_has_one_line_a_minute(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    limiter = limiter_of(clock, requests=1, window=10)
+    caplog.set_level("INFO")
+    for _ in range(14):
+        ask(limiter, clock)
+    assert [record.message.split(",")[0] for record in caplog.records] == ["waiting 10 s"] * 3
+
+
+def test_time_waited_is_what_passed_not_what_threads_add_up_to(clock: Clock) -> None:
+    waiting = threading.Semaphore(0)
+
+    def wait(changed: threading.Condition, seconds: float) -> None:
+        waiting.release()
+        changed.wait()
+
+    limiter = Limiter(1, 10, clock=clock, wait=wait)
+    ask(limiter, clock)
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(limiter.acquire) for _ in range(3)]
+        for _ in asking:
+            assert waiting.acquire(timeout=10)
+        clock.forward(8)
+        assert limiter.waited_total == 8
+        limiter.stop.set()
+        limiter.wake()
+        assert all(isinstance(one.exception(10), StoppedError) for one in asking)
+    clock.forward(5)
+    assert limiter.waited_total == 8

@@ -10,6 +10,7 @@
     │   ├── ResourceOffError     … it answers 403 or 404: no right, or switched off
     │   └── ReadFailedError      … errors to the end, or nonsense
     ├── StoppedError             a stop was asked for while something waited    (exit code 3)
+    │   └── RateLimitedError     … by the API, which wants to be left alone for long
     ├── DestinationError         the destination does not do what it should     (exit code 1)
     │   ├── LoadFailedError      … it does not take a load package
     │   ├── UpgradeError         … it does not let a column have its new type
@@ -24,11 +25,13 @@ These never leave the package; each ends in one of those above, or in a note:
 
     TransientError               an answer that may be better next time: tried again
     └── NoAnswerError            … there is none: no connection, or a broken one
-    TooManyRequestsError         a 429, with the seconds to wait
+    TooManyRequestsError         a 429: tried again after the pause that it asks for
     DoesNotCastError             a column that cannot be cast as a whole: it is read value by value
 
 Every message says what happened, to what, and what to do next. None holds the token.
 """
+
+from datetime import datetime
 
 
 class EduframeError(Exception):
@@ -57,6 +60,14 @@ class LockedError(EduframeError):
 
 class StoppedError(EduframeError):
     """The run was asked to stop (signal, or time used up)."""
+
+
+class RateLimitedError(StoppedError):
+    """The API wants to be left alone for longer than a run waits. ``until`` is when it does not."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class ResourceError(EduframeError):
@@ -129,11 +140,7 @@ class NoAnswerError(TransientError):
 
 
 class TooManyRequestsError(Exception):
-    """A 429, with the seconds to wait."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"429, wait {seconds:.0f} s")
-        self.seconds = seconds
+    """A 429. The limiter knows how long to wait."""
 
 
 class DoesNotCastError(Exception):

@@ -32,6 +32,7 @@ from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.scheduler import Scheduler
 from pipelines.eduframe.run.spill import SpillFiles
+from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.store.seen_keys import forget_seen
@@ -43,7 +44,7 @@ from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import EduframeError
 from sources.eduframe.http.client import Answer, Bounds, Client
 from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.http.limiter_file import WindowFile, window_name
+from sources.eduframe.http.limiter_file import WindowFile, ages_of_runs, window_name
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.parents import ParentBook
@@ -63,6 +64,11 @@ class Run:
         self.report = report
         self.limiter = limiter
         self.hurry = threading.Event()
+        limiter.when_stopped(self._tell_why)
+
+    def _tell_why(self) -> None:
+        if self.limiter.ended:
+            self.report.stopped = self.report.stopped or str(self.limiter.ended)
 
     def stop(self, why: str, *, hurry: bool = False) -> None:
         """End at the next page; what was read is loaded.
@@ -173,15 +179,22 @@ def shared_window(pipeline: Any, settings: Settings, limiter: Limiter) -> Iterat
     """Let the limiter know of the requests of the last run, and the next run of this one's."""
     name = window_name(settings.base_url, settings.api_token)
     journal = WindowFile(Path(pipeline.pipelines_dir) / name, settings.window_seconds)
-    ages = journal.open(without_memory=settings.requests_per_window // 2)
-    limiter.remember(ages, journal.pause_left)
-    if journal.pause_left:
-        log.warning("the API asked the last run to wait: %.0f s are left", journal.pause_left)
+    limiter.remember(journal.open(), journal.pause_left)
     limiter.journal = journal
     try:
         yield
     finally:
         journal.close()
+
+
+def recall_window(stored: StoredRows, limiter: Limiter) -> None:
+    """Where the disk knows of no requests, count those that the dataset's log tells of."""
+    journal = limiter.journal
+    if isinstance(journal, WindowFile) and journal.knows_nothing:
+        runs = recent_runs(stored)
+        ages = ages_of_runs(runs, now_utc(), limiter.window, limiter.requests)
+        limiter.remember(ages)
+        journal.learn(ages)
 
 
 class _Sync:
@@ -220,6 +233,7 @@ class _Sync:
         loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
         self._read_and_load(plans, loader)
+        report.notes += self.client.notes
         report.packages = loader.packages
         with self._writing():
             report.notes += declare_constraints(self.pipeline)
@@ -234,6 +248,7 @@ class _Sync:
         report = self.report
         wanted = {*ALL_TABLES, *(table.name for table in LOG_TABLES)}
         with StoredRows(self.pipeline) as stored:
+            recall_window(stored, self.client.limiter)
             come_after_the_last_run(stored, report)
             existing = stored.existing(wanted)
             report.notes += upgrade(self.pipeline, stored, existing)

@@ -32,7 +32,13 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.body import read_json
 from sources.eduframe.http.concurrency import ReadingSlots
-from sources.eduframe.http.headers import charset, pause_asked_for, retry_after, server_date
+from sources.eduframe.http.headers import (
+    asked_wait,
+    charset,
+    pause_asked_for,
+    retry_after,
+    server_date,
+)
 from sources.eduframe.http.hosts import check_base_url, host_of, path_of, same_origin
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.http.links import next_address
@@ -164,6 +170,8 @@ class Client:
         self._origin = "/".join([*self.base_url.split("/", 3)[:3], ""])
         self.limiter = limiter
         self.slots = ReadingSlots()
+        self.notes: list[str] = []
+        """What was odd about the answers, each kind of it once."""
         self._secret = Secret(token)
         self._attempts = attempts
         self._sleep = sleep or self._wait
@@ -218,7 +226,7 @@ class Client:
             ResourceOffError: 403 or 404.
             ReadFailedError: errors or nonsense until the attempts ended, no answer in time three
                 times in a row, or an answer that is too large.
-            StoppedError: a stop was asked for.
+            StoppedError: a stop was asked for, or the API wants to be left alone for long.
         """
         traffic = traffic or Traffic()
         address = url if "://" in url else self.base_url + url
@@ -259,7 +267,9 @@ class Client:
     ) -> None:
         reason = state.outcome.exception() if state.outcome else None
         traffic.retry(reason)
-        log.warning("%s: %s; trying again", self._name(address), reason)
+        name, seconds = self._name(address), state.next_action.sleep if state.next_action else 0.0
+        log.warning("%s: %s; trying again in %.0f s", name, reason, seconds)
+        self.limiter.tell(seconds, f"{name} is tried again")
         if self.limiter.stop.is_set():
             raise StoppedError("stopped between attempts")
 
@@ -274,12 +284,8 @@ class Client:
         while True:
             try:
                 return self._check(self._send(address, params, most, traffic), expect)
-            except TooManyRequestsError as limited:
+            except TooManyRequestsError:
                 traffic.retry("429: too many requests")
-                log.warning(
-                    "the API answered 429: every thread waits %.0f s", limited.seconds
-                )
-                self.limiter.pause(limited.seconds)
 
     def _send(
         self, address: str, params: Mapping[str, str | int] | None, most: int, traffic: Traffic
@@ -314,20 +320,37 @@ class Client:
     ) -> Reply:
         waited = self.limiter.acquire()
         traffic.add(requests=1, waited=waited)
+        reply: Reply | None = None
         try:
             began = time.monotonic()
             reply = self._exchange(address, params, most, traffic)
             self.slots.answered(time.monotonic() - began)
+            traffic.in_time(True)
+            if reply.status == 429:
+                self.limiter.pause(retry_after(*self._retry_after(reply)))
+                raise TooManyRequestsError
         except (TransientError, ReadFailedError) as error:
             if self.limiter.stop.is_set():  # what is broken off by a stop looks like a broken wire
                 raise StoppedError("stopped before all was read") from None
             raise error from None
         finally:
-            self.limiter.release()
-        traffic.in_time(True)
-        if reply.status == 429:
-            raise TooManyRequestsError(retry_after(reply.first("Retry-After")))
+            self.limiter.release(answered=reply is not None and reply.status != 429)
         return reply
+
+    def _retry_after(self, reply: Reply) -> tuple[str | None, float | None]:
+        """How long the server wants to be left alone, in its words, and its clock."""
+        header, date = reply.first("Retry-After"), server_date(reply.first("Date"))
+        now = date.timestamp() if date else None
+        if header and asked_wait(header, now) is None:
+            self._note_once("Retry-After", header)
+        return header, now
+
+    def _note_once(self, header: str, value: str) -> None:
+        """Tell of a header that makes no sense, the first time."""
+        start = f"the API's header {header} makes no sense and counts as missing"
+        if not any(note.startswith(start) for note in self.notes):
+            self.notes.append(f"{start}: {self._secret.shown(value, 60)}")
+            log.warning("%s", self.notes[-1])
 
     def _exchange(
         self, address: str, params: Mapping[str, str | int] | None, most: int, traffic: Traffic
@@ -376,7 +399,7 @@ class Client:
         if status in (403, 404):
             raise ResourceOffError(f"answered {status}", status)
         if status >= 500 or status in TOO_SLOW_OR_TOO_SOON:
-            pause = pause_asked_for(reply.first("Retry-After"))
+            pause = pause_asked_for(*self._retry_after(reply))
             raise TransientError(f"the server answered {status}", pause)
         if status != 200:
             raise ReadFailedError(
@@ -388,7 +411,10 @@ class Client:
         if expect == "list" and data and not any(isinstance(row, dict) for row in data):
             raise TransientError(f"200 with a list of {type(data[0]).__name__} where rows belong")
         following = self._next(reply) if expect == "list" else None
-        date = server_date(reply.first("Date"))
+        header = reply.first("Date")
+        date = server_date(header)
+        if header and date is None:
+            self._note_once("Date", header)
         return Answer(data, following, date, mended, reply.headers, len(reply.content))
 
     def _parsed(self, reply: Reply) -> tuple[Any, bool]:

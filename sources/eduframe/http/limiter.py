@@ -8,13 +8,19 @@ free, and time lost while nothing was asked is caught up.
 A 429 all the same means that others use the token too: the rate is lowered, and climbs back.
 """
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from sources.eduframe.errors import StoppedError
+from sources.eduframe.errors import RateLimitedError, StoppedError
+
+log = logging.getLogger("eduframe.limiter")
 
 Clock = Callable[[], float]
 
@@ -23,6 +29,14 @@ LOWERED_TO = 0.75
 LEAST_SHARE = 0.1
 RECOVERY_WINDOWS = 4.0
 """… and from nothing it would climb back in so many windows."""
+MOST_WAITED = 900.0
+"""A pause of more seconds is not waited for: the run ends, and the next one asks once."""
+ONLY_429 = 1200.0
+"""After so many seconds without any answer but 429 the run ends too."""
+WORTH_SAYING = 2.0
+"""Seconds from which on a wait is told …"""
+LOG_EVERY = 60.0
+"""… and those that must lie between two lines of a log."""
 
 
 class Journal(Protocol):
@@ -33,6 +47,19 @@ class Journal(Protocol):
     def answered(self) -> None: ...
 
     def paused(self, seconds: float) -> None: ...
+
+    def resumed(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A wait of the whole client: nothing is sent until it ends."""
+
+    reason: str
+    seconds: float
+    """What is left of it."""
+    until: datetime
+    """When it ends, by the machine's clock."""
 
 
 class Limiter:
@@ -58,6 +85,11 @@ class Limiter:
         self._clock = clock
         self._wait = wait
         self.journal = journal
+        self.on_wait: Callable[[Wait], object] | None = None
+        """Is told, once for all threads, of each wait of more than 2 s, before it begins; it must
+        be quick. Without it there is a line in the log, one a minute at most."""
+        self.ended: RateLimitedError | None = None
+        """Why the limiter itself asked for a stop, if it did."""
         self._changed = threading.Condition()
         self._finished: deque[float] = deque()
         self._in_flight = 0
@@ -65,6 +97,17 @@ class Limiter:
         self._share = 1.0
         self._lowered_at = 0.0
         self._when_stopped: list[Callable[[], object]] = []
+        self._inherited_until = float("-inf")
+        """Places up to here are those of earlier runs."""
+        self._inherited_pause = False
+        self._only_429_since: float | None = None
+        self._probing = False
+        """One request at a time, until it is known whether the API still answers 429."""
+        self._waiters = 0
+        self._wait_began = 0.0
+        self._waited = 0.0
+        self._said_until = float("-inf")
+        self._logged_at = float("-inf")
 
     def when_stopped(self, call: Callable[[], object]) -> None:
         """Let this be called, by a signal handler too, once a stop was asked for."""
@@ -77,38 +120,81 @@ class Limiter:
             StoppedError: a stop was asked for while waiting.
         """
         began = self._clock()
+        waits = False
         with self._changed:
-            while True:
-                if self.stop.is_set():
-                    raise StoppedError("stopped before all was read")
-                now = self._clock()
-                delay = self._delay(now)
-                if delay <= 0:
-                    self._in_flight += 1
-                    if self.journal:
-                        self.journal.sent()
-                    return now - began
-                self._wait(self._changed, min(delay, 1.0))
+            try:
+                while True:
+                    if self.stop.is_set():
+                        raise StoppedError("stopped before all was read")
+                    now = self._clock()
+                    delay = self._delay(now)
+                    if delay <= 0:
+                        self._in_flight += 1
+                        if self.journal:
+                            self.journal.sent()
+                        return now - began
+                    if not waits:
+                        waits = True
+                        self._begin_wait(now)
+                    self._tell(now, delay, self._reason(delay))
+                    self._wait(self._changed, min(delay, 1.0))
+            finally:
+                if waits:
+                    self._end_wait()
 
-    def release(self) -> None:
-        """The response is in (or the request failed): its place is free one window from now."""
+    def release(self, *, answered: bool = False) -> None:
+        """The response is in (or the request failed): its place is free one window from now.
+
+        ``answered`` says that it was an answer, and no 429.
+        """
         with self._changed:
             self._in_flight -= 1
-            self._finished.append(self._clock())
+            now = self._clock()
+            self._finished.append(now)
             if self.journal:
                 self.journal.answered()
+            if answered and (self._probing or self._only_429_since is not None):
+                self._only_429_since = None
+                self._probing = False
+                if self.journal and now >= self._paused_until:
+                    self.journal.resumed()
             self._changed.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """No thread sends anything for so many seconds, and less for a while: a 429."""
+        """No thread sends anything for so many seconds, and less for a while: a 429.
+
+        Raises:
+            RateLimitedError: that is too long to be waited for, or there has been no answer but
+                429 for too long. The stop is asked for then; the next run asks once.
+        """
         with self._changed:
             now = self._clock()
             if now >= self._paused_until:
                 self._share = max(LEAST_SHARE, self._share_at(now) * LOWERED_TO)
                 self._lowered_at = now + seconds
             self._paused_until = max(self._paused_until, now + seconds)
+            self._inherited_pause = False
+            if self._only_429_since is None:
+                self._only_429_since = now
             if self.journal:
                 self.journal.paused(seconds)
+            until = _from_now(seconds)
+            if seconds > MOST_WAITED:
+                words = f"the API wants to be left alone (429) until {_told(until)}"
+            elif now + seconds > self._only_429_since + ONLY_429:
+                words = f"the API answers nothing but 429, for {ONLY_429 / 60:.0f} minutes now"
+            else:
+                return
+            self.ended = RateLimitedError(f"{words}: the next run asks once, and goes on", until)
+        self.stop.set()
+        self.wake()
+        raise self.ended
+
+    def tell(self, seconds: float, reason: str) -> None:
+        """Tell of a wait of one thread, if nothing else is under way."""
+        with self._changed:
+            if not self._in_flight:
+                self._tell(self._clock(), seconds, reason)
 
     def wake(self) -> None:
         """Let waiting threads look at ``stop`` now, and end what is under way if it is set."""
@@ -121,12 +207,36 @@ class Limiter:
     def remember(self, ages: list[float], pause: float = 0.0) -> None:
         """Take over the places of an earlier run: seconds since each of its responses.
 
-        ``pause`` are the seconds that a 429 it got still asks to wait for.
+        ``pause`` are the seconds that a 429 it got still asks to wait for. If that is too long to
+        be waited for, one request finds out whether it still holds.
         """
         with self._changed:
             now = self._clock()
             self._finished = deque(sorted([*self._finished, *(now - age for age in ages)]))
-            self._paused_until = max(self._paused_until, now + pause)
+            if ages:
+                self._inherited_until = max(self._inherited_until, now - min(ages))
+            if pause > MOST_WAITED:
+                self._probing = True
+            elif pause > 0:
+                self._paused_until = max(self._paused_until, now + pause)
+                self._inherited_pause = True
+
+    @property
+    def waiting(self) -> Wait | None:
+        """The wait that is going on, if no thread may send anything now and one wants to."""
+        with self._changed:
+            now = self._clock()
+            delay = self._delay(now)
+            if not self._waiters or delay <= 0:
+                return None
+            return Wait(self._reason(delay), delay, _from_now(delay))
+
+    @property
+    def waited_total(self) -> float:
+        """Seconds that passed while threads waited to be let through, however many they were."""
+        with self._changed:
+            going_on = self._clock() - self._wait_began if self._waiters else 0.0
+            return self._waited + going_on
 
     @property
     def left(self) -> int:
@@ -144,13 +254,50 @@ class Limiter:
 
     def _delay(self, now: float) -> float:
         self._forget(now)
-        paused = self._paused_until - now
+        if self._probing and self._in_flight:
+            return max(1.0, self._paused_until - now)
+        return max(self._paused_until - now, self._window_delay(now))
+
+    def _window_delay(self, now: float) -> float:
         over = self._in_flight + len(self._finished) - self._allowed(now)
         if over < 0:
-            return paused
+            return 0.0
         if over >= len(self._finished):
-            return max(paused, 1.0)
-        return max(paused, self._finished[over] + self.window - now)
+            return 1.0
+        return self._finished[over] + self.window - now
+
+    def _reason(self, delay: float) -> str:
+        now = self._clock()
+        if self._paused_until - now >= delay:
+            if self._inherited_pause:
+                return "the API answered an earlier run 429"
+            return "the API answered 429"
+        limit = f"{self._allowed(now):,} requests in {self.window:g} s"
+        over = self._in_flight + len(self._finished) - self._allowed(now)
+        if 0 <= over < len(self._finished) and self._finished[over] <= self._inherited_until:
+            return f"the limit, {limit}, was used by an earlier run"
+        return f"the limit, {limit}, is used"
+
+    def _begin_wait(self, now: float) -> None:
+        if not self._waiters:
+            self._wait_began = now
+        self._waiters += 1
+
+    def _end_wait(self) -> None:
+        self._waiters -= 1
+        if not self._waiters:
+            self._waited += self._clock() - self._wait_began
+
+    def _tell(self, now: float, seconds: float, reason: str) -> None:
+        if seconds <= WORTH_SAYING or now + seconds <= self._said_until + WORTH_SAYING:
+            return
+        self._said_until = now + seconds
+        wait = Wait(reason, seconds, _from_now(seconds))
+        if self.on_wait:
+            self.on_wait(wait)
+        elif now - self._logged_at >= LOG_EVERY:
+            self._logged_at = now
+            log.info("waiting %.0f s, until %s: %s", seconds, _told(wait.until), reason)
 
     def _forget(self, now: float) -> None:
         while self._finished and self._finished[0] + self.window <= now:
@@ -162,3 +309,16 @@ class Limiter:
     def _share_at(self, now: float) -> float:
         climbed = max(0.0, now - self._lowered_at) / (RECOVERY_WINDOWS * self.window)
         return min(1.0, self._share + climbed)
+
+
+def _from_now(seconds: float) -> datetime:
+    now = datetime.now(UTC)
+    with suppress(OverflowError):
+        return now + timedelta(seconds=seconds)
+    return now
+
+
+def _told(moment: datetime) -> str:
+    local = moment.astimezone()
+    same_day = local.date() == datetime.now().astimezone().date()
+    return f"{local:%H:%M:%S}" if same_day else f"{local:%Y-%m-%d %H:%M}"
