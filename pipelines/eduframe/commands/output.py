@@ -170,9 +170,11 @@ def print_summary(report: Report, *, wide: bool = False) -> None:
     for note in report.notes:
         print_line(note)
     written = report.total("new") + report.total("changed")
+    waited = f", {report.waited:.0f} s of them waiting" if report.waited >= 1 else ""
     print_line(
         f"{report.status}: {report.total('read'):,} rows read with {report.requests:,} requests in "
-        f"{report.seconds:.1f} s; {written:,} written, {report.total('deleted'):,} deleted, "
+        f"{report.seconds:.1f} s{waited}; "
+        f"{written:,} written, {report.total('deleted'):,} deleted, "
         f"to {report.destination}, dataset {report.dataset}"
     )
     if report.message:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.eduframe.run.sync import Run
+from sources.eduframe.http.limiter import Wait
 from sources.eduframe.reading.batch import ResourceRun
 
 log = logging.getLogger("eduframe")
@@ -52,30 +54,37 @@ def watching() -> Iterator[Callable[[Run], None]]:
 
 
 def _live(run: Run, over: threading.Event) -> None:
-    console = Console(stderr=True)
+    run.limiter.on_wait = _seen_live
+    console = Console(stderr=True, highlight=False)
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while not over.wait(REFRESH):
-            live.update(_view(run))
+            live.update(view(run))
 
 
-def _view(run: Run) -> Table:
+def _seen_live(wait: Wait) -> None:
+    """Nothing: the view shows the wait as long as it lasts."""
+
+
+def view(run: Run) -> Group:
+    """The lists that are being read, how far the run is, and what it waits for."""
     runs = list(run.report.runs.values())
     ended = [r for r in runs if r.status not in ("waiting", "reading")]
-    reading = [r for r in runs if r.status == "reading"]
-    waited = sum(r.traffic.waited for r in runs)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("resource", "pages", "rows", "waited"):
+    for name in ("resource", "pages", "rows"):
         table.add_column(name, justify="left" if name == "resource" else "right")
-    for one in reading:
-        table.add_row(
-            one.resource, str(one.pages), f"{one.read:,}", f"{one.traffic.waited:.0f} s"
-        )
-    table.caption = (
-        f"{len(ended)} of {len(runs)} resources, {run.limiter.left} requests left in the window, "
-        f"{waited:.0f} s waited for the limit"
+    for one in runs:
+        if one.status == "reading":
+            table.add_row(one.resource, str(one.pages), f"{one.read:,}")
+    state = (
+        f"{len(ended)} of {len(runs)} resources, {run.limiter.left:,} requests left in the window, "
+        f"{run.limiter.waited_total:.0f} s waited"
     )
-    table.caption_justify = "left"
-    return table
+    wait = run.limiter.waiting
+    shown: list[Table | Text] = [table, Text(state, style="dim italic")]
+    if wait and wait.seconds >= 1:
+        until = f"{wait.until.astimezone():%H:%M:%S}"
+        shown.append(Text(f"waiting {wait.seconds:.0f} s, until {until}: {wait.reason}"))
+    return Group(*shown)
 
 
 def _lines(run: Run, over: threading.Event) -> None:
@@ -94,10 +103,8 @@ def _lines(run: Run, over: threading.Event) -> None:
             seconds = 0.0
             reading = [r for r in run.report.runs.values() if r.status == "reading"]
             names = ", ".join(f"{r.resource} ({r.read:,} rows)" for r in reading)
-            pause = run.limiter.wait_now
-            wait = f"; waiting {pause:.0f} s for the request limit" if pause > 1 else ""
-            if reading:
-                log.info("reading %s; %s requests left%s", names, run.limiter.left, wait)
+            if reading and not run.limiter.waiting:  # the limiter tells of that itself
+                log.info("reading %s; %s requests left", names, run.limiter.left)
 
 
 def line(run: ResourceRun) -> str:

@@ -40,6 +40,8 @@ class Report:
     began: float = 0.0
     """The monotonic clock at the start."""
     seconds: float = 0.0
+    waited: float = 0.0
+    """Seconds that passed waiting for the request limit, however many threads waited."""
 
     def __post_init__(self) -> None:
         self.clock = self.started_at
@@ -172,6 +174,7 @@ class Report:
             **self.run_row(),
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
+            "waited_seconds": round(self.waited, 3),
             "destination": self.destination,
             "dataset": self.dataset,
             "load_packages": self.packages,

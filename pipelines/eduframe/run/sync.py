@@ -269,6 +269,7 @@ class _Sync:
         finally:
             self.control.end_reading()
             scheduler.close()
+            self.report.waited = self.control.limiter.waited_total
 
     def _read(self, plan: Plan) -> None:
         """Read one list. What goes wrong with it ends up in its record."""

@@ -21,6 +21,7 @@ from sources.eduframe.errors import (
     ResourceOffError,
 )
 from sources.eduframe.http.client import Answer, Client
+from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.parents import refs_in
@@ -99,7 +100,8 @@ class Trial:
         found: dict[str, Tried] = {}
         first = [e for e in ENDPOINTS if not e.params]
         then = [e for e in ENDPOINTS if e.params]
-        with _progress(len(ENDPOINTS)) as told, ThreadPoolExecutor(self.threads) as pool:
+        shown = _progress(len(ENDPOINTS), self.client.limiter)
+        with shown as told, ThreadPoolExecutor(self.threads) as pool:
             for group in (first, then):
                 for one in pool.map(self._try, group):
                     found[one.resource] = one
@@ -152,11 +154,17 @@ class Trial:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
+def _progress(total: int, limiter: Limiter) -> Iterator[Callable[[int], object]]:
     """Yields what to call with the number of lists tried so far; shown on stderr."""
     if not sys.stderr.isatty():
         log.info("trying %s lists", total)
         yield lambda _: None
         return
     with Console(stderr=True).status(f"trying {total} lists") as status:
-        yield lambda count: status.update(f"tried {count} of {total} lists")
+        limiter.on_wait = lambda wait: status.update(
+            f"waiting until {wait.until.astimezone():%H:%M:%S}: {wait.reason}"
+        )
+        try:
+            yield lambda count: status.update(f"tried {count} of {total} lists")
+        finally:
+            limiter.on_wait = None

@@ -1,0 +1,63 @@
+"""What is seen while a run goes on, and what is said of its waiting."""
+
+import io
+import threading
+
+import pytest
+from rich.console import Console
+
+from pipelines.eduframe.commands.output import print_summary
+from pipelines.eduframe.commands.progress import view
+from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.sync import Run
+from sources.eduframe.clock import now_utc
+from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.reading.batch import ResourceRun
+
+
+def report() -> Report:
+    runs = {name: ResourceRun(name, status="reading", read=1234) for name in ("users", "orders")}
+    return Report("a", now_utc(), "duckdb", "eduframe", "0", runs)
+
+
+def shown(run: Run, width: int = 80) -> list[str]:
+    """The lines of the live view."""
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as captured:
+        console.print(view(run))
+    return captured.get().splitlines()
+
+
+def test_a_wait_is_shown_live_with_what_is_left_of_it() -> None:
+    now, seen = [0.0], []
+
+    def wait(condition: threading.Condition, seconds: float) -> None:
+        seen.append(shown(run))
+        now[0] += 100.0
+
+    limiter = Limiter(1, 300.0, clock=lambda: now[0], wait=wait)
+    run = Run(report(), limiter)
+    limiter.acquire()
+    limiter.release()
+    assert not any("waiting" in line for line in shown(run))
+    limiter.acquire()
+    left = [lines[-1].split(",")[0] for lines in seen]
+    assert left == ["waiting 300 s", "waiting 200 s", "waiting 100 s"]
+    assert seen[0][-1].endswith(": the limit, 1 requests in 300 s, is used")
+    assert "0 of 2 resources, 0 requests left in the window, 300 s waited" in shown(run)
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_the_view_fits_the_terminal(width: int) -> None:
+    lines = shown(Run(report(), Limiter(500, 300.0)), width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].split() == ["resource", "pages", "rows"]
+
+
+def test_the_summary_tells_how_much_of_the_time_went_into_waiting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = report()
+    done.seconds, done.waited = 300.0, 285.2
+    print_summary(done)
+    assert "requests in 300.0 s, 285 s of them waiting; 0 written" in capsys.readouterr().out
