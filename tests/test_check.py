@@ -83,6 +83,7 @@ def test_check_reports_how_the_api_fits_the_models(
     report = (tmp_path / "fit.md").read_text(encoding="utf-8")
     assert "| `/orders` | forbidden |" in report
     assert f"- users.first_name does not fit: object in 1 of {rows - 1}" in report
+    assert "- users: 1 rows without a usable key" in report
     assert f"- users.nickname is not known: in 2 of {rows - 1}" in report
     assert "Jansen" not in report
     assert "Demo" not in report

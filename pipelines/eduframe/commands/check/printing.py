@@ -34,7 +34,7 @@ def print_findings(findings: Findings, *, wide: bool) -> None:
     print_table(SETTINGS, settings, wide=wide)
     print_table(RESOURCES, [_row(tried) for tried in findings.resources], wide=wide)
     for tried in findings.resources:
-        for line in differences(tried.fit) if tried.fit else ():
+        for line in differences(tried.resource, tried.fit) if tried.fit else ():
             print_line(line)
     for line in _verdict(findings):
         print_line(line)

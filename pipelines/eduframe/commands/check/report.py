@@ -40,10 +40,10 @@ def limits(api: Api) -> str:
     return ", ".join(f"{name}: {value}" for name, value in sorted(api.limit_headers.items()))
 
 
-def differences(fit: Fit) -> Iterator[str]:
+def differences(resource: str, fit: Fit) -> Iterator[str]:
     """What differs from the model, a line for each field."""
     if fit.set_aside:
-        yield f"{fit.set_aside} rows without a usable key, which would be set aside"
+        yield f"{resource}: {fit.set_aside} rows without a usable key, which would be set aside"
     for name, count in sorted(fit.unknown_fields.items()):
         yield f"{name} is not known: in {_of(fit, name, count)}"
     for name, kinds in sorted(fit.unfit_fields.items()):
@@ -69,5 +69,5 @@ def _list_row(tried: Tried) -> str:
 def _section(tried: Tried) -> list[str]:
     if tried.fit is None or not tried.fit.differs:
         return []
-    found = [f"- {line}" for line in differences(tried.fit)]
+    found = [f"- {line}" for line in differences(tried.resource, tried.fit)]
     return [f"### `{tried.path}`", "", *found, ""]
