@@ -44,6 +44,7 @@ NO_CONTENT = ("version", "version_hash", "imported_version_hash", "previous_hash
 """The keys of a stored schema that its hash leaves out."""
 
 
+@functools.cache  # once is enough
 def make_dlt_quicker() -> None:
     """Let dlt remember, in this process, from now on."""
     if os.environ.get("PLAIN_DLT"):

@@ -1,7 +1,6 @@
 """What is particular to Delta tables in a folder. What they have in common with databases is
 tested where it is for those: see `in_a_lake_too`."""
 
-import subprocess
 from pathlib import Path
 
 import dlt
@@ -13,6 +12,7 @@ from pipelines.eduframe.run.sync import sync
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import MakeWarehouse, command
+from tests.processes import run
 from tests.test_kills import kill_at
 from tests.warehouses import Lake
 
@@ -58,7 +58,7 @@ def test_killed_around_a_commit_or_the_end_of_a_load_nothing_is_lost_or_doubled(
     """The file of ``_dlt_loads`` says that the load is done; that of the state comes after it."""
     kill_at(step, moment, command(lake, "users", SOURCES__EDUFRAME__LOAD_PACKAGE_SECONDS="60"))
     if step == "addresses":
-        assert subprocess.run(check=False, **command(lake, "users")).returncode == 0
+        assert run(**command(lake, "users")).returncode == 0
     else:  # on another machine
         assert lake.sync("users").exit_code == 0
     lake.assert_equals_truth("users")

@@ -12,6 +12,7 @@ from pipelines.eduframe.commands.status import run_status
 from pipelines.eduframe.exit_codes import FAILED
 from sources.eduframe.settings import Settings
 from tests.conftest import command
+from tests.processes import start
 from tests.warehouses import Warehouse
 
 
@@ -46,17 +47,14 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
 
 
 def test_who_is_told_to_end_waits_no_longer_for_a_file_that_is_held(warehouse: Warehouse) -> None:
-    run = command(warehouse, "users")
     with (
         held_open(warehouse.address) as holder,
-        subprocess.Popen(stderr=subprocess.PIPE, text=True, **run) as process,
+        start(**command(warehouse, "users")) as process,
     ):
-        assert process.stderr is not None
-        assert any("waiting" in line for line in process.stderr)
+        process.wait_for("waiting")
         process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=Settings.lock_wait_seconds / 2)
-        assert process.returncode == FAILED
-        assert f"process {holder}" in error
+        assert process.wait(Settings().lock_wait_seconds / 2) == FAILED
+        assert f"process {holder}" in process.stderr
     assert warehouse.sync("users").exit_code == 0
 
 

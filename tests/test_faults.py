@@ -1,11 +1,9 @@
 """Whatever the API, the network or the disk does wrong: the sync says so, and loses nothing."""
 
-import resource
 import ssl
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,6 +20,7 @@ from pipelines.eduframe.run.sync import Run
 from sources.eduframe.errors import UnreachableError
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
+from tests.processes import run
 from tests.warehouses import PLENTY, Warehouse
 
 LISTS = ("labels", "orders", "users")
@@ -258,25 +257,17 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(warehouse: Warehouse) 
 # ---- The machine
 
 
-def limit_files(size: int) -> Callable[[], None]:
-    """To be run in a new process: files end at so many bytes, as if the disk were full."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
 @pytest.mark.parametrize("kilobytes", [3, 40, 14_000, 15_000])
 def test_a_full_disk_loses_nothing(make_warehouse: MakeWarehouse, kilobytes: int) -> None:
     with Simulator(scale=1, requests_per_window=PLENTY) as sim:
         warehouse = make_warehouse(sim)
         setup = command(warehouse, "users", "orders", SOURCES__EDUFRAME__LOCK_WAIT_SECONDS="1")
-        full = subprocess.run(
-            capture_output=True, text=True, check=False,
-            preexec_fn=limit_files(kilobytes * 1024), **setup,
-        )
+        full = run(file_limit=kilobytes * 1024, **setup)
         if full.returncode != DONE:
             assert full.returncode == FAILED
             assert "Traceback" not in full.stderr
             assert "File too large" in full.stderr.splitlines()[-1]
-        done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+        done = run(**setup)
         assert done.returncode == DONE, done.stderr
         warehouse.assert_equals_truth("users", "orders")
 

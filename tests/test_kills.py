@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import subprocess
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from pipelines.eduframe.exit_codes import PARTLY
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too
+from tests.processes import run, start
 from tests.warehouses import PLENTY, Warehouse
 
 
@@ -36,10 +36,10 @@ def test_killed_at_any_moment_the_next_run_goes_on(make_warehouse: MakeWarehouse
         warehouse = make_warehouse(sim)
         setup = command(warehouse, *LISTS)
         for requests in (30, 100, 170):
-            with subprocess.Popen(stderr=subprocess.DEVNULL, **setup) as process:
+            with start(**setup) as process:
                 wait_for_requests(sim, requests)
                 process.send_signal(signal.SIGKILL)
-        done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+        done = run(**setup)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         warehouse.assert_equals_truth(*LISTS)
@@ -86,7 +86,7 @@ def test_a_signal_ends_the_run_with_what_was_read(
         limit = {"SOURCES__EDUFRAME__REQUESTS_PER_WINDOW": "12"} if stage == "wait" else {}
         setup = command(warehouse, "attendances", **limit)
         setup["args"][1:3] = ["-c", SIGNALLED, stage, str(int(number))]
-        done = subprocess.run(capture_output=True, text=True, timeout=60, check=False, **setup)
+        done = run(timeout=60, **setup)
         assert done.returncode == PARTLY, done.stderr
         assert f"ended by {number.name}" in done.stdout
         read = len({str(r.query) for r in sim.requests if r.path == "/attendances"})
@@ -133,7 +133,7 @@ main()
 def kill_at(step: str, moment: str, setup: dict[str, Any]) -> None:
     """Run a command that kills itself before or after a step of its load."""
     setup["args"][1:3] = ["-c", KILLED, step, moment]
-    assert subprocess.run(capture_output=True, check=False, **setup).returncode == 9
+    assert run(**setup).returncode == 9
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,7 @@ def test_killed_around_any_step_of_a_load_nothing_is_lost_or_doubled(
     """What a job wrote is there, and dlt has not noted it yet; or the other way round."""
     unhurried = {"SOURCES__EDUFRAME__LOAD_PACKAGE_SECONDS": "60"}
     kill_at(table, moment, command(warehouse, "users", **unhurried))
-    again = subprocess.run(
-        capture_output=True, text=True, check=False, **command(warehouse, "users")
-    )
+    again = run(**command(warehouse, "users"))
     assert again.returncode == 0, again.stderr
     assert "loaded what an earlier run had left pending" in again.stdout
     warehouse.assert_equals_truth("users")

