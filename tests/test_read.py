@@ -93,3 +93,20 @@ def test_what_reads_cost() -> None:
     assert UnderParents(payments, book, [[(1,), (2,), (3,)]]).cost(99) == 3
     of_types = UnderParents(BY_TABLE["custom_associations"], book, [], ("users", "accounts"))
     assert of_types.cost(0) == 2
+
+
+def test_a_field_is_mostly_unfit_by_what_is_news() -> None:
+    run = ResourceRun("users")
+    run.rows_checked["users"] = 30
+    for name, count in (("users.a", 15), ("users.b", 14), ("users.c", 30)):
+        run.unfit(name, "null", count)
+    assert run.mostly_unfit({}) == ["users.a", "users.c"]
+    few = ResourceRun("users")
+    few.rows_checked["users"] = 3
+    few.unfit("users.a", "absent", 3)
+    few.unfit("users.b", "absent", 2)
+    assert few.mostly_unfit({}) == ["users.a"]
+    assert few.mostly_unfit({"users.a": 3}) == []  # a read by cursor meets them again
+    few.rows_checked["users"] = 6
+    few.unfit("users.a", "absent", 3)
+    assert few.mostly_unfit({"users.a": 3}) == ["users.a"]

@@ -68,6 +68,8 @@ class Position:
     """Why nothing of the list counted as gone in its last complete read, where that was so."""
     told_unfit: list[str] = field(default_factory=list)
     """Fields of which it was said that most rows have them unfit."""
+    unfit: dict[str, int] = field(default_factory=dict)
+    """Field to the number of rows that had it unfit in the last complete read."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 
@@ -88,7 +90,7 @@ class Position:
         return {
             _STORED_AS.get(name, name): value
             for name, value in asdict(self).items()
-            if value not in (None, []) and (value is not False or name == "readable")
+            if value not in (None, [], {}) and (value is not False or name == "readable")
         }
 
 

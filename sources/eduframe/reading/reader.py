@@ -234,12 +234,13 @@ class Reader:
     def _tell_unfit(self, position: Position) -> None:
         """Say once of a field that most rows have it unfit, until a complete read finds none."""
         run, told = self.run, position.told_unfit
-        run.newly_unfit = [
-            name for name in run.mostly_unfit() if name not in told and name not in DEPRECATED
-        ]
+        complete = self.plan.mode == "reconcile"
+        mostly = run.mostly_unfit({} if complete else position.unfit)
+        run.newly_unfit = [name for name in mostly if name not in told and name not in DEPRECATED]
         for name in run.newly_unfit:
             log.warning("%s: most rows have %s unfit", self.endpoint.table, name)
-        complete = self.plan.mode == "reconcile"
+        if complete:
+            position.unfit = {name: kinds.total() for name, kinds in run.unfit_fields.items()}
         lasting = [name for name in told if name in run.unfit_fields or not complete]
         position.told_unfit = sorted({*lasting, *run.newly_unfit})
 

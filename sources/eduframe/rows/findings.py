@@ -1,6 +1,7 @@
 """What is odd about the rows of a list: counted, for the run log and for whoever runs the sync."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,13 +43,19 @@ class Findings:
         if count:
             self.unfit_fields.setdefault(name, Counter())[kind] += count
 
-    def mostly_unfit(self) -> list[str]:
-        """The fields that are unfit in half or more of 20 rows or more, or in all of 3 or more."""
-        return sorted(name for name in self.unfit_fields if self._is_mostly_unfit(name))
+    def mostly_unfit(self, before: Mapping[str, int]) -> list[str]:
+        """The fields that are unfit in half or more of 20 rows or more, or in all of 3 or more.
 
-    def _is_mostly_unfit(self, name: str) -> bool:
-        rows = self.rows_checked[name.split(".")[0]]
-        unfit = self.unfit_fields[name].total()
+        ``before`` says how many rows have a field unfit that are no news: those are left out. A
+        read by cursor meets rows with odd moments each time, and hardly any others.
+        """
+        return sorted(
+            name for name in self.unfit_fields if self._is_mostly_unfit(name, before.get(name, 0))
+        )
+
+    def _is_mostly_unfit(self, name: str, before: int) -> bool:
+        rows = self.rows_checked[name.split(".")[0]] - before
+        unfit = self.unfit_fields[name].total() - before
         return (rows >= MANY and unfit * 2 >= rows) or (rows >= FEW and unfit >= rows)
 
     def add(self, other: "Findings") -> None:
