@@ -51,6 +51,10 @@ def big() -> Iterator[Simulator]:
         yield sim
 
 
+LISTS = ("users", "orders", "labels", "leads", "referrals")
+"""Those that :func:`lists` has."""
+
+
 @pytest.fixture
 def lists() -> Iterator[Simulator]:
     """A few lists, long enough for the brake on deletions to take an interest in them."""
@@ -94,6 +98,15 @@ def make_warehouse(home: Home, destination: str, tmp_path: Path) -> MakeWarehous
 @pytest.fixture
 def warehouse(make_warehouse: MakeWarehouse, sim: Simulator) -> Warehouse:
     return make_warehouse(sim)
+
+
+SOME = ("labels", "users", "orders", "enrollments", "invoices", "payments", "credit_categories")
+
+
+@pytest.fixture
+def synced(make_warehouse: MakeWarehouse, sim: Simulator) -> Warehouse:
+    """A warehouse that holds a few lists: :data:`SOME`."""
+    return make_warehouse(sim, synced=SOME)
 
 
 def stop_after(sim: Simulator, requests: int) -> Callable[[Run], None]:

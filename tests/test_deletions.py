@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sources.eduframe_simulator import ABSENT, Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse, ids, in_a_lake_too, living
+from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, in_a_lake_too, living
 from tests.warehouses import PLENTY
 
 HOUR = timedelta(hours=1, minutes=1)
@@ -64,9 +64,8 @@ def test_a_row_that_is_gone_is_marked_and_keeps_its_values_and_children(
 def test_a_row_that_returns_unchanged_is_undeleted_by_an_ordinary_sync(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
+    warehouse = make_warehouse(lists, synced=LISTS)
     user = lists.rows("users")[5]
-    warehouse.sync("users")
     lists.delete("users", user["id"])
     warehouse.sync("users", reconcile=True)
     lists.add("users", **user)
@@ -81,9 +80,8 @@ def test_a_row_that_returns_unchanged_is_undeleted_by_an_ordinary_sync(
 def test_hard_deletes_remove_the_row_and_its_children(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists, deletes="hard")
+    warehouse = make_warehouse(lists, synced=LISTS, deletes="hard")
     user = next(row for row in lists.rows("users") if row.get("address") and row.get("custom"))
-    warehouse.sync("users", "orders")
     lists.delete("users", user["id"])
     lists.delete("orders", ids(lists, "orders")[0])
     report = warehouse.sync("users", "orders", reconcile=True)
@@ -102,8 +100,7 @@ def test_hard_deletes_remove_the_row_and_its_children(
 
 
 def test_ignored_deletes_leave_everything(lists: Simulator, make_warehouse: MakeWarehouse) -> None:
-    warehouse = make_warehouse(lists, deletes="ignore")
-    warehouse.sync("labels")
+    warehouse = make_warehouse(lists, synced=LISTS, deletes="ignore")
     gone = ids(lists, "labels")[0]
     lists.delete("labels", gone)
     report = warehouse.sync("labels", reconcile=True)
@@ -117,8 +114,7 @@ def test_one_resource_may_differ_from_the_others(
 ) -> None:
     monkeypatch.setenv("SOURCES__EDUFRAME__LABELS__DELETES", "hard")
     monkeypatch.setenv("SOURCES__EDUFRAME__API_TOKEN", lists.token)
-    warehouse = make_warehouse(lists)
-    warehouse.sync("labels", "orders")
+    warehouse = make_warehouse(lists, synced=LISTS)
     for name in ("labels", "orders"):
         lists.delete(name, ids(lists, name)[0])
     warehouse.sync("labels", "orders", reconcile=True)
@@ -149,8 +145,7 @@ def test_children_that_vanish_from_a_living_row_are_removed(
 def test_many_rows_gone_at_once_are_held_back_until_told_otherwise(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("labels", "orders")
+    warehouse = make_warehouse(lists, synced=LISTS)
     for ident in ids(lists, "labels")[:60]:
         lists.delete("labels", ident)
     lists.delete("orders", ids(lists, "orders")[0])
@@ -179,8 +174,7 @@ def test_many_rows_gone_at_once_are_held_back_until_told_otherwise(
 def test_fewer_than_fifty_rows_and_small_shares_are_not_suspicious(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists, max_delete_share=0.5)
-    warehouse.sync("labels", "leads")
+    warehouse = make_warehouse(lists, synced=LISTS, max_delete_share=0.5)
     for ident in ids(lists, "labels")[:60]:
         lists.delete("labels", ident)
     for ident in ids(lists, "leads")[:49]:
@@ -193,8 +187,7 @@ def test_fewer_than_fifty_rows_and_small_shares_are_not_suspicious(
 def test_a_long_list_that_turns_empty_is_never_believed(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("labels")
+    warehouse = make_warehouse(lists, synced=LISTS)
     for ident in ids(lists, "labels"):
         lists.delete("labels", ident)
     for _ in range(2):
@@ -209,8 +202,7 @@ def test_a_long_list_that_turns_empty_is_never_believed(
 def test_a_short_list_that_turns_empty_is_believed_when_two_reads_agree(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("referrals")
+    warehouse = make_warehouse(lists, synced=LISTS)
     rows = lists.rows("referrals")
     for row in rows:
         lists.delete("referrals", row["id"])
@@ -226,8 +218,7 @@ def test_a_short_list_that_turns_empty_is_believed_when_two_reads_agree(
 def test_a_list_that_is_empty_once_and_back_again_starts_the_hour_anew(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("referrals")
+    warehouse = make_warehouse(lists, synced=LISTS)
     codes = []
     for minutes, empty in ((0, True), (30, False), (90, True)):
         if empty:
@@ -275,8 +266,7 @@ def test_a_nested_key_that_vanishes_from_every_row_empties_no_table(
 def test_a_nested_key_that_comes_back_after_the_brake_is_all_right(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("users")
+    warehouse = make_warehouse(lists, synced=LISTS)
 
     def without_addresses(rows: list[Any]) -> list[Any]:
         return [{k: v for k, v in row.items() if k != "address"} for row in rows]
@@ -310,8 +300,7 @@ def test_a_nested_key_that_comes_back_after_the_brake_is_all_right(
 def test_a_read_that_goes_wrong_deletes_nothing(
     lists: Simulator, make_warehouse: MakeWarehouse, fault: Fault
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("labels", "orders")
+    warehouse = make_warehouse(lists, synced=LISTS)
     gone = [ids(lists, name)[-1] for name in ("labels", "orders")]
     lists.delete("labels", gone[0])
     lists.delete("orders", gone[1])
@@ -329,8 +318,7 @@ def test_a_read_that_goes_wrong_deletes_nothing(
 def test_a_row_set_aside_is_not_gone_and_one_without_a_key_stops_all_deletions(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("labels")
+    warehouse = make_warehouse(lists, synced=LISTS)
     gone, odd, *_ = ids(lists, "labels")
     lists.delete("labels", gone)
     lists.change("labels", odd, name=None)

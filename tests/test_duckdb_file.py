@@ -59,9 +59,9 @@ def test_who_is_told_to_end_waits_no_longer_for_a_file_that_is_held(warehouse: W
 
 
 def test_status_reads_the_file_beside_other_readers(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    synced: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    warehouse.sync("users")
+    warehouse = synced
     monkeypatch.setattr(
         "pipelines.eduframe.commands.status.make_pipeline", lambda *args: warehouse.pipeline
     )

@@ -130,13 +130,12 @@ STAYING = {
 
 @pytest.mark.parametrize("name", STAYING)
 def test_what_stays_fails_one_list_alone_and_deletes_nothing(
-    warehouse: Warehouse,
+    synced: Warehouse,
     name: str,
     other_host: tuple[str, list[str | None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    warehouse.sync(*LISTS)
-    sim, before = warehouse.sim, warehouse.marks()["orders"]
+    warehouse, sim, before = synced, synced.sim, synced.marks()["orders"]
     sim.add("labels")
     sim.delete("orders", sim.rows("orders")[0]["id"])
     target, tokens = other_host

@@ -28,8 +28,7 @@ def paged() -> Iterator[Simulator]:
 def test_a_row_that_slips_between_two_pages_is_asked_for_and_stays(
     paged: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(paged)
-    warehouse.sync("labels")
+    warehouse = make_warehouse(paged, synced=("labels", "attendances"))
     known = ids(paged, "labels")
 
     def meddle(request: Any) -> None:
@@ -52,8 +51,7 @@ def test_a_row_that_slips_between_two_pages_is_asked_for_and_stays(
 def test_too_many_to_ask_for_one_by_one_wait_for_the_second_read(
     paged: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(paged, max_delete_share=0.9)
-    warehouse.sync("labels")
+    warehouse = make_warehouse(paged, synced=("labels", "attendances"), max_delete_share=0.9)
     for ident in ids(paged, "labels")[:101]:
         paged.delete("labels", ident)
     first = warehouse.sync("labels", reconcile=True)
@@ -68,8 +66,7 @@ def test_where_rows_cannot_be_asked_for_one_read_by_page_number_proves_nothing(
     paged: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
     """A row that slipped to a page that was read is alive, and must not be marked."""
-    warehouse = make_warehouse(paged)
-    warehouse.sync("attendances")
+    warehouse = make_warehouse(paged, synced=("labels", "attendances"))
     known = ids(paged, "attendances")
 
     def meddle(request: Any) -> None:
@@ -90,8 +87,7 @@ def test_a_row_that_slips_between_two_pages_of_a_parents_list_stays(
 ) -> None:
     counts = {"custom_records": 350, "custom_objects": 1}
     with Simulator(scale=0, counts=counts, paging="page", requests_per_window=PLENTY) as sim:
-        warehouse = make_warehouse(sim)
-        warehouse.sync("custom_objects", "custom_records")
+        warehouse = make_warehouse(sim, synced=("custom_objects", "custom_records"))
         known = ids(sim, "custom_records")
 
         def meddle(request: Any) -> None:
@@ -110,8 +106,7 @@ def test_a_row_that_slips_between_two_pages_of_a_parents_list_stays(
 def test_where_no_row_can_be_asked_for_none_is_deleted(
     paged: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
-    warehouse = make_warehouse(paged)
-    warehouse.sync("labels")
+    warehouse = make_warehouse(paged, synced=("labels", "attendances"))
     paged.delete("labels", ids(paged, "labels")[0])
     paged.inject(Fault("status", path="/labels/*", status=404, times=None))
     report = warehouse.sync("labels", reconcile=True)

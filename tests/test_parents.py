@@ -18,9 +18,7 @@ def destination(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def paying(make_warehouse: MakeWarehouse, sim: Simulator) -> Warehouse:
-    warehouse = make_warehouse(sim)
-    assert warehouse.sync("invoices", "payments").exit_code == 0
-    return warehouse
+    return make_warehouse(sim, synced=("invoices", "payments"))
 
 
 def test_rows_under_a_parent_go_when_its_list_lacks_them_or_it_is_gone(paying: Warehouse) -> None:

@@ -17,7 +17,7 @@ from sources.eduframe.rows.tables import MAIN_TABLES
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
 from tests.processes import run, start
-from tests.warehouses import PLENTY, Home, Postgres, Warehouse
+from tests.warehouses import PLENTY, Postgres, Warehouse
 
 ODD = "a\x00\x00b'\"\\\x00\\u0000ü\t\n"
 """Text with what Postgres cannot hold (NUL), what looks like it, and what quoting gets wrong."""
@@ -70,10 +70,11 @@ def test_the_lock_in_the_database_lets_one_run_in_from_any_machine(
 
 
 def test_without_the_driver_rows_go_as_statements_and_the_run_says_so(
-    home: Home, sim: Simulator, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    sim: Simulator, synced: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    warehouse = synced
     assert copies()
-    assert warehouse.sync("users", "orders").notes == []
+    assert warehouse.sync("labels").notes == []
     sim.change("users", sim.rows("users")[0]["id"], custom={"a": "", "b": [1]}, last_name="")
     sim.change("orders", sim.rows("orders")[0]["id"], order_items=[])
     monkeypatch.setenv("DISABLE_ADBC_DETECTION", "true")

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sources.eduframe_simulator import Simulator
-from tests.conftest import BOTH, MakeWarehouse, ids, in_a_lake_too
+from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, in_a_lake_too
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
@@ -18,8 +18,7 @@ def destination(request: pytest.FixtureRequest) -> str:
 @in_a_lake_too
 def test_dropped_and_emptied_tables_heal(lists: Simulator, make_warehouse: MakeWarehouse) -> None:
     names = ("users", "orders", "labels", "leads")
-    warehouse = make_warehouse(lists)
-    warehouse.sync(*names)
+    warehouse = make_warehouse(lists, synced=LISTS)
     warehouse.execute("DROP TABLE orders CASCADE; DROP TABLE addresses; DROP TABLE user_roles")
     warehouse.execute("DELETE FROM labels")
     report = warehouse.sync(*names)
@@ -63,8 +62,7 @@ def test_a_fresh_machine_goes_on_where_another_one_ended(
 
 @in_a_lake_too
 def test_a_restored_backup_catches_up(lists: Simulator, make_warehouse: MakeWarehouse) -> None:
-    warehouse = make_warehouse(lists)
-    warehouse.sync("labels", "users")
+    warehouse = make_warehouse(lists, synced=LISTS)
     warehouse.back_up()
     lists.add("users")
     lists.change("labels", ids(lists, "labels")[3], name="renamed")

