@@ -1,5 +1,6 @@
 """Nested parts of many rows at once come to the same as one by one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sources.eduframe.declare import Child, Shape
+from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.rows.nested import explode, explode_all
+from sources.eduframe.rows.tables import Column, Table
 
 SHAPES: tuple[Shape, ...] = ("object", "objects", "links", "values", "custom", "associations")
 KEYS = ((), ("id",), ("id", "text"))
@@ -36,10 +39,16 @@ several = st.one_of(
 """Parts of one kind, in five of six cases, and of all kinds."""
 
 
-def one_by_one(child: Child, rows: list[dict[str, Any]]) -> tuple[list[Any], list[int]]:
-    found = [explode(child, row.get(child.field)) for row in rows]
-    owners = [number for number, items in enumerate(found) for _ in items]
-    return [item for items in found for item in items], owners
+COLUMNS = [Column("id", "bigint", ("id",)), Column("text", "text", ("text",))]
+COLUMNS += [Column(name, "text", (name,)) for name in ("association_slug", "value")]
+COLUMNS += [Column("custom_record_id", "bigint", ("custom_record_id",))]
+
+
+def table(shape: Shape, key: tuple[str, ...]) -> Table:
+    if shape == "associations":
+        key = ("association_slug", "custom_record_id")
+    child = Child("part", "parts", shape, {"owner_id": "id"}, key=key)
+    return Table("parts", tuple(COLUMNS), key, ENDPOINTS[0], child)
 
 
 @settings(
@@ -50,18 +59,46 @@ def one_by_one(child: Child, rows: list[dict[str, Any]]) -> tuple[list[Any], lis
 )
 @given(key=st.sampled_from(KEYS), values=several)
 @example(key=("id",), values=[[{"id": 1}, {"id": "1"}]])
+@example(key=("id",), values=[[{"id": 1}, {"id": 2**63}]])
+@example(key=("id",), values=[[1, 2**63]])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_rows_at_once_come_to_the_same_as_one_by_one(
     shape: Shape, key: tuple[str, ...], values: list[Any]
 ) -> None:
-    child = Child("part", "parts", shape, {"owner_id": "id"}, key=key)
-    rows: list[dict[str, Any]] = [{child.field: value} for value in values] + [{}]
-    try:
-        expected = one_by_one(child, rows)
-    except (ValueError, TypeError) as error:
-        with pytest.raises(type(error)):
-            explode_all(child, rows)
-        return
-    items, owners = explode_all(child, rows)
-    assert (items, owners.tolist()) == expected
-    assert owners.dtype == np.int64
+    parts = table(shape, key)
+    rows: list[dict[str, Any]] = [{"part": value} for value in values] + [{}]
+    one_by_one = [explode(parts, row.get("part")) for row in rows]
+    found = explode_all(parts, rows)
+    assert found.items == [item for items, _ in one_by_one for item in items]
+    owners = [number for number, (items, _) in enumerate(one_by_one) for _ in items]
+    assert found.owners.tolist() == owners
+    assert found.owners.dtype == np.int64
+    assert found.odd == {n: odd for n, (_, odd) in enumerate(one_by_one) if odd is not None}
+    assert found.missing
+
+
+@given(key=st.sampled_from(KEYS), value=parts)
+@settings(max_examples=200, derandomize=True, deadline=None)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_of_a_part_is_lost(shape: Shape, key: tuple[str, ...], value: Any) -> None:
+    """What has not become rows is kept: as many objects or values as there are, or the whole."""
+    items, odd = explode(table(shape, key), value)
+    if value in (None, [], {}):
+        assert (list(items), odd) == ([], None)
+    elif odd is not None and odd.served == value:
+        pass
+    elif shape == "object":
+        assert (list(items), odd) == ([value], None)
+    elif shape == "objects":
+        left = odd.served if odd else []
+        assert all(item in items or item in left or _again(item, items, key) for item in value)
+    elif shape == "links":
+        left = odd.served if odd else []
+        assert all({"value": item} in items or item in left for item in value)
+    elif shape == "values":
+        assert [item["value"] for item in items] == list(map(str, value))
+
+
+def _again(item: dict[str, Any], items: Sequence[dict[str, Any]], key: tuple[str, ...]) -> bool:
+    """Whether a later item with its key stands for it."""
+    return any([str(i.get(k)) for k in key] == [str(item.get(k)) for k in key] for i in items)

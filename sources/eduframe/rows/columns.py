@@ -11,6 +11,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,6 +32,9 @@ from sources.eduframe.rows.tables import Column, DataType
 
 PLAIN_YEARS = (2, 9998)
 """In these years Python and Arrow agree on a moment, whatever its offset."""
+
+PLAIN_DIGITS = 28
+"""A number that is written with no more characters fits its column, unless it has an exponent."""
 
 _OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 _NOWHERE: JsonRow = {}
@@ -225,7 +229,16 @@ def _cast_decimal(values: Sequence[Any], column: Column) -> pa.Array:
         if any(type(v) not in allowed for v in values):
             raise
         texts = pa.array([v if v is None else str(v) for v in values], pa.string())
+    # Arrow makes other numbers of what overflows on the way, such as 2e35 (seen with 26.0)
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    if longest > PLAIN_DIGITS or _has_exponent(texts):
+        raise DoesNotCastError(column.name)
     return texts.cast(column.arrow)
+
+
+def _has_exponent(texts: pa.Array) -> bool:
+    content = texts.buffers()[2]
+    return content is not None and bool(np.any(np.frombuffer(content, np.uint8) | 0x20 == ord("e")))
 
 
 def _cast_timestamp(values: Sequence[Any], column: Column) -> pa.Array:

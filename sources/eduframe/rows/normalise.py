@@ -189,9 +189,10 @@ def _cut_trees(main: Columns, endpoint: Endpoint) -> Flags | None:
     """Flags the rows that have more below them than :func:`flatten` made rows of, and keeps it."""
     if endpoint.tree is None:
         return None
-    flags = np.array([endpoint.tree in row for row in main.items], np.bool_)
+    left = [row.get(endpoint.tree) or None for row in main.items]
+    flags = np.array([served is not None for served in left], np.bool_)
     for number in np.flatnonzero(flags).tolist():
-        served = main.items[number][endpoint.tree]
+        served = left[number]
         kind = json_type(served[0] if isinstance(served, list) else served)
         main.keep(number, (endpoint.tree,), served)
         main.findings.unfit(f"{main.table}.{endpoint.tree}", kind)
