@@ -24,7 +24,7 @@ from sources.eduframe.errors import (
     SettingsError,
     StoppedError,
 )
-from sources.eduframe.http.client import Client, Traffic
+from sources.eduframe.http.client import Client
 from sources.eduframe.http.headers import (
     RETRY_AFTER_DEFAULT,
     asked_wait,
@@ -32,6 +32,7 @@ from sources.eduframe.http.headers import (
     retry_after,
 )
 from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.http.traffic import Traffic
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.checkpoint import Position
@@ -115,6 +116,16 @@ def test_a_request_carries_the_token_and_says_who_asks() -> None:
 def test_addresses_that_would_leak_the_token_or_are_none_are_refused(url: str) -> None:
     with pytest.raises(SettingsError):
         Client(url, TOKEN, Limiter(1, 1))
+
+
+@pytest.mark.parametrize(
+    "url", ["user:pass-word@host/x", "//user:pass-word@host", "http://[::1", "https://a:b:c/\x1b[2J"]
+)
+def test_an_address_that_is_none_is_told_without_what_may_be_a_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="no web address") as raised:
+        Client(url, TOKEN, Limiter(1, 1))
+    assert "pass-word" not in str(raised.value)
+    assert "\x1b" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1/", "http://[::1]:1/a"])
@@ -607,3 +618,12 @@ def test_cookies_are_neither_kept_nor_sent() -> None:
     for _ in range(2):
         api.get()
     assert [request.headers.get("Cookie") for request in api.asked] == [None, None]
+
+
+def test_a_batch_is_closed_after_so_many_bytes_however_few_its_rows_are(
+    wire: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.eduframe.reading.reader.BATCH_BYTES", 1000)
+    run, batches = read_labels(wire)
+    assert run.status == "done"
+    assert [b.tables["labels"].num_rows for b in batches if b.tables] == [100, 50]

@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from sources.eduframe.errors import ReadFailedError, SettingsError, StoppedError
-from sources.eduframe.http.client import LATE_IN_A_ROW, Bounds, Client, Traffic
+from sources.eduframe.http.client import LATE_IN_A_ROW, Bounds, Client
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.http.receive import TooLargeError, receive
+from sources.eduframe.http.traffic import Traffic
 from tests.raw_server import Behaviour, Peer, RawServer
 
 TOKEN = "sEcReT-token-0123456789"

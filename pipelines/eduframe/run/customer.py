@@ -14,7 +14,8 @@ from sources.eduframe.errors import (
     StoppedError,
     UnreachableError,
 )
-from sources.eduframe.http.client import Answer, Client
+from sources.eduframe.http.answers import Answer
+from sources.eduframe.http.client import Client
 
 
 def identify(

@@ -42,7 +42,8 @@ from sources.eduframe.dataset.stored import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import EduframeError
-from sources.eduframe.http.client import Answer, Bounds, Client
+from sources.eduframe.http.answers import Answer
+from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.http.limiter_file import WindowFile, ages_of_runs, window_name
 from sources.eduframe.policy import Policy

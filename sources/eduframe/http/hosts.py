@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sources.eduframe.display import printable
 from sources.eduframe.errors import SettingsError
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -11,10 +12,16 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 def check_base_url(base_url: str) -> str:
     """The address without a trailing slash. Raises ``SettingsError`` unless the token is safe."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        httpx.URL(base_url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except (ValueError, httpx.InvalidURL):
+        is_one = False
+    if not is_one:
+        # what stands before an @ may be a password
         raise SettingsError(
-            f"base_url is {base_url!r}, which is no web address. "
+            f"base_url is {printable(base_url.rpartition('@')[2])!r}, which is no web address. "
             "Set SOURCES__EDUFRAME__BASE_URL, for example https://api.eduframe.nl/api/v1."
         )
     if parts.username or parts.password or parts.query or parts.fragment:

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from sources.eduframe.declare import DISPLACED, Endpoint, JsonRow, ParentRef
 from sources.eduframe.errors import ResourceOffError
-from sources.eduframe.http.client import Answer, Client
+from sources.eduframe.http.answers import Answer
+from sources.eduframe.http.client import Client
 from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.columns import parse
@@ -35,6 +36,8 @@ class Page:
     """The server's clock."""
     parent: ParentRef | None = None
     """The parent under which the list is."""
+    size: int = 0
+    """Bytes of JSON."""
 
     @property
     def by_number(self) -> bool:
@@ -82,7 +85,7 @@ class Fetcher:
             rows = [_under(endpoint, outer, row) if isinstance(row, dict) else row for row in rows]
         if endpoint.detail_path:
             rows = [self._detailed(row, endpoint.detail_path) for row in rows]
-        return Page(rows, answer.next_url, answer.date, ref)
+        return Page(rows, answer.next_url, answer.date, ref, answer.size)
 
     def _ask(
         self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None

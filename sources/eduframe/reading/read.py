@@ -22,7 +22,7 @@ import numpy as np
 from sources.eduframe.clock import parse
 from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.errors import ReadFailedError, ResourceOffError
-from sources.eduframe.http.client import Answer
+from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import SetAside

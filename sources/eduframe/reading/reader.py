@@ -40,8 +40,9 @@ log = logging.getLogger("eduframe.reader")
 CLOCK_MARGIN = timedelta(seconds=60)
 """How far the cursor stays behind the server's clock at the start of a read."""
 BATCH_ROWS = 2_000
+BATCH_BYTES = 16_000_000
 BATCH_SECONDS = 15.0
-"""A batch is closed after so many rows, or when its oldest row has waited so long."""
+"""A batch is closed after so many rows or bytes, or when its oldest row has waited so long."""
 NO_DATE_MARGIN = timedelta(minutes=5)
 
 
@@ -60,6 +61,7 @@ class Reader:
         self.fetcher = Fetcher(client, plan.endpoint, run)
         self._buffer: list[Any] = []
         self._buffered_at = 0.0
+        self._buffered_bytes = 0
         self._rejected: set[str] = set()
 
     def batches(self) -> Iterator[Batch]:
@@ -133,12 +135,14 @@ class Reader:
         if not self._buffer:
             self._buffered_at = time.monotonic()
         self._buffer += page.rows
+        self._buffered_bytes += page.size
         self.run.read += len(page.rows)
         checkpoint.rows += len(page.rows)
 
     def _full(self) -> bool:
         waited = time.monotonic() - self._buffered_at
-        return len(self._buffer) >= BATCH_ROWS or bool(self._buffer and waited >= BATCH_SECONDS)
+        large = len(self._buffer) >= BATCH_ROWS or self._buffered_bytes >= BATCH_BYTES
+        return large or bool(self._buffer and waited >= BATCH_SECONDS)
 
     def _flush(self) -> Batch:
         """A batch of what is buffered, with the position of the unfinished read."""
@@ -153,7 +157,7 @@ class Reader:
         return copy.deepcopy(self._position)
 
     def _batch(self) -> Batch:
-        rows, self._buffer = self._buffer, []
+        rows, self._buffer, self._buffered_bytes = self._buffer, [], 0
         batch = Batch(self.endpoint.table, self._position, read_id=self.checkpoint.id)
         if not rows:
             return batch

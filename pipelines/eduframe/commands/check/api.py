@@ -20,7 +20,8 @@ from sources.eduframe.errors import (
     ReadFailedError,
     ResourceOffError,
 )
-from sources.eduframe.http.client import Answer, Client
+from sources.eduframe.http.answers import Answer
+from sources.eduframe.http.client import Client
 from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.fetching import Fetcher, Page
