@@ -184,7 +184,7 @@ def render(name: str, folder: str) -> Rendered:
         pipeline.extract(source)
         pipeline.normalize()
 
-    make_tables = "pipelines.eduframe.run.load_packages.make_tables"
+    make_tables = "pipelines.eduframe.run.package.make_tables"
     with patch.object(pipeline, "run", run), patch(make_tables):
         loader.load(batches, [report.run_row()], [])
     [package] = pipeline.list_normalized_load_packages()
