@@ -91,18 +91,21 @@ def parse_int(value: Any) -> int:
         OutOfRangeError: it needs more than 64 bits.
         ValueError: it is no whole number.
     """
-    number: int
-    if type(value) is int:
-        number = value
-    elif (isinstance(value, str) and _INTEGER.fullmatch(value.strip())) or (
-        isinstance(value, float) and value.is_integer()
-    ):
-        number = int(Decimal(value))
-    else:
+    whole = (
+        type(value) is int
+        or (isinstance(value, str) and _INTEGER.fullmatch(value.strip()))
+        or (isinstance(value, float | Decimal) and _is_whole(Decimal(value)))
+    )
+    if not whole:
         raise ValueError("not a whole number")
-    if number not in BIGINT:
+    number = value if type(value) is int else Decimal(value)
+    if not BIGINT[0] <= number <= BIGINT[-1]:
         raise OutOfRangeError("too large for a 64-bit integer")
-    return number
+    return int(number)
+
+
+def _is_whole(number: Decimal) -> bool:
+    return number == number.to_integral_value()
 
 
 def parse_bool(value: Any) -> bool:
@@ -120,7 +123,7 @@ def parse_text(value: Any) -> str:
     """A text; a number as it is written. Raises ``ValueError`` for anything else."""
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return str(value)
     raise ValueError("not a text")
 

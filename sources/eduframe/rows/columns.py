@@ -225,7 +225,7 @@ def _cast_decimal(values: Sequence[Any], column: Column) -> pa.Array:
     try:
         texts = pa.array(values, pa.string())
     except pa.ArrowTypeError:
-        allowed = (int, float, str, type(None))
+        allowed = (int, float, Decimal, str, type(None))
         if any(type(v) not in allowed for v in values):
             raise
         texts = pa.array([v if v is None else str(v) for v in values], pa.string())
@@ -307,7 +307,7 @@ _PARSERS: Mapping[DataType, Callable[[Any], Any]] = {
 }
 
 _READABLE: Mapping[DataType, tuple[type, ...]] = {
-    "decimal": (str, int, float),
+    "decimal": (str, int, float, Decimal),
     "timestamp": (str,),
     "date": (str,),
 }
