@@ -379,7 +379,7 @@ def test_values_that_are_hardly_json_cost_no_more_than_their_row(
 
     sim.inject(Fault("tamper", path="/labels", tamper=tamper, times=None))
     report = warehouse.sync("labels")
-    assert report.exit_code == DONE
+    assert report.exit_code == PARTLY  # said once, for the row without a key
     held = {row["id"]: row["name"] for row in warehouse.rows("labels")}
     assert held[half] == "a\ufffdb"
     assert held.keys() == {row["id"] for row in sim.rows("labels")} - {no_number}

@@ -52,7 +52,7 @@ def endless_hints(peer: Peer) -> None:
 
 
 def trickle_body(peer: Peer) -> None:
-    peer.send(HEAD, b"Content-Length: 1000000\r\n\r\n")
+    peer.send(HEAD, b"Content-Length: 90000\r\n\r\n")
     peer.for_ever(b" ", 0.02)
 
 
