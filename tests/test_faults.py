@@ -389,3 +389,34 @@ def test_values_that_are_hardly_json_cost_no_more_than_their_row(
     assert len(aside) == report.runs["labels"].rejected == 1
     assert "some values were no JSON" in told(report, capsys)
     assert "some values were no JSON" in logged(warehouse, report, "labels")["message"]
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "postgres"])
+def test_numbers_of_too_many_digits_cost_no_more_than_their_field(warehouse: Warehouse) -> None:
+    """As a key, a foreign key, a count, in a list of numbers and in a nested row."""
+    sim = warehouse.sim
+    large, fine = b"12345678901234567890123", b"1234567890123456.789"
+
+    def tamper(rows: list[Any]) -> bytes:
+        rows[0] |= {"id": "LARGE"}
+        rows[1] |= {"number_of_students": "FINE", "referral_id": "LARGE", "new": ["LARGE", "FINE"]}
+        rows[2]["order_items"] = [{**rows[2]["order_items"][0], "id": "FINE"}]
+        return orjson.dumps(rows).replace(b'"LARGE"', large).replace(b'"FINE"', fine)
+
+    items = sim.rows("orders")
+    warehouse.sync("orders")
+    sim.inject(Fault("tamper", path="/orders", tamper=tamper, times=None))
+    report = warehouse.sync("orders", reconcile=True)
+    assert report.runs["orders"].status in ("done", "held back")
+    assert report.runs["orders"].rejected == 1
+    held = {row["id"]: row for row in warehouse.rows("orders")}
+    odd = held[items[1]["id"]]
+    assert (odd["number_of_students"], odd["referral_id"]) == (None, None)
+    text = warehouse.query(
+        f"SELECT CAST(_extra AS VARCHAR) AS extra FROM orders WHERE id = {odd['id']}"
+    )[0]["extra"].replace(" ", "")
+    assert f'"new":[{large.decode()},{fine.decode()}]' in text
+    assert f'"referral_id":{large.decode()}' in text
+    sim.clear_faults()
+    assert warehouse.sync("orders", reconcile=True).exit_code == DONE
+    warehouse.assert_equals_truth("orders")
