@@ -89,7 +89,7 @@ class Folder:
 
     def sync(self, *arguments: str, requests: int = 1_000_000, window: float = 300) -> Measured:
         """Run ``eduframe sync``, with a limit, and the memory of a window in which it was idle."""
-        from sources.eduframe.http.limiter_file import WindowFile, window_name
+        from sources.eduframe.limits.rate_limiter_file import WindowFile, window_name
 
         url = self._environment["SOURCES__EDUFRAME__BASE_URL"]
         file = self.path / "dlt" / "pipelines" / window_name(url, TOKEN)

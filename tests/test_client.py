@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sources.eduframe.clock import now_utc
+from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.display import Secret
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
@@ -31,16 +32,15 @@ from sources.eduframe.http.headers import (
     pause_asked_for,
     retry_after,
 )
-from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.http.traffic import Traffic
-from sources.eduframe.policy import Policy
+from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.fetching import Fetcher
-from sources.eduframe.reading.index import RowIndex
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan
-from sources.eduframe.reading.reader import Reader
+from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe_simulator import Fault, Simulator
 
 TOKEN = "sEcReT-token-0123456789"
@@ -623,7 +623,7 @@ def test_cookies_are_neither_kept_nor_sent() -> None:
 def test_a_batch_is_closed_after_so_many_bytes_however_few_its_rows_are(
     wire: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sources.eduframe.reading.reader.BATCH_BYTES", 1000)
+    monkeypatch.setattr("sources.eduframe.comparing.reader.BATCH_BYTES", 1000)
     run, batches = read_labels(wire)
     assert run.status == "done"
     assert [b.tables["labels"].num_rows for b in batches if b.tables] == [100, 50]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sources.eduframe.http.concurrency import ENOUGH, LATEST, QUICK, SILENCE, ReadingSlots
+from sources.eduframe.limits.concurrency import ENOUGH, LATEST, QUICK, SILENCE, ReadingSlots
 
 PATIENCE = 10.0
 """Seconds after which a thread that should have come in never will."""

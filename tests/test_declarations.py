@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 from dlt.extract.items import TableNameMeta
 
-from schemas.eduframe.models.base import OneOf, References, Row
+from schemas.eduframe.models.column_types import OneOf, References, Row
+from sources.eduframe.dataset.dlt_resources import endpoint_resource, shared_resource
 from sources.eduframe.dataset.merge_hints import declared
-from sources.eduframe.dataset.resources import endpoint_resource, shared_resource
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES

@@ -23,18 +23,18 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
 from pipelines.eduframe.commands.status import _last_run, _status
-from pipelines.eduframe.destinations.upgrade import _change, _forget_hashes
+from pipelines.eduframe.destinations.schema_upgrade import _change, _forget_hashes
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
-from pipelines.eduframe.run.package import Loader
+from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.plans import come_after_the_last_run
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.store.seen_keys import forget_seen, seen_keys
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import Batch, Settled
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Column, Table
 
 NOWHERE = {
@@ -184,7 +184,7 @@ def render(name: str, folder: str) -> Rendered:
         pipeline.extract(source)
         pipeline.normalize()
 
-    make_tables = "pipelines.eduframe.run.package.make_tables"
+    make_tables = "pipelines.eduframe.run.package_contents.make_tables"
     with patch.object(pipeline, "run", run), patch(make_tables):
         loader.load(batches, [report.run_row()], [])
     [package] = pipeline.list_normalized_load_packages()

@@ -53,7 +53,7 @@ import os, sys
 from dlt.pipeline.pipeline import Pipeline
 from pipelines.eduframe.commands.cli import main
 from sources.eduframe.http.client import Client
-from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.limits.rate_limiter import Limiter
 
 stage, number = sys.argv.pop(1), int(sys.argv.pop(1))
 owner, name, call = {

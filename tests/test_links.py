@@ -2,7 +2,7 @@
 
 import pytest
 
-from sources.eduframe.http.links import Link, next_address, parse_links
+from sources.eduframe.http.link_header import Link, next_address, parse_links
 
 PAGE = "https://api.example.com/api/v1/labels"
 NEXT = f"{PAGE}?cursor=abc"

@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from schemas.eduframe.models.base import Loose
+from schemas.eduframe.models.column_types import Loose
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import DoesNotCastError

@@ -11,7 +11,7 @@ import pytest
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.postgres_copy import copies
 from pipelines.eduframe.exit_codes import DONE, FAILED
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.errors import LockedError
 from sources.eduframe.rows.tables import MAIN_TABLES
 from sources.eduframe_simulator import Fault, Simulator

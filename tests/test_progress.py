@@ -11,7 +11,7 @@ from pipelines.eduframe.commands.progress import view
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.sync import Run
 from sources.eduframe.clock import now_utc
-from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.limits.rate_limiter import Limiter
 from sources.eduframe.reading.batch import ResourceRun
 
 

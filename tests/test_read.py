@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from sources.eduframe.clock import now_utc
+from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.http.client import Client
-from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.policy import Policy
+from sources.eduframe.limits.rate_limiter import Limiter
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.fetching import Page
-from sources.eduframe.reading.index import RowIndex
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, Progress, Proof, UnderParents, WholeList
-from sources.eduframe.reading.reader import Reader
+from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe_simulator import Simulator
 from tests.warehouses import PLENTY

@@ -10,7 +10,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import PARTLY
-from pipelines.eduframe.run.package import Loader
+from pipelines.eduframe.run.package_contents import Loader
 from sources.eduframe.errors import LoadFailedError, LockedError
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, in_a_lake_too, stop_after

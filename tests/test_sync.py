@@ -163,7 +163,7 @@ def test_a_row_seen_twice_in_one_read_is_written_as_it_was_last(
     """With pages by number, a new row in front pushes one from the first page to the second. It
     has lost its address when it is first met, and has it again when it is met anew; another one
     the other way round."""
-    monkeypatch.setattr("sources.eduframe.reading.reader.BATCH_ROWS", 100)
+    monkeypatch.setattr("sources.eduframe.comparing.reader.BATCH_ROWS", 100)
     with Simulator(
         scale=0, counts={"users": 150}, paging="page", requests_per_window=PLENTY
     ) as sim:
@@ -200,7 +200,7 @@ def test_a_new_row_that_loses_its_children_while_it_is_read_has_none(
     make_warehouse: MakeWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Met twice in a first read, in two load packages."""
-    monkeypatch.setattr("sources.eduframe.reading.reader.BATCH_ROWS", 100)
+    monkeypatch.setattr("sources.eduframe.comparing.reader.BATCH_ROWS", 100)
     with Simulator(
         scale=0, counts={"users": 150}, paging="page", requests_per_window=PLENTY
     ) as sim:

@@ -14,9 +14,9 @@ import pytest
 
 from sources.eduframe.errors import ReadFailedError, SettingsError, StoppedError
 from sources.eduframe.http.client import LATE_IN_A_ROW, Bounds, Client
-from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.http.receive import TooLargeError, receive
-from sources.eduframe.http.traffic import Traffic
+from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.traffic import Traffic
 from tests.raw_server import Behaviour, Peer, RawServer
 
 TOKEN = "sEcReT-token-0123456789"

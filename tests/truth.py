@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from schemas.eduframe.models.base import Loose, Row
+from schemas.eduframe.models.column_types import Loose, Row
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.rows.trees import flatten

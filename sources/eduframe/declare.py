@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
-from schemas.eduframe.models.base import Row
+from schemas.eduframe.models.column_types import Row
 from sources.eduframe.digest import key_id
 
 JsonRow = dict[str, Any]

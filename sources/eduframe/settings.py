@@ -24,7 +24,7 @@ from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS
 from sources.eduframe.errors import SettingsError
-from sources.eduframe.policy import Deletes, Policy
+from sources.eduframe.resource_policy import Deletes, Policy
 
 SECTIONS = ("sources", "eduframe")
 DEFAULT_BASE_URL = "https://api.eduframe.nl/api/v1"

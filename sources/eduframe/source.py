@@ -15,20 +15,20 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from sources.eduframe.clock import now_utc, parse
+from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.dataset.dlt_defaults import install_defaults
+from sources.eduframe.dataset.dlt_resources import endpoint_resource, shared_resource
 from sources.eduframe.dataset.merge_hints import current_pipeline, quiet_hints
-from sources.eduframe.dataset.resources import endpoint_resource, shared_resource
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.client import Client
-from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.policy import Policy
+from sources.eduframe.limits.rate_limiter import Limiter
 from sources.eduframe.reading.batch import Batch, ResourceRun
 from sources.eduframe.reading.checkpoint import Position
-from sources.eduframe.reading.index import RowIndex
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, UnderParents, choose_mode
-from sources.eduframe.reading.reader import Reader
+from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import MAIN_TABLES, SHARED_TABLES
 from sources.eduframe.settings import (
     CUSTOM_OBJECT_TYPES,

@@ -17,16 +17,16 @@ from dlt.extract import DltResource
 from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
-from pipelines.eduframe.destinations.upgrade import upgrade
+from pipelines.eduframe.destinations.schema_upgrade import upgrade
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
-from pipelines.eduframe.run.package import storable
+from pipelines.eduframe.run.package_contents import storable
 from pipelines.eduframe.run.pending_packages import load_pending, recover, target_of
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.eduframe.store.state import customer_of
+from sources.eduframe.dataset.dlt_resources import ready_resource, shared_resource
 from sources.eduframe.dataset.merge_hints import quiet_hints
-from sources.eduframe.dataset.resources import ready_resource, shared_resource
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import EduframeError, SettingsError
 from sources.eduframe.reading.checkpoint import Position

@@ -12,7 +12,7 @@ from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
-from pipelines.eduframe.run.package import make_dropped_tables
+from pipelines.eduframe.run.package_contents import make_dropped_tables
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.store.seen_keys import forget_seen
 from sources.eduframe.clock import now_utc, parse

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.eduframe.run.report import Report
-from sources.eduframe.http.traffic import Traffic
+from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.tables import DEPRECATED
 

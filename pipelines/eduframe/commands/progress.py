@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.eduframe.run.sync import Run
-from sources.eduframe.http.limiter import Wait
+from sources.eduframe.limits.waits import Wait
 from sources.eduframe.reading.batch import ResourceRun
 
 log = logging.getLogger("eduframe")

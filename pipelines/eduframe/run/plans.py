@@ -15,13 +15,13 @@ from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.rejected_rows import set_aside
 from pipelines.eduframe.store.seen_keys import seen_keys
 from sources.eduframe.clock import now_utc, parse
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.client import Client
-from sources.eduframe.policy import Policy
 from sources.eduframe.reading.checkpoint import Position, why_not_resumed
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, Proof, Read, UnderParents, WholeList, choose_mode
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
 from sources.eduframe.settings import Settings, shown_duration

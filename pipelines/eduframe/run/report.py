@@ -11,7 +11,7 @@ import orjson
 
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
-from sources.eduframe.http.traffic import Traffic
+from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
-from pipelines.eduframe.destinations.upgrade import upgrade
+from pipelines.eduframe.destinations.schema_upgrade import upgrade
 from pipelines.eduframe.pipeline import (
     about_destination,
     check_can_delete,
@@ -25,32 +25,32 @@ from pipelines.eduframe.pipeline import (
     use_own_destination,
 )
 from pipelines.eduframe.run.customer import identify
-from pipelines.eduframe.run.load_packages import Batches, load, split
-from pipelines.eduframe.run.package import Loader, make_dropped_tables
+from pipelines.eduframe.run.package_contents import Loader, make_dropped_tables
+from pipelines.eduframe.run.package_splitting import Batches, load, split
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.scheduler import Scheduler
-from pipelines.eduframe.run.spill import SpillFiles
+from pipelines.eduframe.run.spill_files import SpillFiles
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
 from sources.eduframe.clock import now_utc
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.comparing.reader import Reader
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import EduframeError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
-from sources.eduframe.http.limiter import Limiter
-from sources.eduframe.http.limiter_file import WindowFile, ages_of_runs, window_name
-from sources.eduframe.policy import Policy
+from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.rate_limiter_file import WindowFile, ages_of_runs, window_name
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, WholeList
-from sources.eduframe.reading.reader import Reader
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import ALL_TABLES
 from sources.eduframe.settings import Selection, Settings, policies, resolve, select
 from sources.eduframe.version import version

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic_core import PydanticUndefined
 
-from schemas.eduframe.models.base import OneOf, References, Row, Timestamp
+from schemas.eduframe.models.column_types import OneOf, References, Row, Timestamp
 
 # Foreign keys: the column holds the id of a row of the table named.
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.eduframe.models.base import (
+from schemas.eduframe.models.column_types import (
     CustomFields,
     LooseDate,
     LooseTimestamp,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.eduframe.models.base import Date, Number, OneOf, Row, Timestamp
+from schemas.eduframe.models.column_types import Date, Number, OneOf, Row, Timestamp
 from schemas.eduframe.models.common import (
     CourseId,
     EnrollmentId,

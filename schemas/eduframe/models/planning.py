@@ -4,7 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.eduframe.models.base import LooseDate, LooseTimestamp, Money, OneOf, Row, Timestamp
+from schemas.eduframe.models.column_types import (
+    LooseDate,
+    LooseTimestamp,
+    Money,
+    OneOf,
+    Row,
+    Timestamp,
+)
 from schemas.eduframe.models.common import (
     Address,
     CostScheme,

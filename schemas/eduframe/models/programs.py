@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.eduframe.models.base import Date, Money, OneOf, Row
+from schemas.eduframe.models.column_types import Date, Money, OneOf, Row
 from schemas.eduframe.models.common import (
     CategoryId,
     CostScheme,

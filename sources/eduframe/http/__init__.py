@@ -1,1 +1,1 @@
-"""One GET at a time: limited, retried, checked, page after page. Imports no other room."""
+"""One GET at a time: retried, checked, page after page. Imports `limits`."""

@@ -30,7 +30,7 @@ from sources.eduframe.http.headers import (
     server_date,
 )
 from sources.eduframe.http.hosts import host_of, path_of, same_origin
-from sources.eduframe.http.links import next_address
+from sources.eduframe.http.link_header import next_address
 from sources.eduframe.http.receive import Reply
 
 log = logging.getLogger("eduframe.client")

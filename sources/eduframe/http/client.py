@@ -24,12 +24,12 @@ from sources.eduframe.errors import (
     TransientError,
 )
 from sources.eduframe.http.answers import Answer, Checker
-from sources.eduframe.http.concurrency import ReadingSlots
 from sources.eduframe.http.hosts import check_base_url
-from sources.eduframe.http.limiter import Limiter
 from sources.eduframe.http.receive import CompressionError, Reply, TooLargeError, receive
-from sources.eduframe.http.traffic import Traffic
 from sources.eduframe.http.wire import CONNECT_SECONDS, Network, open_transport
+from sources.eduframe.limits.concurrency import ReadingSlots
+from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.client")

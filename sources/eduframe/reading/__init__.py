@@ -1,1 +1,1 @@
-"""What to read, what of it is new, what is proven gone. Imports `rows` and `http`."""
+"""What is read of a list, page after page, and where it goes on. Imports `rows` and `http`."""

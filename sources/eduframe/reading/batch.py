@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from sources.eduframe.http.traffic import Traffic
+from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.checkpoint import Mode, Position
 from sources.eduframe.rows.findings import Findings
 from sources.eduframe.rows.keys import Ids

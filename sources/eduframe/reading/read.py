@@ -24,12 +24,12 @@ from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.errors import ReadFailedError, ResourceOffError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.pagination import PER_PAGE
-from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
-from sources.eduframe.reading.index import RowIndex
 from sources.eduframe.reading.parents import ParentBook, gather_parents
+from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids
 
 PARENTS_AT_ONCE = 4

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.eduframe.models.base import (
+from schemas.eduframe.models.column_types import (
     OutOfRangeError,
     parse_bool,
     parse_date,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.eduframe.models.base import BIGINT, parse_decimal, parse_int, parse_text
+from schemas.eduframe.models.column_types import BIGINT, parse_decimal, parse_int, parse_text
 from sources.eduframe.declare import Child, JsonRow, Shape
 from sources.eduframe.rows.columns import parse
 from sources.eduframe.rows.findings import NO_KEY, json_type

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from schemas.eduframe.models.base import (
+from schemas.eduframe.models.column_types import (
     DECIMAL_PRECISION,
     DECIMAL_SCALE,
     OneOf,

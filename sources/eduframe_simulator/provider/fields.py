@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from schemas.eduframe.models.base import Loose, OneOf, References, Row
+from schemas.eduframe.models.column_types import Loose, OneOf, References, Row
 from sources.eduframe_simulator.provider import words
 from sources.eduframe_simulator.provider.store import JsonRow
 from sources.eduframe_simulator.provider.values import ABSENT, money, timestamp

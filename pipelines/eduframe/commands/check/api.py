@@ -22,7 +22,7 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Client
-from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.limits.rate_limiter import Limiter
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.parents import refs_in

@@ -16,7 +16,7 @@ from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.sync import shared_window
 from sources.eduframe.http.client import Bounds, Client
-from sources.eduframe.http.limiter import Limiter
+from sources.eduframe.limits.rate_limiter import Limiter
 
 ATTEMPTS = 2
 

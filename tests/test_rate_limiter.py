@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
-from sources.eduframe.http.limiter import Limiter, Wait
-from sources.eduframe.http.limiter_file import WindowFile, ages_of_runs, window_name_of
+from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.rate_limiter_file import WindowFile, ages_of_runs, window_name_of
+from sources.eduframe.limits.waits import Wait
 
 
 class Clock:

@@ -13,12 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
+from sources.eduframe.limits.waits import Wait, from_now, told
 
 log = logging.getLogger("eduframe.limiter")
 
@@ -49,17 +47,6 @@ class Journal(Protocol):
     def paused(self, seconds: float) -> None: ...
 
     def resumed(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A wait of the whole client: nothing is sent until it ends."""
-
-    reason: str
-    seconds: float
-    """What is left of it."""
-    until: datetime
-    """When it ends, by the machine's clock."""
 
 
 class Limiter:
@@ -178,9 +165,9 @@ class Limiter:
                 self._only_429_since = now
             if self.journal:
                 self.journal.paused(seconds)
-            until = _from_now(seconds)
+            until = from_now(seconds)
             if seconds > MOST_WAITED:
-                words = f"the API wants to be left alone (429) until {_told(until)}"
+                words = f"the API wants to be left alone (429) until {told(until)}"
             elif now + seconds > self._only_429_since + ONLY_429:
                 words = f"the API answers nothing but 429, for {ONLY_429 / 60:.0f} minutes now"
             else:
@@ -229,7 +216,7 @@ class Limiter:
             delay = self._delay(now)
             if not self._waiters or delay <= 0:
                 return None
-            return Wait(self._reason(delay), delay, _from_now(delay))
+            return Wait(self._reason(delay), delay, from_now(delay))
 
     @property
     def waited_total(self) -> float:
@@ -292,12 +279,12 @@ class Limiter:
         if seconds <= WORTH_SAYING or now + seconds <= self._said_until + WORTH_SAYING:
             return
         self._said_until = now + seconds
-        wait = Wait(reason, seconds, _from_now(seconds))
+        wait = Wait(reason, seconds, from_now(seconds))
         if self.on_wait:
             self.on_wait(wait)
         elif now - self._logged_at >= LOG_EVERY:
             self._logged_at = now
-            log.info("waiting %.0f s, until %s: %s", seconds, _told(wait.until), reason)
+            log.info("waiting %.0f s, until %s: %s", seconds, told(wait.until), reason)
 
     def _forget(self, now: float) -> None:
         while self._finished and self._finished[0] + self.window <= now:
@@ -309,16 +296,3 @@ class Limiter:
     def _share_at(self, now: float) -> float:
         climbed = max(0.0, now - self._lowered_at) / (RECOVERY_WINDOWS * self.window)
         return min(1.0, self._share + climbed)
-
-
-def _from_now(seconds: float) -> datetime:
-    now = datetime.now(UTC)
-    with suppress(OverflowError):
-        return now + timedelta(seconds=seconds)
-    return now
-
-
-def _told(moment: datetime) -> str:
-    local = moment.astimezone()
-    same_day = local.date() == datetime.now().astimezone().date()
-    return f"{local:%H:%M:%S}" if same_day else f"{local:%Y-%m-%d %H:%M}"

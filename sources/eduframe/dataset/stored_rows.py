@@ -16,7 +16,7 @@ import pyarrow as pa
 from sources.eduframe.dataset.sql import Dataset, flags, ints, typed
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.reading.index import RowIndex
+from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.hashing import UNKNOWN, VERSION, VERSION_SHIFT
 from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table

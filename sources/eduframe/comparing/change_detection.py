@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.eduframe.models.base import parse_timestamp
+from schemas.eduframe.models.column_types import parse_timestamp
 from sources.eduframe.declare import Endpoint, JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import ResourceRun

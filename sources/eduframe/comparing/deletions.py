@@ -11,11 +11,11 @@ from urllib.parse import quote
 import numpy as np
 
 from sources.eduframe.clock import parse
+from sources.eduframe.comparing.change_detection import FEW
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import ResourceError, ResourceOffError
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.batch import Gone, ResourceRun
-from sources.eduframe.reading.changes import FEW
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.read import Plan, Read
 from sources.eduframe.rows.keys import Ids

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.eduframe.pipeline import cause_of
-from pipelines.eduframe.run.package import Loader
+from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.pending_packages import load_pending, remember_loads
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.errors import LoadFailedError

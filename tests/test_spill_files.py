@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.eduframe.run import spill as module
-from pipelines.eduframe.run.spill import SpillFiles
+from pipelines.eduframe.run import spill_files as module
+from pipelines.eduframe.run.spill_files import SpillFiles
+from sources.eduframe.comparing.change_detection import later_wins
 from sources.eduframe.reading.batch import Batch
-from sources.eduframe.reading.changes import later_wins
 from sources.eduframe.rows.tables import MAIN_TABLES
 
 

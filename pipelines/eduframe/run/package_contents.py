@@ -28,15 +28,19 @@ from pipelines.eduframe.store.run_log import (
     SYNC_RUNS,
     SYNC_SEEN,
 )
+from sources.eduframe.comparing.change_detection import later_wins, removals
 from sources.eduframe.dataset.dlt_defaults import DLT_DEFAULTS
+from sources.eduframe.dataset.dlt_resources import (
+    ready_resource,
+    remember_position,
+    shared_resource,
+)
 from sources.eduframe.dataset.merge_hints import declare_tables, keeps_json, quiet_hints
-from sources.eduframe.dataset.resources import ready_resource, remember_position, shared_resource
-from sources.eduframe.dataset.stored import StoredRows
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import BY_TABLE
-from sources.eduframe.policy import Policy
 from sources.eduframe.reading.batch import Batch
-from sources.eduframe.reading.changes import later_wins, removals
 from sources.eduframe.reading.checkpoint import Position
+from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids, key_ids, key_text
 from sources.eduframe.rows.tables import (
     ALL_TABLES,

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from sources.eduframe.clock import now_utc, parse
+from sources.eduframe.comparing.change_detection import Changes, concat, later_wins, newest_update
+from sources.eduframe.comparing.deletions import NOTHING, can_ask, find_gone
 from sources.eduframe.digest import key_id
 from sources.eduframe.errors import (
     AuthenticationError,
@@ -25,9 +27,7 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.batch import Batch, ResourceRun, Settled
-from sources.eduframe.reading.changes import Changes, concat, later_wins, newest_update
 from sources.eduframe.reading.checkpoint import Checkpoint, Position
-from sources.eduframe.reading.deletions import NOTHING, can_ask, find_gone
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan
