@@ -24,6 +24,7 @@ Kind = Literal[
     "tamper",
     "link_loop",
     "link_elsewhere",
+    "no_link",
     "stall",
     "stall_body",
     "reset",
@@ -38,6 +39,7 @@ Kind = Literal[
   (``cut_json`` is half of the list, under a length that fits).
 - ``tamper``: the list's rows as ``tamper`` gives them back.
 - ``link_loop``, ``link_elsewhere``: the next page is this one again, or at ``target``.
+- ``no_link``: there is said to be no next page.
 - ``stall``, ``stall_body``: nothing for ``seconds``, before the answer or in the middle of it.
 - ``reset``, ``reset_body``: the connection is reset, before the answer or in the middle of it.
 - ``short_body``: the connection ends in good order after half of the body.
@@ -94,6 +96,8 @@ class Fault:
                 answer.headers["Link"] = f'<{url}>; rel="next"'
             case "link_elsewhere":
                 answer.headers["Link"] = f'<{self.target}>; rel="next"'
+            case "no_link":
+                answer.headers.pop("Link", None)
             case "stall":
                 answer.delay = self.seconds
             case "stall_body":
