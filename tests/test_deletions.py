@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.eduframe.store.state import stored_positions
 from sources.eduframe_simulator import ABSENT, Fault, Simulator
 from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, in_a_lake_too, living
 from tests.warehouses import PLENTY
@@ -99,6 +100,24 @@ def test_hard_deletes_remove_the_row_and_its_children(
     assert warehouse.marks() == before
 
 
+def test_rows_marked_before_deletes_were_hard_stay_until_told_otherwise(
+    lists: Simulator, make_warehouse: MakeWarehouse
+) -> None:
+    warehouse = make_warehouse(lists)
+    warehouse.sync("labels")
+    lists.delete("labels", ids(lists, "labels")[0])
+    warehouse.sync("labels", reconcile=True)
+    report = warehouse.sync("labels", reconcile=True, deletes="hard")
+    note = " ".join(report.runs["labels"].notes)
+    assert "1 rows that were marked as deleted before stay" in note
+    assert "eduframe sync labels --reconcile --allow-mass-delete labels" in note
+    assert warehouse.count("labels") == 120
+    report = warehouse.sync("labels", reconcile=True, deletes="hard")
+    assert "marked" not in " ".join(report.runs["labels"].notes)
+    warehouse.sync("labels", reconcile=True, deletes="hard", allow_mass_delete=["labels"])
+    assert warehouse.count("labels") == 119
+
+
 def test_ignored_deletes_leave_everything(lists: Simulator, make_warehouse: MakeWarehouse) -> None:
     warehouse = make_warehouse(lists, synced=LISTS, deletes="ignore")
     gone = ids(lists, "labels")[0]
@@ -132,7 +151,7 @@ def test_children_that_vanish_from_a_living_row_are_removed(
     lists.change("users", all_of["id"], label_ids=[1, 2, 3])
     warehouse.sync("users", "orders")
     lists.change("users", one["id"], touch=False, label_ids=[1, 3], roles=["student"])
-    lists.change("users", all_of["id"], touch=False, label_ids=ABSENT)
+    lists.change("users", all_of["id"], touch=False, label_ids=[])
     lists.change("orders", order["id"], touch=False, order_items=[], custom={})
     assert warehouse.sync("users", "orders", reconcile=True).exit_code == 0
     warehouse.assert_equals_truth("users", "orders")
@@ -235,8 +254,7 @@ def test_a_nested_key_that_vanishes_from_every_row_empties_no_table(
 ) -> None:
     table = {"address": "addresses", "label_ids": "user_labels"}[field]
     for number, user in enumerate(lists.rows("users")):
-        nested = {"address": user.get("address"), "label_ids": [number, number + 1]}
-        lists.change("users", user["id"], label_ids=nested["label_ids"])
+        lists.change("users", user["id"], label_ids=[number, number + 1])
     warehouse = make_warehouse(lists)
     warehouse.sync("users", "leads")
     count = warehouse.count(table)
@@ -245,25 +263,29 @@ def test_a_nested_key_that_vanishes_from_every_row_empties_no_table(
     for ident in lost:
         lists.change("users", ident, first_name="Renamed", **{field: ABSENT})
     lists.change("users", lost[0], roles=["admin"])
+    lists.clear_requests()
 
-    report = warehouse.sync("users", "leads", reconcile=True)
-    assert report.exit_code == 3
-    assert table in (report.runs["users"].message or "")
-    assert "--allow-mass-delete users" in (report.runs["users"].message or "")
-    assert warehouse.count(table) == count
+    for allowed in ([], ["users"]):
+        report = warehouse.sync("users", "leads", reconcile=True, allow_mass_delete=allowed)
+        assert table in " ".join(report.runs["users"].frozen)
+        assert warehouse.count(table) == count
+    assert not [r for r in lists.requests if r.path.startswith("/users/")]
     names = {row["id"]: row["first_name"] for row in warehouse.rows("users")}
     assert {names[ident] for ident in lost} == {"Renamed"}
     roles = [r["value"] for r in warehouse.rows("user_roles") if r["user_id"] == lost[0]]
     assert roles == ["admin"]
+    assert table in stored_positions(warehouse.pipeline)["users"]["frozen"]
 
-    assert warehouse.sync("users").exit_code == 3
+    for ident in lost:
+        lists.change("users", ident, **{field: None if field == "address" else []})
+    assert warehouse.sync("users", reconcile=True).exit_code == 3  # the brake stays on top
     assert warehouse.count(table) == count
     report = warehouse.sync("users", reconcile=True, allow_mass_delete=["users"])
     assert report.exit_code == 0
     warehouse.assert_equals_truth("users", "leads")
 
 
-def test_a_nested_key_that_comes_back_after_the_brake_is_all_right(
+def test_a_nested_key_that_comes_back_is_all_right(
     lists: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
     warehouse = make_warehouse(lists, synced=LISTS)
@@ -272,8 +294,8 @@ def test_a_nested_key_that_comes_back_after_the_brake_is_all_right(
         return [{k: v for k, v in row.items() if k != "address"} for row in rows]
 
     lists.inject(Fault("tamper", path="/users", times=2, tamper=without_addresses))
-    assert warehouse.sync("users", reconcile=True).exit_code == 3
-    assert warehouse.sync("users").exit_code == 0
+    warehouse.sync("users", reconcile=True)
+    assert warehouse.sync("users", reconcile=True).exit_code == 0
     warehouse.assert_equals_truth("users")
     before = warehouse.marks()
     warehouse.sync("users", reconcile=True)
@@ -346,13 +368,34 @@ def test_planning_conflicts_are_rewritten_and_exempt_from_the_brake(
         warehouse.sync("planning_conflicts")
         warehouse.assert_equals_truth("planning_conflicts")
         kept = sim.rows("planning_conflicts")[:10]
-        sim.inject(
-            Fault("tamper", path="/planning/conflicts", times=1, tamper=lambda rows: rows[:10])
-        )
-        sim.inject(Fault("tamper", path="/planning/conflicts", tamper=lambda rows: []))
+        for _ in range(2):  # they are looked for twice, as none of them can be asked for
+            sim.inject(
+                Fault("tamper", path="/planning/conflicts", times=1, tamper=lambda rows: rows[:10])
+            )
+            sim.inject(Fault("tamper", path="/planning/conflicts", tamper=lambda rows: []))
         before = {r["_row_hash"]: r["_synced_at"] for r in warehouse.rows("planning_conflicts")}
         report = warehouse.sync("planning_conflicts")
         assert report.exit_code == 0
         after = {r["_row_hash"]: r["_synced_at"] for r in warehouse.rows("planning_conflicts")}
         assert len(after) == len({str(row) for row in kept})
         assert after.items() <= before.items()
+        (proof,) = {row["proof"] for row in warehouse.rows("_deletions")}
+        assert "two reads" in proof
+
+
+@pytest.mark.parametrize("paging", ["cursor", "page"])
+@pytest.mark.parametrize("deletes", ["soft", "ignore"])
+def test_planning_conflicts_that_one_read_lacks_are_looked_for_once_more(
+    make_warehouse: MakeWarehouse, paging: Any, deletes: str
+) -> None:
+    counts = {"planning_conflicts": 130}
+    with Simulator(scale=0, counts=counts, paging=paging, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, deletes=deletes)
+        warehouse.sync("planning_conflicts")
+        path = "/planning/conflicts"
+        sim.inject(Fault("tamper", path=path, tamper=lambda rows: rows[:10]))
+        again = {"times": None, "tamper": lambda rows: rows[:10]} if deletes == "ignore" else {}
+        sim.inject(Fault("tamper", path=path, **{"times": 0, **again}))
+        assert warehouse.sync("planning_conflicts").exit_code == 0
+        assert warehouse.count("planning_conflicts") == 130
+        assert warehouse.rows("_deletions") == []

@@ -1,5 +1,6 @@
 """Lists by page number, whose rows shift while they are read, prove nothing by themselves."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,17 +49,30 @@ def test_a_row_that_slips_between_two_pages_is_asked_for_and_stays(
     warehouse.assert_equals_truth("labels")
 
 
-def test_too_many_to_ask_for_one_by_one_wait_for_the_second_read(
+def test_those_too_many_to_ask_for_in_one_run_are_asked_for_in_the_next(
     paged: Simulator, make_warehouse: MakeWarehouse
 ) -> None:
     warehouse = make_warehouse(paged, synced=("labels", "attendances"), max_delete_share=0.9)
     for ident in ids(paged, "labels")[:101]:
         paged.delete("labels", ident)
-    first = warehouse.sync("labels", reconcile=True)
-    assert first.total("deleted") == 0
-    assert "one by one" in " ".join(first.runs["labels"].notes)
-    assert warehouse.sync("labels", reconcile=True).total("deleted") == 101
-    assert [r.path for r in paged.requests if r.path.startswith("/labels/")] == []
+    assert warehouse.sync("labels", reconcile=True).total("deleted") == 100
+    assert warehouse.sync("labels", reconcile=True).total("deleted") == 1
+    asked = Counter(r.path for r in paged.requests if r.status == 404)
+    assert (len(asked), asked.total()) == (101, 101)
+    warehouse.assert_equals_truth("labels")
+
+
+def test_a_few_drawn_at_random_speak_for_many_that_two_reads_lack(
+    paged: Simulator, make_warehouse: MakeWarehouse
+) -> None:
+    warehouse = make_warehouse(paged, max_delete_share=0.9, max_absence_questions=25)
+    warehouse.sync("labels")
+    for ident in ids(paged, "labels")[:101]:
+        paged.delete("labels", ident)
+    assert warehouse.sync("labels", reconcile=True).total("deleted") == 25
+    assert warehouse.sync("labels", reconcile=True).total("deleted") == 76
+    assert sum(r.status == 404 for r in paged.requests) == 45
+    assert any("drawn at random" in row["proof"] for row in warehouse.rows("_deletions"))
     warehouse.assert_equals_truth("labels")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.eduframe.run import spill_files as module
-from pipelines.eduframe.run.spill_files import SpillFiles
+from sources.eduframe.comparing import spill_files as module
 from sources.eduframe.comparing.change_detection import later_wins
+from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.rows.tables import MAIN_TABLES
 

@@ -9,6 +9,7 @@
     ├── ResourceError            one list could not be read                     (exit code 3)
     │   ├── ResourceOffError     … it answers 403 or 404: no right, or switched off
     │   └── ReadFailedError      … errors to the end, or nonsense
+    │       └── PositionLostError    … the place where the next page is, is refused
     ├── StoppedError             a stop was asked for while something waited    (exit code 3)
     │   └── RateLimitedError     … by the API, which wants to be left alone for long
     ├── DestinationError         the destination does not do what it should     (exit code 1)
@@ -86,6 +87,10 @@ class ResourceOffError(ResourceError):
 
 class ReadFailedError(ResourceError):
     """The list answered with errors, or with something that is no list, until retries ended."""
+
+
+class PositionLostError(ReadFailedError):
+    """The API refuses the address of a page that it gave before: a cursor that has expired."""
 
 
 class DestinationError(EduframeError):

@@ -16,4 +16,4 @@ class Policy:
     max_delete_share: float = 0.2
     allow_mass_delete: bool = False
     max_absence_questions: int = 100
-    """So many missing rows are asked for one by one, where pages go by number."""
+    """So many missing rows of a list are asked for in a run, each by its own path."""

@@ -125,8 +125,8 @@ class Settings(BaseModel):
     max_delete_share: float = Field(0.2, ge=0, le=1)
     """More than this share of a table (and 50 rows) is never deleted without being told to."""
     max_absence_questions: int = Field(100, ge=0)
-    """Where pages go by number, so many missing rows are asked for one by one before they count
-    as gone; more of them wait for a second reconciliation."""
+    """So many missing rows of a list are asked for in a run, each by its own path; 0: none, and
+    the next reconciliation decides."""
     threads: int = Field(4, ge=1)
     """How many lists are read at a time; one, while answers come within 5 ms."""
     load_package_seconds: float = Field(60.0, gt=0)
@@ -269,10 +269,17 @@ def check_resources(wanted: Iterable[str]) -> tuple[str, ...]:
 
 
 def select(settings: Settings, wanted: Iterable[str] = ()) -> Selection:
-    """The resources to sync: those ``wanted``, or else by ``include`` and ``exclude``."""
+    """The resources to sync: those ``wanted``, or else by ``include`` and ``exclude``.
+
+    Raises:
+        SettingsError: a name is no resource, or one that is wanted is excluded.
+    """
     wanted = check_resources(wanted)
     include = check_resources(settings.include)
     exclude = check_resources(settings.exclude)
+    for name in wanted:
+        if name in exclude:
+            raise SettingsError(f"{name} is excluded, and so is never read: see exclude.")
     by_default = {e.table for e in ENDPOINTS if e.enabled}
     only = set(include) if set(include) & by_default else by_default | set(include)
     on, off = [], {}

@@ -7,7 +7,7 @@ the very same resources.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dlt
@@ -15,9 +15,12 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from sources.eduframe.clock import now_utc, parse
+from sources.eduframe.comparing.change_detection import later_wins
 from sources.eduframe.comparing.reader import Reader
+from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.dataset.dlt_resources import endpoint_resource, shared_resource
+from sources.eduframe.dataset.joining import with_stored
 from sources.eduframe.dataset.merge_hints import current_pipeline, quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
@@ -74,46 +77,74 @@ def eduframe_source(
     chosen = select(settings).on
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     client = Client(settings.base_url, api_token, limiter)
-    book = ParentBook(chosen)
-    shared: dict[str, list[pa.Table]] = {}
-    waiting: set[str] = set()
-    reading = _PlainReading(client, book, settings.custom_object_types)
+    last: list[_PlainReading] = []
+
+    def reading() -> _PlainReading:
+        """That of the extraction that is going on: each begins with nothing."""
+        load_id = dlt.current.load_package_state()["load_id"]
+        if not last or last[0].load_id != load_id:
+            last[:] = [_PlainReading(load_id, client, chosen, settings.custom_object_types)]
+        return last[0]
 
     def batches(endpoint: Endpoint) -> Callable[[], Iterator[Batch | None]]:
-        def read() -> Iterator[Batch | None]:
-            waiting.add(endpoint.table)
-            try:
-                yield from reading.batches(endpoint)
-            finally:
-                waiting.discard(endpoint.table)
+        return lambda: reading().batches(endpoint)
 
-        return read
-
-    resources = [endpoint_resource(e, batches(e), shared) for e in chosen]
-    return resources + [
-        shared_resource(n, lambda name: shared.get(name, ()), lambda: not waiting)
-        for n in SHARED_TABLES
+    return [
+        *(endpoint_resource(e, batches(e), lambda n, rows: reading().leave(n, rows))
+          for e in chosen),
+        *(shared_resource(n, lambda name: reading().left(name), lambda: not reading().waiting)
+          for n in SHARED_TABLES),
     ]
 
 
 class _PlainReading:
-    """Reads lists within an ordinary ``pipeline.run``, without checkpoints or deletions."""
+    """Reads lists within one ordinary ``pipeline.run``, without checkpoints or deletions."""
 
-    def __init__(self, client: Client, book: ParentBook, object_types: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        load_id: str,
+        client: Client,
+        endpoints: Sequence[Endpoint],
+        object_types: tuple[str, ...],
+    ) -> None:
+        self.load_id = load_id
+        self.waiting: set[str] = set()
+        """The lists that are being read."""
         self._client = client
-        self._book = book
+        self._book = ParentBook(endpoints)
         self._object_types = object_types
         self._now = now_utc()
-        self._used: StoredRows | None = None
+        self._stored = StoredRows(current_pipeline())
+        self._left: dict[str, list[pa.Table]] = {}
+        self._spill = SpillFiles()
 
-    @property
-    def _stored(self) -> StoredRows:
-        pipeline = current_pipeline()
-        if self._used is None or self._used.pipeline is not pipeline:
-            self._used = StoredRows(pipeline)
-        return self._used
+    def leave(self, name: str, rows: pa.Table) -> None:
+        """Leave rows of a shared child table to its own resource."""
+        self._left.setdefault(name, []).append(rows)
+
+    def left(self, name: str) -> Sequence[pa.Table]:
+        return self._left.get(name, ())
 
     def batches(self, endpoint: Endpoint) -> Iterator[Batch | None]:
+        """What must be written of a list, once it is read: the last version of each row."""
+        self.waiting.add(endpoint.table)
+        position: Position | None = None
+        parts: list[Mapping[str, pa.Table]] = []
+        try:
+            for batch in self._read(endpoint):
+                if batch is not None:
+                    position = batch.position
+                    batch.tables = with_stored(self._stored, batch)
+                    parts.append(self._spill.keep(batch).tables)
+                yield None
+            for name, tables in later_wins(MAIN_TABLES[endpoint.table], parts).items():
+                for rows in tables:
+                    yield Batch(endpoint.table, None, {name: rows})
+            yield Batch(endpoint.table, position)
+        finally:
+            self.waiting.discard(endpoint.table)
+
+    def _read(self, endpoint: Endpoint) -> Iterator[Batch | None]:
         position = Position.load(dict(dlt.current.resource_state()))
         position.checkpoint = None
         index = self._index(endpoint)
@@ -133,12 +164,15 @@ class _PlainReading:
         )
         if endpoint.params:
             plan.read = UnderParents(
-                endpoint, self._book, self._parents(endpoint), self._object_types
+                endpoint, self._book, self._parents(endpoint), self._object_types,
+                ever_answered=position.readable is True,
             )
         run = ResourceRun(endpoint.table)
         for batch in Reader(plan, self._client, run, self._book).batches():
             if run.status in ("failed", "off", "held back"):
                 batch.position = position
+            if batch.position and self._left_out(endpoint):
+                batch.position.reconciled_at = None  # the next run is to look at every row
             yield batch
         if run.status != "done":
             log.error("%s: %s: %s", endpoint.table, run.status, run.message)
@@ -150,4 +184,12 @@ class _PlainReading:
     def _index(self, endpoint: Endpoint) -> RowIndex:
         """What the running pipeline's destination holds; nothing where it holds nothing yet."""
         with self._stored as stored:
-            return stored.known(MAIN_TABLES[endpoint.table], None, whole=True)
+            index = stored.known(MAIN_TABLES[endpoint.table], None, whole=True)
+        for name in self._left_out(endpoint):
+            index.children.pop(name, None)
+        return index
+
+    def _left_out(self, endpoint: Endpoint) -> set[str]:
+        """The shared child tables of a list that this run does not fill: they are not selected."""
+        selected = dlt.current.source().selected_resources.keys()
+        return {child.table for child in endpoint.children if child.shared} - selected

@@ -88,7 +88,8 @@ def sync(
         bool,
         typer.Option(
             "--reconcile",
-            help="Compare by content and find deletions, whenever that was last done.",
+            help="Compare by content and find deletions, whenever that was last done; lists "
+            "under parents, such as payments, only where they are named.",
         ),
     ] = False,
     allow_mass_delete: AllowMassDelete = None,

@@ -6,9 +6,10 @@ counts as done only when dlt has completed the whole package.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import dlt
@@ -22,6 +23,7 @@ from pipelines.eduframe.process_memory import give_back
 from pipelines.eduframe.store.deletion_log import forget_unproven
 from pipelines.eduframe.store.run_log import (
     DELETIONS,
+    HIDDEN_ROWS,
     LOG_TABLES,
     REJECTED_ROWS,
     SYNC_RESOURCES,
@@ -35,13 +37,14 @@ from sources.eduframe.dataset.dlt_resources import (
     remember_position,
     shared_resource,
 )
+from sources.eduframe.dataset.joining import with_stored
 from sources.eduframe.dataset.merge_hints import declare_tables, keeps_json, quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.reading.batch import Batch
-from sources.eduframe.reading.checkpoint import Position
+from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.resource_policy import Policy
-from sources.eduframe.rows.keys import Ids, key_ids, key_text
+from sources.eduframe.rows.keys import Ids, key_text
 from sources.eduframe.rows.tables import (
     ALL_TABLES,
     CHILD_TABLES,
@@ -147,40 +150,27 @@ class Loader:
         """The batches of one list as one; its log rows go to ``logs``."""
         table = MAIN_TABLES[name]
         last = batches[-1]
-        parts = [self._with_stored(batch) for batch in batches]
+        parts = [with_stored(self._stored, batch) for batch in batches]
         parts += self._deletions(batches, logs)
         for batch in batches:
             self._log_rejected(batch, logs)
-        kept: list[Ids] = []
-        if not last.finished and last.position is not None and last.position.checkpoint:
-            kept = [b.seen for b in batches if b.seen is not None]
-        elif last.missed is not None:
-            kept = [last.missed]
-        if kept:
-            rows = _keys(name, last.read_id, np.unique(np.concatenate(kept)))
-            logs.setdefault(SYNC_SEEN.name, []).append(rows)
-        return _Merged(name, last.position, later_wins(table, parts))
+            self._log_asked_for(batch, logs)
+        logs.setdefault(SYNC_SEEN.name, []).extend(
+            _keys(name, set_id, ids) for set_id, ids in _sets(batches).items() if len(ids)
+        )
+        tables = later_wins(table, parts)
+        for child, rows in self._ownerless(batches):
+            tables[child] = chain(tables.get(child, ()), [rows])
+        return _Merged(name, last.position, tables)
 
-    def _with_stored(self, batch: Batch) -> Mapping[str, pa.Table]:
-        """The tables of a batch, its additions together with the stored rows that they join."""
-        made: dict[str, pa.Table] = {}
-        for table in CHILD_TABLES[batch.resource]:
-            rows = batch.additions.get(table.name)
-            if rows is None:
-                continue
-            key = [*table.owner_key, *table.key]
-            owners = np.unique(key_ids([rows.column(name) for name in table.owner_key]))
-            with self._stored as stored:
-                before = stored.children(table, owners)
-            replaced = np.isin(
-                key_ids([before.column(name) for name in key]),
-                key_ids([rows.column(name) for name in key]),
-            )
-            parts = [rows, before.filter(pa.array(~replaced))]
-            if table.name in batch.tables:
-                parts.append(batch.tables[table.name])
-            made[table.name] = pa.concat_tables(parts)
-        return {**batch.tables, **made} if made else batch.tables
+    def _ownerless(self, batches: list[Batch]) -> Iterator[tuple[str, pa.Table]]:
+        """Removals of child rows whose owners are not there."""
+        for batch in batches:
+            for table in CHILD_TABLES[batch.resource]:
+                if table.name in batch.ownerless:
+                    with self._stored as stored:
+                        owners = stored.owners(table, batch.ownerless[table.name])
+                    yield table.name, removals(table, owners)
 
     def _deletions(
         self, batches: list[Batch], logs: dict[str, list[pa.Table]]
@@ -256,6 +246,14 @@ class Loader:
             )
         )
 
+    def _log_asked_for(self, batch: Batch, logs: dict[str, list[pa.Table]]) -> None:
+        if batch.asked_for:
+            logs.setdefault(HIDDEN_ROWS.name, []).append(
+                HIDDEN_ROWS.table(
+                    {"resource": batch.resource, **asdict(one)} for one in batch.asked_for
+                )
+            )
+
     def _remember(self, unwritten: Sequence["_Merged"]) -> None:
         """What the state holds beside the positions of the lists that have rows in this package."""
         if self._customer:
@@ -321,6 +319,20 @@ def _larger(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def _sets(batches: Sequence[Batch]) -> dict[str, Ids]:
+    """The sets of key ids to be kept: what an unfinished read has met, or what a finished one
+    leaves to the next."""
+    last = batches[-1]
+    if last.finished:
+        return last.left
+    if last.position is None or last.position.checkpoint is None:
+        return {}
+    seen = [batch.seen for batch in batches if batch.seen is not None]
+    answered = [batch.answered for batch in batches if batch.answered is not None]
+    sets = {last.read_id: seen, set_name(last.read_id, "parents"): answered}
+    return {name: np.unique(np.concatenate(parts)) for name, parts in sets.items() if parts}
 
 
 def _keys(resource: str, read_id: str, ids: Ids) -> pa.Table:

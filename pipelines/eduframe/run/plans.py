@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.store.hidden_rows import asked_before
 from pipelines.eduframe.store.rejected_rows import set_aside
 from pipelines.eduframe.store.seen_keys import seen_keys
 from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.stored_rows import StoredRows
-from sources.eduframe.declare import Endpoint
+from sources.eduframe.declare import Endpoint, Parent
 from sources.eduframe.http.client import Client
-from sources.eduframe.reading.checkpoint import Position, why_not_resumed
+from sources.eduframe.reading.checkpoint import Position, set_name, why_not_resumed
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, Proof, Read, UnderParents, WholeList, choose_mode
 from sources.eduframe.resource_policy import Policy
@@ -66,25 +67,89 @@ def make_plans(
     refresh: bool = False,
 ) -> dict[str, Plan]:
     """How each list is read."""
-    aside = set_aside(stored)
+    aside, asked = set_aside(stored), asked_before(stored)
     plans: dict[str, Plan] = {}
+    positions = {e.table: Position.load(context.state.get(e.table, {})) for e in endpoints}
+    if refresh:
+        ask_for_refresh(positions, context.report)
     for endpoint in endpoints:
         forced_here = forced and (named or not endpoint.params)
-        plan = _plan(stored, endpoint, context, forced=forced_here, refresh=refresh)
+        position = positions[endpoint.table]
+        if refresh and not position.refresh:
+            context.report.leave_out(endpoint.table, "done in the refresh that goes on")
+            continue
+        plan = _plan(stored, endpoint, position, context, forced=forced_here)
         plan.set_aside = aside.get(endpoint.table, plan.set_aside)
-        _resume(plan, stored, context, forced or refresh)
+        plan.asked_for = asked.get(endpoint.table, plan.asked_for)
+        _resume(plan, stored, context, forced or plan.refresh)
         if plan.refresh:
             plan.index.forget_hashes()
         plan.read = _read(plan, stored, context, book)
+        _tell_of_marked(plan, context.report)
         plans[endpoint.table] = plan
+    if forced and not named:
+        _tell_of_not_compared(plans.values(), stored, context)
     return plans
 
 
+def _tell_of_marked(plan: Plan, report: Report) -> None:
+    """Say once, when ``deletes`` turns to hard, that rows marked before stay."""
+    position, table = plan.position, plan.endpoint.table
+    turned = position.deletes == "soft" and plan.policy.deletes == "hard"
+    position.deletes = plan.policy.deletes
+    marked = int(np.count_nonzero(plan.index.deleted))
+    if turned and marked:
+        report.runs[table].notes.append(
+            f"deletes is hard now: {marked} rows that were marked as deleted before stay. To "
+            f"remove them: eduframe sync {table} --reconcile --allow-mass-delete {table}"
+        )
+
+
+def _tell_of_not_compared(
+    plans: Iterable[Plan], stored: StoredRows, context: Context
+) -> None:
+    """Say of which lists under parents not every parent is asked, and what that would cost."""
+    left = [plan for plan in plans if plan.mode == "parents"]
+    if not left:
+        return
+    cost = sum(
+        len(stored.parents(parent, None) or ()) for plan in left for parent in plan.endpoint.parents
+    )
+    cost += sum(
+        len(context.settings.custom_object_types) for plan in left if plan.endpoint.parent_setting
+    )
+    names = " ".join(plan.endpoint.table for plan in left)
+    context.report.notes.append(
+        f"lists under parents were read for changed parents only; to compare them too (about "
+        f"{cost} requests): eduframe sync --reconcile {names}"
+    )
+
+
+def ask_for_refresh(positions: Mapping[str, Position], report: Report) -> None:
+    """Note in the positions that every row is to be written again.
+
+    If an earlier such request is not done yet, this goes on with it: lists that are done are left
+    out, so that runs that are cut short come to an end.
+    """
+    waiting = [position.refresh for position in positions.values() if position.refresh]
+    request = min(waiting, default=report.started_at.isoformat())
+    for position in positions.values():
+        if position.refreshed != request:
+            position.refresh = position.refresh or request
+    if waiting:
+        names = ", ".join(name for name, position in positions.items() if position.refresh)
+        report.notes.append(f"the refresh asked for at {request[:16]} goes on: {names}")
+
+
 def _plan(
-    stored: StoredRows, endpoint: Endpoint, context: Context, *, forced: bool, refresh: bool
+    stored: StoredRows,
+    endpoint: Endpoint,
+    position: Position,
+    context: Context,
+    *,
+    forced: bool,
 ) -> Plan:
-    name, report = endpoint.table, context.report
-    position = Position.load(context.state.get(name, {}))
+    name, report, refresh = endpoint.table, context.report, position.refresh is not None
     whole = {name, *(table.name for table in CHILD_TABLES[name])} <= context.existing
     parent_columns = {c: c for c in endpoint.parent_columns} if endpoint.params else None
     index = stored.known(MAIN_TABLES[name], parent_columns, whole=whole)
@@ -105,6 +170,8 @@ def _plan(
         report.runs[name].frozen.append(position.frozen)
     if position.missed:
         plan.missed_before = _together(seen_keys(stored, name, position.missed))
+    if position.refused:
+        plan.refused_before = _together(seen_keys(stored, name, position.refused))
     return plan
 
 
@@ -113,14 +180,63 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
     endpoint, whole = plan.endpoint, plan.mode == "reconcile"
     if not endpoint.params:
         return WholeList(endpoint, Proof(of_list=whole))
-    written_after = None if whole else parse(plan.position.parents_until)
+    answered: Ids = np.zeros(0, np.int64)
+    if plan.resumed:
+        parents = set_name(plan.checkpoint.id, "parents")
+        answered = _together(seen_keys(stored, endpoint.table, parents))
+    plan.parents_gone = _gone_before(plan, stored)
     return UnderParents(
         endpoint,
         book,
-        [stored.parents(parent, written_after) for parent in endpoint.parents],
+        _parents(plan, stored),
         context.settings.custom_object_types,
         Proof(of_list=whole, of_answered_parents=True),
+        answered,
+        plan.position.readable is True,
     )
+
+
+def _parents(plan: Plan, stored: StoredRows) -> list[list[tuple[Any, ...]] | None]:
+    """The parents that the destination holds and that are to be asked, for each declared one.
+
+    Unless all are: those that were written since, that lacked rows, or that were refused.
+    """
+    whole = plan.mode == "reconcile"
+    written_after = None if whole else parse(plan.position.parents_until)
+    again = plan.refused_before
+    if plan.index.parents is not None and len(plan.missed_before):
+        places, known = plan.index.find(plan.missed_before)
+        again = np.union1d(again, plan.index.parents[places[known]])
+    found: list[list[tuple[Any, ...]] | None] = []
+    for parent in plan.endpoint.parents:
+        values = stored.parents(parent, written_after)
+        if values is not None and written_after is not None and len(again):
+            wanted = set(again.tolist())
+            every = stored.parents(parent, None) or []
+            values = [*values, *(v for v in every if _key_ids(parent, [v]) & wanted)]
+        found.append(values)
+    return found
+
+
+def _gone_before(plan: Plan, stored: StoredRows) -> Ids:
+    """The parents of living rows that were proven gone before this run."""
+    index = plan.index
+    if index.parents is None or plan.mode != "reconcile":
+        return np.zeros(0, np.int64)
+    of_rows = np.unique(index.parents[~index.deleted])
+    gone: set[int] = set()
+    for parent in plan.endpoint.parents:
+        held = stored.parents(parent, None)
+        if held is None:
+            continue  # the table was emptied, or is not there: that says nothing
+        living = _key_ids(parent, held)
+        if set(of_rows.tolist()) - living:
+            gone |= _key_ids(parent, stored.parents_gone(parent)) - living
+    return np.intersect1d(of_rows, np.array(sorted(gone), np.int64))
+
+
+def _key_ids(parent: Parent, values: Iterable[tuple[Any, ...]]) -> set[int]:
+    return {parent.ref(value).key_id for value in values if None not in value}
 
 
 def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> None:

@@ -54,6 +54,11 @@ class Report:
             if run.status == "waiting":
                 run.status = "stopped"
 
+    def leave_out(self, resource: str, why: str) -> None:
+        """A resource is not read in this run after all."""
+        self.runs = {name: run for name, run in self.runs.items() if name != resource}
+        self.off[resource] = why
+
     @property
     def nothing_readable(self) -> bool:
         """Whether every list that was asked answered 403 or 404, or with errors."""

@@ -31,7 +31,7 @@ from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.scheduler import Scheduler
-from pipelines.eduframe.run.spill_files import SpillFiles
+from pipelines.eduframe.store.hidden_rows import forget_settled
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES
@@ -39,15 +39,17 @@ from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
+from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
-from sources.eduframe.errors import EduframeError
+from sources.eduframe.errors import AuthenticationError, EduframeError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter
 from sources.eduframe.limits.rate_limiter_file import WindowFile, ages_of_runs, window_name
-from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.batch import Batch, ResourceRun
+from sources.eduframe.reading.checkpoint import set_name
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
@@ -81,6 +83,11 @@ class Run:
         if hurry:
             self.hurry.set()
         self.end_reading()
+
+    @property
+    def has_read(self) -> bool:
+        """Whether a page of a list was read."""
+        return any(run.pages for run in self.report.runs.values())
 
     def end_reading(self) -> None:
         """Let every list end at its next request."""
@@ -162,17 +169,26 @@ def _new_report(pipeline: Any, selection: Selection) -> Report:
 
 @contextmanager
 def _stopping_after(minutes: float | None, run: Run) -> Iterator[None]:
-    """Stop the run once the minutes are used up; None: never."""
+    """Stop the run once the minutes are used up and a page was read; None: never."""
     if minutes is None:
         yield
         return
-    timer = threading.Timer(minutes * 60, run.stop, [f"the {minutes:g} minutes are used up"])
-    timer.daemon = True
+    over = threading.Event()
+
+    def stop_in_time() -> None:
+        if over.wait(minutes * 60):
+            return
+        while not run.has_read and not over.wait(0.1):
+            pass  # every run comes further, however long it takes to begin
+        run.stop(f"the {minutes:g} minutes are used up")
+
+    timer = threading.Thread(target=stop_in_time, name="max_minutes", daemon=True)
     timer.start()
     try:
         yield
     finally:
-        timer.cancel()
+        over.set()
+        timer.join()
 
 
 @contextmanager
@@ -233,11 +249,23 @@ class _Sync:
             make_dropped_tables(self.pipeline, missing)
         loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
+        self._remember_refresh(plans, loader)
         self._read_and_load(plans, loader)
         report.notes += self.client.notes
         report.packages = loader.packages
         with self._writing():
             report.notes += declare_constraints(self.pipeline)
+
+    def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
+        """Let the destination know at once of a refresh, also of lists that are not begun."""
+        known = stored_positions(self.pipeline)
+        asked = [
+            Batch(name, plan.position)
+            for name, plan in plans.items()
+            if plan.position.refresh and not known.get(name, {}).get("refresh")
+        ]
+        if asked:
+            load(loader, asked, self.report, self.settings, self._writing, self.control.hurry)
 
     def _writing(self, *, sparing: bool = False) -> AbstractContextManager[None]:
         """While the destination's file is ours; it is free whenever we wait for the API."""
@@ -285,16 +313,39 @@ class _Sync:
                     plan.read.first_answer = self.first_answer
                 for batch in Reader(plan, self.client, run, self.book).batches():
                     self.batches.put(self.spill.keep(batch))
+        except AuthenticationError as error:
+            if self._is_accepted(run):
+                run.status = "failed"
+                run.message = (
+                    "answered 401, though the token is accepted elsewhere: it may need "
+                    f"{plan.endpoint.needs}"
+                )
+            else:
+                self._end(run, error)
         except EduframeError as error:
-            self.report.fatal = self.report.fatal or str(error)
-            run.status, run.message = "failed", str(error)
-            self.control.end_reading()
+            self._end(run, error)
         except Exception as error:
             log.error("%s: unexpected error: %s", name, error)
             log.debug("%s", name, exc_info=True)
             run.status, run.message = "failed", f"unexpected: {type(error).__name__}: {error}"
         finally:
             self.book.end(name)
+
+    def _is_accepted(self, run: ResourceRun) -> bool:
+        """Whether the token is still accepted, where one list alone may have refused it."""
+        try:
+            self.client.get(IDENTITY, expect="object", traffic=run.traffic)
+        except AuthenticationError:
+            return False
+        except EduframeError as error:
+            log.warning("whether the token is still accepted cannot be told: %s", error)
+        return True
+
+    def _end(self, run: ResourceRun, error: EduframeError) -> None:
+        """Something is wrong that concerns every list."""
+        self.report.fatal = self.report.fatal or str(error)
+        run.status, run.message = "failed", str(error)
+        self.control.end_reading()
 
     def _load_all(self, loader: Loader) -> None:
         """Load package after package while the reading goes on."""
@@ -312,10 +363,12 @@ class _Sync:
         """Forget the keys of reads that are over, and settle rows that were set aside."""
         report = self.report
         positions = stored_positions(self.pipeline).values()
-        lasting = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
-        lasting += [p["missed"] for p in positions if p.get("missed")]
+        reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
+        lasting = [*reads, *(set_name(read, "parents") for read in reads)]
+        lasting += [p[name] for p in positions for name in ("missed", "refused") if p.get(name)]
         with self._writing(), StoredRows(self.pipeline) as stored:
             forget_seen(stored, lasting)
+            forget_settled(stored)
             for resource in set_aside(stored):
                 run = report.runs.get(resource)
                 if run and run.settled:

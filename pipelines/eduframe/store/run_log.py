@@ -147,7 +147,7 @@ REJECTED_ROWS = LogTable(
 
 SYNC_SEEN = LogTable(
     "_sync_seen",
-    "The keys met in reads that are not finished.",
+    "The keys met in reads that are not finished, or missed by the last one.",
     3,
     (
         Column("resource", "text"),
@@ -156,5 +156,18 @@ SYNC_SEEN = LogTable(
     ),
 )
 
-LOG_TABLES = (SYNC_RUNS, SYNC_RESOURCES, DELETIONS, REJECTED_ROWS, SYNC_SEEN)
+HIDDEN_ROWS = LogTable(
+    "_hidden_rows",
+    "Rows that their list lacks, and that were not found gone when they were asked for.",
+    2,
+    (
+        Column("resource", "text"),
+        Column("key_id", "bigint", description="The key, or a hash of it."),
+        Column("key", "text", description="The row's key; JSON where it has several parts."),
+        Column("state", "text", description="hidden: its own path serves it. open: not told yet."),
+        Column("asked_at", "timestamp"),
+    ),
+)
+
+LOG_TABLES = (SYNC_RUNS, SYNC_RESOURCES, DELETIONS, REJECTED_ROWS, SYNC_SEEN, HIDDEN_ROWS)
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.eduframe.models.column_types import parse_timestamp
+from sources.eduframe.comparing.absent_parts import AbsentParts
 from sources.eduframe.declare import Endpoint, JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import ResourceRun
@@ -66,6 +67,7 @@ class Changes:
         self._postponed: list[Postponed] = []
         self._new: Ids = np.zeros(0, np.int64)
         """The key ids of new rows that this read has met, sorted."""
+        self.absent = AbsentParts(plan.endpoint, plan.index, wait=plan.mode != "cursor")
         self._additions: dict[str, list[pa.Table]] = {}
         self._lost: Counter[str] = Counter()
         self._totals = {name: int(counts.sum()) for name, counts in plan.index.children.items()}
@@ -86,6 +88,10 @@ class Changes:
         index.mark_seen(np.concatenate([ids, spared]))
         self._let_go(ids)
         places, found = index.find(ids)
+        known, last = np.where(found, places, -1), _last_of_each(ids)
+        wait = self.absent.look_at(
+            batch, ids, known, last, lambda table: self._stored_children(table, ids, known)
+        )
         same = np.zeros(len(ids), np.bool_)
         same[found] = index.hashes[places[found]] == batch.hashes[found]
         for table, counts in index.children.items():
@@ -95,16 +101,16 @@ class Changes:
                 if table in batch.incomplete:
                     alike |= batch.incomplete[table][found]
                 same[found] &= alike
-        write = _last_of_each(ids) & ~same
+        write = last & ~same & ~wait
         run.new += int(np.count_nonzero(write & ~found))
         run.changed += int(np.count_nonzero(write & found))
-        tables = self._write(batch.select(write), ids[write], np.where(found, places, -1)[write])
+        tables = self._write(batch.select(write), ids[write], known[write])
         self._remember(ids[write & ~found])
         return Found(
             tables,
             {self._table.name: batch.main, **batch.children},
             batch.rejected,
-            np.concatenate([ids[~write], spared]),
+            np.concatenate([ids[~write & ~wait], spared]),
             self._untold(batch),
         )
 
@@ -131,6 +137,7 @@ class Changes:
 
     def _let_go(self, ids: Ids) -> None:
         """Rows that turn up again count as they are now: drop the versions that are held back."""
+        self.absent.let_go(ids)
         for late in self._postponed:
             keep = ~np.isin(late.ids, ids)
             if not keep.all():
@@ -151,8 +158,22 @@ class Changes:
         places = np.minimum(np.searchsorted(self._new, ids), len(self._new) - 1)
         return np.asarray(self._new[places] == ids)
 
+    @property
+    def new(self) -> Ids:
+        """The key ids of the rows met that the destination did not hold."""
+        return self._new
+
     def release(self) -> dict[str, pa.Table]:
         """The rows that were held back: with their losses, unless those are suspicious."""
+        undecided = []
+        for late in self.absent.undecided():
+            changed = self._plan.index.hashes[late.places] != late.rows.hashes
+            changed[late.places < 0] = True
+            self._run.changed += int(np.count_nonzero(changed))
+            undecided.append(
+                self._write(late.rows.select(changed), late.ids[changed], late.places[changed])
+            )
+        self._run.frozen += self.absent.kept()
         braked = self._suspicious()
         for name in sorted(braked - self.frozen):
             lost, total = self._lost[name], self._totals[name]
@@ -166,7 +187,7 @@ class Changes:
             self._tables(late.rows, late.places, late.losing, braked) for late in self._postponed
         ]
         self._postponed = []
-        return concat(parts)
+        return concat([*undecided, *parts])
 
     def freeze(self, row: JsonRow) -> None:
         """The row came without its details: leave alone what is held of the parts it lacks."""

@@ -8,6 +8,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,23 +17,23 @@ import pyarrow as pa
 
 from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.comparing.change_detection import Changes, concat, later_wins, newest_update
-from sources.eduframe.comparing.deletions import NOTHING, can_ask, find_gone
-from sources.eduframe.digest import key_id
+from sources.eduframe.comparing.deletions import NOTHING, Evidence, Judge, Verdict
+from sources.eduframe.comparing.questions import Questions
+from sources.eduframe.declare import JsonRow
 from sources.eduframe.errors import (
     AuthenticationError,
-    ReadFailedError,
     ResourceError,
     ResourceOffError,
     StoppedError,
 )
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.batch import Batch, ResourceRun, Settled
-from sources.eduframe.reading.checkpoint import Checkpoint, Position
+from sources.eduframe.reading.checkpoint import Checkpoint, Position, set_name
 from sources.eduframe.reading.fetching import Fetcher, Page
-from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.parents import ParentBook, ParentsGone
 from sources.eduframe.reading.read import Plan
-from sources.eduframe.rows.keys import Ids
-from sources.eduframe.rows.normalise import key_of
+from sources.eduframe.rows.keys import Ids, table_key_ids
+from sources.eduframe.rows.normalise import normalise
 from sources.eduframe.rows.tables import DEPRECATED, MAIN_TABLES
 
 log = logging.getLogger("eduframe.reader")
@@ -42,7 +43,7 @@ CLOCK_MARGIN = timedelta(seconds=60)
 BATCH_ROWS = 2_000
 BATCH_BYTES = 16_000_000
 BATCH_SECONDS = 15.0
-"""A batch is closed after so many rows or bytes, or when its oldest row has waited so long."""
+"""A batch is closed after so many rows or bytes, or so long after the one before."""
 NO_DATE_MARGIN = timedelta(minutes=5)
 
 
@@ -60,9 +61,11 @@ class Reader:
         self._changes = Changes(plan, run)
         self.fetcher = Fetcher(client, plan.endpoint, run)
         self._buffer: list[Any] = []
-        self._buffered_at = 0.0
         self._buffered_bytes = 0
         self._rejected: set[str] = set()
+        self._flushed_at = time.monotonic()
+        self._told = plan.read.answered
+        """The parents of which an earlier batch has told that they answered."""
 
     def batches(self) -> Iterator[Batch]:
         """Read, and hand out what must be written. Failures end up in ``run``, not here.
@@ -117,12 +120,12 @@ class Reader:
     def _pages_to_batches(self) -> Iterator[Batch]:
         for page in self.read.pages(self):
             if page is not None:
-                self._take(page)
+                self._take_page(page)
             if (page is None or page.next_url is not None) and self._full():
                 yield self._flush()
         yield from self._finish()
 
-    def _take(self, page: Page) -> None:
+    def _take_page(self, page: Page) -> None:
         checkpoint = self.checkpoint
         if not checkpoint.began:
             checkpoint.began = (page.date or now_utc() - NO_DATE_MARGIN).isoformat()
@@ -132,25 +135,28 @@ class Reader:
             checkpoint.within = list(page.parent.params)
         if self.fetcher.refused is not None:
             self._changes.freeze(self.fetcher.refused)
-        if not self._buffer:
-            self._buffered_at = time.monotonic()
         self._buffer += page.rows
         self._buffered_bytes += page.size
         self.run.read += len(page.rows)
         checkpoint.rows += len(page.rows)
 
     def _full(self) -> bool:
-        waited = time.monotonic() - self._buffered_at
+        waited = time.monotonic() - self._flushed_at >= BATCH_SECONDS
+        anything = bool(self._buffer or self.read.parents)
         large = len(self._buffer) >= BATCH_ROWS or self._buffered_bytes >= BATCH_BYTES
-        return large or bool(self._buffer and waited >= BATCH_SECONDS)
+        return large or (waited and anything)
 
     def _flush(self) -> Batch:
         """A batch of what is buffered, with the position of the unfinished read."""
         batch = self._batch()
+        self._flushed_at = time.monotonic()
         self._position.checkpoint = copy.copy(self.checkpoint)
         if not self.checkpoint.began:
             self._position.checkpoint = None
         batch.position = self._stored()
+        answered = self.read.answered
+        batch.answered = np.setdiff1d(answered, self._told)
+        self._told = answered
         return batch
 
     def _stored(self) -> Position:
@@ -186,53 +192,51 @@ class Reader:
 
     def _finish(self) -> Iterator[Batch]:
         """The last batches: rows that were held back, what is gone, and the new position."""
-        if self.checkpoint.by_number:
-            yield self._flush()  # what follows asks the API again, and may fail
-            self._look_again()
+        plan, run, position, checkpoint = self.plan, self.run, self._position, self.checkpoint
         batch = self._batch()
-        parts = [batch.tables, self._changes.release()]
+        evidence = self._look_again(Evidence.of(plan, self.read, self._parents_gone()))
+        questions = Questions(
+            self.endpoint, self.fetcher, plan.policy.max_absence_questions
+        )
+        verdict = self._settle(evidence, questions)
+        there = self._take(batch, verdict.there)
+        decided = self._take(batch, self._changes.absent.decide(questions))
+        parts = [batch.tables, there, decided, self._changes.release()]
         left = later_wins(MAIN_TABLES[self.endpoint.table], parts)
         batch.fill(concat([{name: rows} for name, found in left.items() for rows in found]))
         batch.additions = concat([batch.additions, self._changes.additions()])
-        position, checkpoint = self._position, self.checkpoint
-        began = parse(checkpoint.began)
-        stored_parents = self.plan.index.parents
-        parents_gone = self.book.gone(
-            self.endpoint, NOTHING if stored_parents is None else np.unique(stored_parents)
-        )
-        gone, missed = find_gone(
-            self.plan, self.read, self.run, position, self._client, parents_gone
-        )
-        batch.gone = gone
-        position.missed = None
-        if len(missed):
-            batch.missed = missed
-            position.missed = checkpoint.id
-        if self._changes.braked:
-            self.run.status = "held back"
-            self.run.message = "; ".join(
-                [*filter(None, [self.run.message]), *self._changes.braked]
-            )
-        if self.run.status == "reading":
-            self.run.status = "done"
-            self.run.settled = self._settled(parents_gone)
-        position.cursor = self._next_cursor(began)
+        batch.gone, batch.asked_for = verdict.gone, verdict.asked_for
+        if not verdict.held and plan.policy.deletes != "ignore":
+            batch.ownerless = evidence.ownerless(plan.index, self._changes.new)
+        self._leave(batch, verdict)
+        held = [*filter(None, [verdict.held]), *self._changes.braked]
+        if held:
+            run.status, run.message = "held back", "; ".join(held)
+        if run.status == "reading":
+            run.status = "done"
+            run.settled = self._settled(evidence.parents.proven)
+        position.cursor = self._next_cursor(parse(checkpoint.began))
         position.began = checkpoint.began or position.began
-        position.readable = True
-        position.had_rows = bool(self.plan.index.living or self.run.new or self.run.changed)
+        if not self.endpoint.params or len(self.read.answered):
+            position.readable = True
+        position.had_rows = bool(plan.index.living or run.new or run.changed)
         position.checkpoint = None
+        if plan.refresh:
+            self._refreshed()
         self._tell_unfit(position)
-        if self.plan.mode == "reconcile":
-            position.frozen = "; ".join(self.run.frozen) or None
-        if self.plan.mode == "reconcile" and self.run.status == "done":
-            position.reconciled_at = self.plan.clock.isoformat()
+        if plan.mode == "reconcile":
+            position.frozen = "; ".join(run.frozen) or None
+        if plan.mode == "reconcile" and run.status == "done":
+            position.reconciled_at = plan.clock.isoformat()
+        if verdict.anew and not self.endpoint.params:
+            position.reconciled_at = None
         if self.endpoint.params:
             position.parents_until = checkpoint.stamp
         batch.position = self._stored()
         batch.finished = True
-        ids = np.concatenate([g.ids for g in gone]) if gone else np.zeros(0, np.int64)
-        if self.run.status == "done" and self.plan.mode == "reconcile":
-            self.book.complete(self.endpoint.table, ids)
+        if run.status == "done" and plan.mode == "reconcile":
+            gone = np.concatenate([NOTHING, *(g.ids for g in verdict.gone)])
+            self.book.complete(self.endpoint.table, gone, all_met=self._met_all())
         yield batch
 
     def _tell_unfit(self, position: Position) -> None:
@@ -248,6 +252,49 @@ class Reader:
         lasting = [name for name in told if name in run.unfit_fields or not complete]
         position.told_unfit = sorted({*lasting, *run.newly_unfit})
 
+    def _refreshed(self) -> None:
+        """A refresh that was asked for is done, as far as it can be."""
+        position = self._position
+        position.refreshed, position.refresh = position.refresh or position.refreshed, None
+
+    def _parents_gone(self) -> ParentsGone:
+        stored = self.plan.index.parents
+        of_rows = NOTHING if stored is None else np.unique(stored)
+        return self.book.gone(self.endpoint, of_rows, self.plan.parents_gone)
+
+    def _met_all(self) -> bool:
+        """Whether this run read the whole list, and every row of it as a whole."""
+        whole = not self.plan.resumed and self.fetcher.refused is None
+        return whole and not self.run.rejected and not self._changes.frozen
+
+    def _settle(self, evidence: Evidence, questions: Questions) -> Verdict:
+        if self.plan.mode == "cursor":  # which does not look at every row
+            return Verdict()
+        return Judge(self.plan, evidence, questions, self.run, self._position).settle()
+
+    def _take(self, batch: Batch, rows: list[JsonRow]) -> dict[str, pa.Table]:
+        """What is to be written of rows that their own paths serve, as of those of a page."""
+        if not rows:
+            return {}
+        found = self._changes.detect(rows)
+        batch.rejected = [*batch.rejected, *found.rejected]
+        self.book.note(self.endpoint.table, found.tables, found.read, found.untold)
+        return found.tables
+
+    def _leave(self, batch: Batch, verdict: Verdict) -> None:
+        """Remember what the next read has to decide, and the parents to be asked once more."""
+        if self.plan.mode == "cursor":
+            return
+        again = np.setdiff1d(self.read.refused, self.plan.refused_before)
+        position, read_id = self._position, self.checkpoint.id
+        position.missed = position.refused = None
+        if len(verdict.left):
+            position.missed = set_name(read_id, "missed")
+            batch.left[position.missed] = verdict.left
+        if len(again):
+            position.refused = set_name(read_id, "refused")
+            batch.left[position.refused] = again
+
     def _settled(self, parents_gone: Ids) -> Settled:
         before = parse(self.checkpoint.stamp) or self.plan.synced_at
         answered = frozenset(self.read.answered.tolist())
@@ -256,32 +303,24 @@ class Reader:
             return Settled(before)
         return Settled(before, answered | frozenset(parents_gone.tolist()))
 
-    def _look_again(self) -> None:
-        """Pages by number shift while they are read: what is missing may have slipped through.
-
-        Rows that can be asked for one by one are; for others their list is read once more.
-        """
-        index, endpoint = self.plan.index, self.endpoint
-        if endpoint.params:
-            if index.parents is None:
-                return
-            missing_under = index.parents[~index.seen & ~index.deleted]
-        elif self.read.proof.of_list and not can_ask(endpoint) and len(index.missing()):
-            missing_under = NOTHING
-        else:
-            return
-        places = self.read.places(missing_under)
-        if places:
-            self.run.notes.append("rows were missing: they were looked for once more to be sure")
-        for ref in places:
-            try:
-                pages = self.fetcher.walk(self.fetcher.first(ref), ref)
-            except ResourceOffError as off:
-                raise ReadFailedError(f"{endpoint.path}: a second look was refused: {off}") from off
-            for page in pages:
-                keys = [key_of(endpoint, row) for row in page.rows if isinstance(row, dict)]
-                ids = [key_id(key) for key in keys if key is not None]
-                index.mark_seen(np.array(ids, np.int64))
+    def _look_again(self, evidence: Evidence) -> Evidence:
+        """A second look at a list whose content is its key: no row of it can be asked for."""
+        plan, endpoint = self.plan, self.endpoint
+        by_content = endpoint.key == ("_row_hash",) and plan.policy.deletes != "ignore"
+        if not by_content or not evidence.missing(plan.index)[0].any():
+            return evidence
+        self.note("rows were missing: the list was read once more, to be sure")
+        try:
+            for page in self.fetcher.walk(self.fetcher.first()):
+                again = normalise(endpoint, page.rows)
+                plan.index.mark_seen(
+                    table_key_ids(MAIN_TABLES[endpoint.table], again.main, again.hashes)
+                )
+                if again.rejected:
+                    return replace(evidence, why_not="a row was set aside in the second look")
+        except (ResourceError, StoppedError) as failure:
+            return replace(evidence, why_not=f"the second look failed: {failure}")
+        return evidence
 
     def _next_cursor(self, began: datetime | None) -> str | None:
         """The moment before which no change is missing.
@@ -310,4 +349,5 @@ class Reader:
         if run.newly_off:
             run.message += "; it was readable before, what it held stays"
         self._position.readable = False
+        self._refreshed()
         self._position.checkpoint = None

@@ -23,9 +23,9 @@ def own_tables(endpoint: Endpoint) -> list[Table]:
 def endpoint_resource(
     endpoint: Endpoint,
     batches: Callable[[], Iterable[Batch | None]],
-    shared: dict[str, list[pa.Table]],
+    leave: Callable[[str, pa.Table], None] | None = None,
 ) -> DltResource:
-    """The resource of a list. It yields its own tables, and leaves rows of shared ones there."""
+    """The resource of a list. It yields its own tables; rows of shared ones go to ``leave``."""
 
     tables = own_tables(endpoint)
 
@@ -36,10 +36,10 @@ def endpoint_resource(
                 yield None
                 continue
             for name, table in batch.tables.items():
-                if name in SHARED_TABLES:
-                    shared.setdefault(name, []).append(table)
-                else:
+                if name not in SHARED_TABLES:
                     yield dlt.mark.with_table_name(table, name)
+                elif leave is not None:
+                    leave(name, table)
             remember_position(batch.resource, batch.position)
 
     resource = dlt.resource(rows, name=endpoint.table)
@@ -61,7 +61,7 @@ def ready_resource(
                 yield Batch(endpoint.table, None, {table.name: rows})
         yield Batch(endpoint.table, position)
 
-    return endpoint_resource(endpoint, batches, {})
+    return endpoint_resource(endpoint, batches)
 
 
 def remember_position(resource: str, position: Position | None) -> None:

@@ -1,9 +1,10 @@
 """The destination is the memory: what it holds decides what is written and what is gone.
 
 Keys and hashes, and the parents still to be asked, are read from the destination at the start of
-a run. A row counts only if the load package that wrote it
-was completed: dlt loads table by table, so after a crash a row may be there without its
-children. Such rows are index, but with an unknown hash, and so are written again.
+a run. A row counts only if the load package that wrote it was completed: dlt loads table by table,
+so after a crash a row may be there without its children. Such rows are in the index, but with an
+unknown hash, and so are written again. Children are counted for every child table, also where it
+holds none of the list's rows: else a table that was emptied would stay so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sources.eduframe.comparing.questions import needs_names
 from sources.eduframe.dataset.sql import Dataset, flags, ints, typed
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.hashing import UNKNOWN, VERSION, VERSION_SHIFT
-from sources.eduframe.rows.keys import Ids, key_ids
+from sources.eduframe.rows.keys import Ids, key_ids, key_values
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 
@@ -31,13 +33,14 @@ class StoredRows(Dataset):
         ``whole`` is False where a child table is missing: then every row must be written again.
         """
         columns = [*dict.fromkeys([*table.key, *(parent or {})])]
+        by_name = needs_names(table.endpoint)
         selected = ", ".join(self.column(c) for c in columns)
         sql = (
             f"SELECT {selected}, {self.column('_row_hash')} AS row_hash, "
             f"{self.column('_deleted_at')} IS NOT NULL AS gone, "
             f"{self.completed()} AS complete FROM {self.name(table.name)}"
         )
-        keys, hashes, deleted, parents = [], [], [], []
+        keys, hashes, deleted, parents, names = [], [], [], [], []
         for rows in self.query(sql):
             row_hash = ints(rows.column(len(columns)))
             gone = flags(rows.column(len(columns) + 1))
@@ -55,14 +58,18 @@ class StoredRows(Dataset):
             deleted.append(gone)
             if parent:
                 parents.append(key_ids([named[name] for name in parent]))
+            if by_name:
+                names.append(pa.table({name: named[name] for name in table.key}))
         nothing = np.zeros(0, np.int64)
         index = RowIndex(
             np.concatenate([nothing, *keys]),
             np.concatenate([nothing, *hashes]),
             np.concatenate([np.zeros(0, np.bool_), *deleted]),
             np.concatenate([nothing, *parents]) if parent else None,
+            pa.concat_tables(names) if names else None,
         )
         for child in CHILD_TABLES[table.name]:
+            index.no_children(child.name)
             for owners, counts in self._child_counts(child):
                 index.set_child_counts(child.name, owners, counts)
         return index
@@ -78,6 +85,24 @@ class StoredRows(Dataset):
         )
         for rows in self.query(sql, *([table.endpoint.table] if shared else [])):
             yield key_ids(rows.columns[:-1]), ints(rows.columns[-1])
+
+    def owners(self, table: Table, ids: Ids) -> pa.Table:
+        """The owners with these key ids that a child table's rows name, by the columns of the
+        owners' own table."""
+        assert table.child is not None
+        mine = list(table.child.owner)
+        schema = pa.schema([table.arrow_schema.field(name) for name in mine])
+        where = f" WHERE {self.column('owner_table')} = %s" if table.child.shared else ""
+        sql = (
+            f"SELECT DISTINCT {', '.join(self.column(name) for name in mine)} "
+            f"FROM {self.name(table.name)}{where}"
+        )
+        parts = [schema.empty_table()]
+        for rows in self.query(sql, *([table.endpoint.table] if table.child.shared else [])):
+            part = typed(rows, schema)
+            own = key_ids([part.column(name) for name in table.owner_key])
+            parts.append(part.filter(pa.array(np.isin(own, ids))))
+        return pa.concat_tables(parts).rename_columns([*table.child.owner.values()])
 
     def parents(self, parent: Parent, since: datetime | None) -> list[tuple[Any, ...]] | None:
         """The living parents written after ``since``, as values of :attr:`Parent.wanted`.
@@ -109,6 +134,31 @@ class StoredRows(Dataset):
         for rows in self.query(sql, *values):
             for row in zip(*(c.to_pylist() for c in rows.columns), strict=True):
                 found.append((None,) * count if None in row else row[:count])
+        return found
+
+    def parents_gone(self, parent: Parent) -> list[tuple[Any, ...]]:
+        """The parents that were proven gone, as :meth:`parents` has them.
+
+        Those marked as deleted; and, where children know a parent by its id, those removed, as
+        the log of deletions tells.
+        """
+        owner, join = self._owner_of(parent.table)
+        selected = [f"p.{self.column(c)} AS value_{n}" for n, c in enumerate(parent.wanted)]
+        sql = (
+            f"SELECT DISTINCT {', '.join(selected)} FROM {self.name(parent.table)} AS p {join} "
+            f"WHERE {owner}.{self.column('_deleted_at')} IS NOT NULL"
+        )
+        found = [row for rows in self.query(sql) for row in _rows_of(rows)]
+        if set(parent.wanted) == {"id"}:
+            key = self.column("key")
+            sql = (
+                f"SELECT DISTINCT {key} FROM {self.name('_deletions')} "
+                f"WHERE {self.column('resource')} = %s AND {self.completed()}"
+            )
+            table = MAIN_TABLES[parent.table]
+            for rows in self.query(sql, parent.table):
+                ids = [key_values(table, text)[0] for text in rows.column(0).to_pylist()]
+                found += [(one,) * len(parent.wanted) for one in ids]
         return found
 
     def _owner_of(self, table: str) -> tuple[str, str]:
@@ -186,6 +236,11 @@ class StoredRows(Dataset):
                 yield ints(rows.column(0))
             else:
                 yield key_ids(rows.columns)
+
+
+def _rows_of(rows: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
 
 def _table_ids(table: Table, rows: pa.Table) -> Ids:
     if table.key == ("_row_hash",):

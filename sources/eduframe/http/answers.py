@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from sources.eduframe.display import Secret
 from sources.eduframe.errors import (
     AuthenticationError,
+    PositionLostError,
     ReadFailedError,
     ResourceOffError,
     TransientError,
@@ -81,7 +82,8 @@ class Checker:
             pause = pause_asked_for(*self._retry_after(reply))
             raise TransientError(f"the server answered {status}", pause)
         if status != 200:
-            raise ReadFailedError(
+            lost = status in (400, 410, 422) and "cursor" in parse_qs(urlsplit(reply.url).query)
+            raise (PositionLostError if lost else ReadFailedError)(
                 f"{self.name(reply.url)}: the server answered {status}: {self._said(reply)}"
             )
         data, mended = self._parsed(reply)

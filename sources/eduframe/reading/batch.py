@@ -91,6 +91,18 @@ class Gone:
     proof: str
 
 
+@dataclass(frozen=True)
+class AskedFor:
+    """A missing row that was asked for by itself, and what came of it."""
+
+    key_id: int
+    key: str
+    state: str
+    """``hidden``: its list lacks it, its own path serves it. ``open``: that could not be told.
+    ``gone`` or ``there``: settled."""
+    asked_at: datetime
+
+
 @dataclass
 class Batch:
     """Rows of one resource to load together with the position after them."""
@@ -109,8 +121,14 @@ class Batch:
     seen: Ids | None = None
     """The key ids met and not written, where the read proves absence."""
     gone: list[Gone] = field(default_factory=list)
-    missed: Ids | None = None
-    """The key ids that are missing, and count as gone if the next complete read lacks them."""
+    ownerless: dict[str, Ids] = field(default_factory=dict)
+    """Child table to the key ids of owners that are proven not to be there: their rows go."""
+    answered: Ids | None = None
+    """The key ids of the parents that were asked and answered since the batch before."""
+    left: dict[str, Ids] = field(default_factory=dict)
+    """What a finished read leaves to the next one, by the name of the set: key ids of rows that
+    are missing, key ids of parents that were refused."""
+    asked_for: list[AskedFor] = field(default_factory=list)
     finished: bool = False
     read_id: str = ""
 

@@ -41,6 +41,11 @@ class Checkpoint:
     """The greatest ``updated_at`` met so far."""
 
 
+def set_name(read_id: str, what: str) -> str:
+    """The name of one of the sets of key ids that a read leaves in the destination."""
+    return f"{read_id}/{what}"
+
+
 _STORED_AS = {"checkpoint": "unfinished", "had_rows": "held"}
 """Fields that dlt's state knows by another name, which earlier releases gave them."""
 
@@ -61,9 +66,17 @@ class Position:
     empty_since: str | None = None
     """When a complete read first found nothing where rows are known."""
     missed: str | None = None
-    """The read that missed rows whose absence a second one has to confirm."""
+    """The set of rows that the last reads missed, of whose absence a second witness is wanted."""
+    refused: str | None = None
+    """The set of parents that answered 404 in the last read: they are asked once more."""
     had_rows: bool = False
     """Whether the table held rows after the last read."""
+    refresh: str | None = None
+    """When it was asked for that every row is written again, until that is done."""
+    refreshed: str | None = None
+    """The last such request that was done."""
+    deletes: str | None = None
+    """What was done with rows that are gone, in the last read."""
     frozen: str | None = None
     """Why nothing of the list counted as gone in its last complete read, where that was so."""
     told_unfit: list[str] = field(default_factory=list)

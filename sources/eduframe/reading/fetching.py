@@ -55,6 +55,15 @@ class Fetcher:
         self.refused: JsonRow | None = None
         """The row whose own path was refused: from there on rows lack what only that gives."""
 
+    def of(self, endpoint: Endpoint) -> "Fetcher":
+        """One for another list, whose requests count for this one."""
+        return Fetcher(self.client, endpoint, self._run)
+
+    def rows(self) -> Iterator[JsonRow]:
+        """The raw rows of a list of its own, for nothing but a look. Raises like ``first``."""
+        for page in self.walk(self.first()):
+            yield from (row for row in page.rows if isinstance(row, dict))
+
     def first(self, ref: ParentRef | None = None) -> Page:
         """The first page, of the list under a parent where there is one.
 
@@ -65,6 +74,10 @@ class Fetcher:
         """
         path = self._endpoint.path if ref is None else self._endpoint.path_under(ref)
         return self._ask(path, {"per_page": PER_PAGE} if self._endpoint.paged else None, ref)
+
+    def numbered(self, number: int) -> Page:
+        """A page of the list by its number, from 1. Raises like :meth:`first`."""
+        return self._ask(self._endpoint.path, {"per_page": PER_PAGE, "page": number}, None)
 
     def at(self, url: str, ref: ParentRef | None = None) -> Page:
         """The page at an address that an earlier page gave. Raises like :meth:`first`."""
@@ -87,6 +100,13 @@ class Fetcher:
             rows = [self._detailed(row, endpoint.detail_path) for row in rows]
         return Page(rows, answer.next_url, answer.date, ref, answer.size)
 
+    def item(self, path: str) -> JsonRow:
+        """One row, from its own path. Raises like :meth:`first`."""
+        answer = self.client.get(path, expect="object", traffic=self._run.traffic)
+        self._note_mended(answer)
+        row: JsonRow = answer.data
+        return row
+
     def _ask(
         self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None
     ) -> Page:
@@ -94,9 +114,10 @@ class Fetcher:
         answer = self.client.get(
             url, params, expect=expect, paged=self._endpoint.paged, traffic=self._run.traffic
         )
-        self._run.pages += 1
         self._note_mended(answer)
-        return self.from_answer(answer, ref)
+        page = self.from_answer(answer, ref)
+        self._run.pages += 1
+        return page
 
     def _detailed(self, row: Any, detail_path: str) -> Any:
         """A row with the fields of its own answer, where the list gives less than that."""
@@ -145,10 +166,3 @@ def _reads(column: Column, value: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def read_rows(client: Client, endpoint: Endpoint) -> Iterator[JsonRow]:
-    """The raw rows of a list of its own, for nothing but a look. Raises like ``first``."""
-    fetcher = Fetcher(client, endpoint, ResourceRun(endpoint.table))
-    for page in fetcher.walk(fetcher.first()):
-        yield from (row for row in page.rows if isinstance(row, dict))

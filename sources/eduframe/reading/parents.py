@@ -16,8 +16,7 @@ import pyarrow as pa
 from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
 from sources.eduframe.endpoints import filled_by
 from sources.eduframe.errors import ResourceOffError
-from sources.eduframe.http.client import Client
-from sources.eduframe.reading.fetching import read_rows
+from sources.eduframe.reading.fetching import Fetcher
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.nested import nested_rows
 from sources.eduframe.rows.tables import CHILD_TABLES
@@ -38,6 +37,19 @@ class ParentsMet:
     untold: bool = False
     """Whether there are parents of which it is not told what their lists are asked by."""
     gone: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    all_met: bool = False
+    """Whether ``present`` has every parent: nothing was set aside, refused, or read before."""
+
+
+@dataclass(frozen=True)
+class ParentsGone:
+    """What is known of parents that are no longer there, by key id."""
+
+    proven: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Proven gone by two witnesses, in this run or before: so are the rows under them."""
+    lost: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Parents known by a slug that complete reads of their lists lack: the rows under them are
+    missing, which is one witness."""
 
 
 class ParentBook:
@@ -60,25 +72,32 @@ class ParentBook:
         for place, _ in self._wanted.get(table, ()):
             self._met[place].started = True
 
-    def complete(self, table: str, gone: Ids) -> None:
-        """The list of a parent table was read to its end; these are gone."""
+    def complete(self, table: str, gone: Ids, *, all_met: bool) -> None:
+        """The list of a parent table was read to its end; these are gone.
+
+        ``all_met``: in this run, each row whole, and none was set aside.
+        """
         for place, _ in self._wanted.get(table, ()):
             self._met[place].gone = gone
+            self._met[place].all_met = all_met
             self._met[place].complete = True
 
     def end(self, table: str) -> None:
         for place, _ in self._wanted.get(table, ()):
             self._met[place].ended = True
 
-    def gone(self, endpoint: Endpoint, parents: Ids) -> Ids:
-        """Which of these parents of a list are proven gone by this run."""
+    def gone(self, endpoint: Endpoint, parents: Ids, before: Ids) -> ParentsGone:
+        """Which of these parents of a list are gone; ``before`` were so before this run."""
         met = [self._met[(endpoint.table, n)] for n in range(len(endpoint.parents))]
-        if not met or not all(one.complete and not one.untold for one in met):
-            return np.zeros(0, np.int64)
+        back = np.array([ref.key_id for one in met for ref in one.written], np.int64)
+        before = np.setdiff1d(before, back)
         if all(by_id(parent) for parent in endpoint.parents):
-            return np.concatenate([one.gone for one in met])
+            now = [one.gone for one in met if one.complete]
+            return ParentsGone(np.concatenate([before, *now]))
+        if not all(one.complete and one.all_met and not one.untold for one in met):
+            return ParentsGone(before)
         present = np.array([ref.key_id for one in met for ref in one.present], np.int64)
-        return np.setdiff1d(parents, present)
+        return ParentsGone(before, np.setdiff1d(parents, present))
 
     def note(
         self,
@@ -131,7 +150,7 @@ def all_told(parent: Parent, rows: pa.Table | None) -> bool:
 
 
 def gather_parents(
-    client: Client,
+    fetcher: Fetcher,
     endpoint: Endpoint,
     book: ParentBook,
     stored: Sequence[Sequence[tuple[Any, ...]] | None],
@@ -142,25 +161,33 @@ def gather_parents(
     ``stored`` has, for each of the declared parents, what the destination says (None where it
     holds no parent at all: then they are read from the API, without loading them). The book is
     told of parents that cannot be asked.
+
+    Raises:
+        ResourceError: the parents cannot be read.
+        StoppedError: a stop was asked for.
     """
     if endpoint.parent_setting:
         return [ParentRef((value,), (value,)) for value in object_types]
     refs: set[ParentRef] = set()
     for number, (parent, values) in enumerate(zip(endpoint.parents, stored, strict=True)):
         met = book.met(endpoint, number)
-        refs.update(parent.ref(value) for value in values or () if None not in value)
+        found = {parent.ref(value) for value in values or () if None not in value}
         met.untold |= any(None in value for value in values or ())
+        if by_id(parent):
+            gone = set(met.gone.tolist())
+            found = {ref for ref in found if ref.key_id not in gone}
+        refs |= found
         refs.update(met.written)
         if values is None and not met.started:
-            refs.update(parents_from_api(client, parent))
+            refs.update(parents_from_api(fetcher, parent))
     return list(refs)
 
 
-def parents_from_api(client: Client, parent: Parent) -> Iterator[ParentRef]:
+def parents_from_api(fetcher: Fetcher, parent: Parent) -> Iterator[ParentRef]:
     """The parents, straight from the API."""
     owner = filled_by(parent.table)
     try:
-        for row in read_rows(client, owner):
+        for row in fetcher.of(owner).rows():
             for values in _parent_values(owner, parent, row):
                 ref = parent.ref_of(values)
                 if ref is not None:

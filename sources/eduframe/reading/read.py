@@ -10,7 +10,7 @@ it says its :attr:`~Read.proof` and its cost, and yields its pages.
 import itertools
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,10 +18,11 @@ from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from sources.eduframe.clock import parse
 from sources.eduframe.declare import Endpoint, ParentRef
-from sources.eduframe.errors import ReadFailedError, ResourceOffError
+from sources.eduframe.errors import PositionLostError, ReadFailedError, ResourceOffError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.batch import SetAside
@@ -30,11 +31,17 @@ from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.parents import ParentBook, gather_parents
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.resource_policy import Policy
-from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.keys import Flags, Ids
 
 PARENTS_AT_ONCE = 4
-PARENT_MISSES = 5
-"""A list that answers 404 for so many parents, and 200 for none, is off."""
+PARENT_MISSES = 20
+"""A list that answers 404 for so many parents, low ones and others, and 200 for none, is off."""
+LOWEST_FIRST = 5
+"""A list that never answered is asked for so many of the lowest parents, then for others."""
+
+
+def _no_ids() -> Ids:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,9 @@ class Read(Protocol):
             StoppedError: a stop was asked for.
         """
 
-    def places(self, missing_under: Ids) -> Sequence[ParentRef | None]:
-        """Where rows would be found that are missing under these parents: for a second look."""
+    @property
+    def refused(self) -> Ids:
+        """The key ids of the parents whose lists answered 404."""
 
 
 @dataclass
@@ -118,7 +126,10 @@ class WholeList:
         return details + (max(1, ceil(rows / PER_PAGE)) if self.endpoint.paged else 1)
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
-        yield from progress.fetcher.walk(self._first(progress))
+        try:
+            yield from progress.fetcher.walk(self._first(progress))
+        except PositionLostError as lost:
+            yield from progress.fetcher.walk(self._by_number(progress, lost))
 
     def _first(self, progress: Progress) -> Page:
         """The page that an interrupted read had come to, or else the first."""
@@ -126,14 +137,39 @@ class WholeList:
         if url is not None:
             try:
                 return progress.fetcher.at(url)
-            except (ReadFailedError, ResourceOffError) as error:
-                progress.start_anew(f"the position was no longer accepted ({error})")
+            except PositionLostError as lost:
+                try:
+                    return self._by_number(progress, lost)
+                except PositionLostError:
+                    progress.start_anew(f"the position was no longer accepted ({lost})")
+            except ResourceOffError as off:
+                progress.start_anew(f"the position was no longer accepted ({off})")
         if self.first_answer:
             return progress.fetcher.from_answer(self.first_answer)
         return progress.fetcher.first()
 
-    def places(self, missing_under: Ids) -> Sequence[ParentRef | None]:
-        return [None]
+    def _by_number(self, progress: Progress, lost: PositionLostError) -> Page:
+        """The last page that was read, by its number: so a read goes on whose cursor has expired.
+
+        Raises:
+            PositionLostError: the list takes no page numbers.
+        """
+        number = max(1, progress.checkpoint.rows // PER_PAGE)
+        try:
+            page = progress.fetcher.numbered(number)
+        except (ReadFailedError, ResourceOffError) as refused:
+            raise PositionLostError(
+                f"{lost}; nor can it be read by page number ({refused}). A cursor that does not "
+                "live until the next request may be made needs a higher requests_per_window, or "
+                f"a run of {self.endpoint.table} alone"
+            ) from refused
+        progress.note(f"went on by page number, from page {number}: {lost}")
+        progress.checkpoint.by_number = True
+        return page
+
+    @property
+    def refused(self) -> Ids:
+        return np.zeros(0, np.int64)
 
 
 @dataclass
@@ -148,48 +184,66 @@ class UnderParents:
     object_types: Sequence[str] = ()
     """The values of the setting that stands in for parents."""
     proof: Proof = Proof(of_answered_parents=True)
+    answered_before: Ids = field(default_factory=_no_ids)
+    """The key ids of the parents that were asked and answered before the read was interrupted."""
+    ever_answered: bool = True
+    """Whether the list answered in an earlier read."""
     parents: Sequence[ParentRef] = field(init=False, default=())
     _answered: list[int] = field(init=False, default_factory=list)
+    _refused: list[int] = field(init=False, default_factory=list)
 
     @property
     def answered(self) -> Ids:
-        return np.array(sorted(self._answered), np.int64)
+        return np.union1d(self.answered_before, np.array(self._answered, np.int64))
+
+    @property
+    def refused(self) -> Ids:
+        return np.array(sorted(self._refused), np.int64)
 
     def cost(self, rows: int) -> int:
         known = sum(len(values or ()) for values in self.stored)
         return max(known, len(self.object_types) if self.endpoint.parent_setting else 0)
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
-        self.parents = sorted(
-            gather_parents(
-                progress.fetcher.client, self.endpoint, self.book, self.stored, self.object_types
-            ),
-            key=lambda ref: _order(ref.params),
+        gathered = gather_parents(
+            progress.fetcher, self.endpoint, self.book, self.stored, self.object_types
         )
         met = (self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents)))
         if any(parents.untold for parents in met):
             self.proof = replace(self.proof, of_list=False)
-        start, done = 0, progress.checkpoint.parent
-        if done is not None:
-            start = sum(_order(ref.params) <= _order(done) for ref in self.parents)
-            self._answered += [ref.key_id for ref in self.parents[:start]]
-        answers = misses = 0
-        for ref, page in self._first_pages(self.parents[start:], progress):
+        self.parents = sorted(gathered, key=lambda ref: _order(ref.params))
+        done = set(self.answered_before.tolist())
+        for ref, page in self._first_pages(self._in_turn(done), progress):
             if isinstance(page, ResourceOffError):
-                misses += 1
-                if page.status == 403 or (not answers and misses >= PARENT_MISSES):
+                self._refused.append(ref.key_id)
+                if page.status == 403 or self._is_off(len(done)):
                     raise page
             else:
-                answers += 1
                 yield from progress.fetcher.walk(page, ref)
                 self._answered.append(ref.key_id)
             progress.checkpoint.parent = list(ref.params)
             progress.checkpoint.within = progress.checkpoint.next_url = None
             yield None
-        if misses and not answers and not start:
+        misses = len(self._refused)
+        if misses > 1 and not self._answered and not done and not self.ever_answered:
             raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
         if misses:
             progress.note(f"{misses} parents answered 404; what they held stays")
+
+    def _is_off(self, answered_before: int) -> bool:
+        """One parent's 404 is that parent's; many, and nothing else, are the list's."""
+        return not self._answered and not answered_before and len(self._refused) >= PARENT_MISSES
+
+    def _in_turn(self, done: Set[int]) -> list[ParentRef]:
+        """The parents that are left, in order; of a list that never answered, some of all first."""
+        left = [ref for ref in self.parents if ref.key_id not in done]
+        if self.ever_answered or len(left) <= PARENT_MISSES:
+            return left
+        lowest, rest = left[:LOWEST_FIRST], left[LOWEST_FIRST:]
+        step = len(rest) // (PARENT_MISSES - LOWEST_FIRST)
+        spread = rest[::-1][::step]
+        chosen = set(spread)
+        return [*lowest, *spread, *(ref for ref in rest if ref not in chosen)]
 
     def _first_pages(
         self, parents: Sequence[ParentRef], progress: Progress
@@ -207,14 +261,11 @@ class UnderParents:
                 page = future.result()
                 following = next(queue, None)
                 if following is not None:
-                    waiting.append((following, pool.submit(_first_under, progress, following)))
+                    task = pool.submit(_first_under, progress, following, *reached)
+                    waiting.append((following, task))
                 yield ref, page
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def places(self, missing_under: Ids) -> Sequence[ParentRef | None]:
-        wanted = set(np.intersect1d(missing_under, self.answered).tolist())
-        return [ref for ref in self.parents if ref.key_id in wanted]
 
 
 def _first_under(
@@ -224,7 +275,7 @@ def _first_under(
     if url is not None and ref.params == within:
         try:
             return progress.fetcher.at(url, ref)
-        except (ReadFailedError, ResourceOffError) as error:
+        except (PositionLostError, ResourceOffError) as error:
             progress.note(f"a parent's list is read anew: its position is lost ({error})")
     try:
         return progress.fetcher.first(ref)
@@ -237,6 +288,20 @@ def _order(params: Sequence[Any]) -> tuple[tuple[int, int, str], ...]:
     return tuple(
         (0, value, "") if isinstance(value, int) else (1, 0, str(value)) for value in params
     )
+
+
+@dataclass
+class AskedBefore:
+    """Missing rows that were asked for by themselves in earlier runs, sorted by key id."""
+
+    ids: Ids = field(default_factory=_no_ids)
+    hidden: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether the row is there, by its own path; else that could not be told."""
+    at: Sequence[datetime] = ()
+
+    def ages(self, now: datetime) -> npt.NDArray[np.float64]:
+        """Seconds since each was asked for."""
+        return np.array([(now - moment).total_seconds() for moment in self.at], np.float64)
 
 
 @dataclass
@@ -258,8 +323,14 @@ class Plan:
     resumed: bool = False
     refresh: bool = False
     """Write every row that is read, changed or not."""
-    missed_before: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    """The key ids that an earlier reconciliation missed, and could not ask for one by one."""
+    missed_before: Ids = field(default_factory=_no_ids)
+    """The key ids of rows that earlier reads missed, and that are neither proven gone nor there."""
+    asked_for: AskedBefore = field(default_factory=AskedBefore)
+    """The missing rows that were asked for by themselves, and stay."""
+    parents_gone: Ids = field(default_factory=_no_ids)
+    """The key ids of parents that were proven gone before this run."""
+    refused_before: Ids = field(default_factory=_no_ids)
+    """The key ids of parents that answered 404 in the read before, and are asked once more."""
     set_aside: SetAside = field(default_factory=SetAside)
     """The rows that did not fit before."""
     checkpoint: Checkpoint = field(init=False)

@@ -6,9 +6,11 @@ that `rows/keys.py` makes of them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from sources.eduframe.rows.hashing import UNKNOWN
 from sources.eduframe.rows.keys import Flags, Ids
@@ -28,6 +30,8 @@ class RowIndex:
     deleted: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
     parents: Ids | None = None
     """For lists under a parent: the key id of each row's parent."""
+    names: pa.Table | None = None
+    """The key columns themselves, for lists whose rows are asked for by more than a number."""
     children: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     """Child table to the number of child rows of each row."""
     strays: dict[str, Ids] = field(default_factory=dict)
@@ -41,6 +45,8 @@ class RowIndex:
         self.deleted = self.deleted[order]
         if self.parents is not None:
             self.parents = self.parents[order]
+        if self.names is not None:
+            self.names = self.names.take(pa.array(order))
         self.seen = np.zeros(len(self.keys), np.bool_)
 
     def __len__(self) -> int:
@@ -61,6 +67,10 @@ class RowIndex:
         places, found = self.find(ids)
         self.seen[places[found]] = True
 
+    def no_children(self, table: str) -> None:
+        """No row has a row in this child table, as long as nothing else is said."""
+        self.children[table] = np.zeros(len(self.keys), np.int32)
+
     def set_child_counts(self, table: str, owners: Ids, counts: npt.NDArray[np.int64]) -> None:
         places, found = self.find(owners)
         aligned = self.children.setdefault(table, np.zeros(len(self.keys), np.int32))
@@ -76,6 +86,12 @@ class RowIndex:
     def missing(self) -> Ids:
         """The key ids of living rows that this read has not seen."""
         return self.keys[~self.seen & ~self.deleted]
+
+    def key(self, place: int) -> tuple[Any, ...]:
+        """The key of the row at a place: its parts, or the number that stands for it."""
+        if self.names is None:
+            return (int(self.keys[place]),)
+        return tuple(column[place].as_py() for column in self.names.columns)
 
     def write(self, ids: Ids, hashes: Ids, counts: Mapping[str, npt.NDArray[np.int64]]) -> None:
         """Note what is written in this run, for rows that turn up twice in one read."""

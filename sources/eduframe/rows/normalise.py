@@ -49,6 +49,8 @@ class Normalised(Findings):
     hashes: npt.NDArray[np.int64]
     children: dict[str, pa.Table]
     owners: dict[str, Indices]
+    absent: dict[str, Flags] = field(default_factory=dict)
+    """Child table to flags of the rows that come without the part: they say nothing of it."""
     incomplete: dict[str, Flags] = field(default_factory=dict)
     """Child table to a flag for each main row: whether its part tells only some of what it holds.
     It has another shape, has rows without a key, or was not asked for. Known children stay."""
@@ -71,8 +73,9 @@ class Normalised(Findings):
             children[name] = table.filter(pa.array(chosen))
             owners[name] = new_place[self.owners[name][chosen]]
         incomplete = {name: flags[mask] for name, flags in self.incomplete.items()}
+        absent = {name: flags[mask] for name, flags in self.absent.items()}
         main = self.main.filter(pa.array(mask))
-        return Normalised(main, self.hashes[mask], children, owners, incomplete)
+        return Normalised(main, self.hashes[mask], children, owners, absent, incomplete)
 
 
 def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
@@ -86,6 +89,8 @@ def normalise(endpoint: Endpoint, rows: Sequence[Any]) -> Normalised:
     parts = [explode_all(child, rows) for child in children]
     for child, part in zip(children, parts, strict=True):
         _look_at_parts(main, child, part)
+        if part.missing and not endpoint.detail_path:
+            result.absent[child.name] = _absent(child, rows)
         incomplete = _incomplete(child, part, rows)
         if incomplete.any():
             result.incomplete[child.name] = incomplete
@@ -173,6 +178,15 @@ def _look_at_parts(main: Columns, child: Table, parts: Parts) -> None:
             main.findings.unfit(f"{child.name}.{child.key[-1]}", NO_KEY, odd.count)
         else:
             main.findings.unfit(f"{main.table}.{part.field}", odd.kind)
+
+
+def _absent(child: Table, rows: Sequence[JsonRow]) -> Flags:
+    """Flags the rows without a nested part: no key, or null where a list or a map belongs."""
+    assert child.child is not None
+    name = child.child.field
+    if child.child.shape == "object":
+        return np.array([name not in row for row in rows], np.bool_)
+    return np.array([row.get(name) is None for row in rows], np.bool_)
 
 
 def _incomplete(child: Table, parts: Parts, rows: Sequence[JsonRow]) -> Flags:

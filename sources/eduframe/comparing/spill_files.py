@@ -19,7 +19,8 @@ class SpillFiles:
     """Keeps the tables of batches in files without a name, which end with the program, however
     it ends, and with the last of their tables. Thread-safe."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        """``folder`` is where the files are; left out, where the machine keeps such files."""
         self._folder = folder
         self._file: _File | None = None
         self._lock = threading.Lock()
@@ -68,7 +69,7 @@ class _Place:
 
 
 class _File:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._lock = threading.Lock()
         self.length = 0
