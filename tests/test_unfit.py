@@ -9,7 +9,8 @@ import pytest
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe_simulator import ABSENT, Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, living
-from tests.warehouses import Table, Warehouse, as_json
+from tests.truth import Table
+from tests.warehouses import Warehouse, as_json
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
