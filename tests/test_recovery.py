@@ -66,16 +66,18 @@ def test_deletions_of_a_read_that_spans_runs_are_found_once_at_its_end(
     warehouse.assert_equals_truth("attendances")
 
 
-def test_a_position_that_has_expired_starts_the_read_anew(
+def test_a_position_that_has_expired_is_gone_on_from_by_page_number(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:
     warehouse = make_warehouse(big)
     warehouse.sync("attendances", watch=stop_after(big, 10))
     big.before_response = None
     big.expire_cursors()
+    read = warehouse.count("attendances")
     report = warehouse.sync("attendances")
     assert report.exit_code == 0
-    assert any("anew" in note for note in report.runs["attendances"].notes)
+    assert any("by page number" in note for note in report.runs["attendances"].notes)
+    assert report.requests <= 1 + (2500 - read) // 100 + 2
     warehouse.assert_equals_truth("attendances")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import MakeWarehouse, ids, living
+from tests.conftest import BOTH, MakeWarehouse, ids, living
 from tests.warehouses import PLENTY, Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -195,6 +195,7 @@ def test_without_questions_two_complete_reads_decide(
 # ---- Child tables that were emptied
 
 
+@pytest.mark.parametrize("destination", BOTH, scope="session")
 def test_a_child_table_without_any_row_is_filled_again(warehouse: Warehouse) -> None:
     warehouse.sync("orders", "users")
     warehouse.execute("DELETE FROM order_items")

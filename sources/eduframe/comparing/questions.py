@@ -79,7 +79,10 @@ class Questions:
             row = self._fetcher.item(path)
         except ResourceOffError as off:
             return Reply("absent" if off.status == 404 else "refused")
-        except (ResourceError, StoppedError) as error:
+        except StoppedError:
+            self.left = 0
+            return Reply("unclear")
+        except ResourceError as error:
             log.warning("%s: cannot tell whether it is gone: %s", path, error)
             return Reply("unclear")
         row = {**named, **outer, **row}
