@@ -9,6 +9,7 @@ from math import ceil
 from urllib.parse import urlencode, urlsplit
 
 from benchmarks.measure import Folder, Measured, ask, even, folder, serving
+from benchmarks.odd_rows import odd_rows
 from benchmarks.report import Medians, Table
 from benchmarks.rivals import LISTS, RIVALS
 
@@ -218,5 +219,6 @@ def postgres(options: Namespace) -> Iterator[Table]:
 
 
 CASES: dict[str, Callable[[Namespace], Iterator[Table]]] = {
-    case.__name__: case for case in (server, work, memory, waiting, requests, start, postgres)
+    case.__name__: case
+    for case in (server, work, memory, odd_rows, waiting, requests, start, postgres)
 }

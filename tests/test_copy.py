@@ -8,11 +8,13 @@ import pytest
 
 from pipelines.eduframe.commands.copy import NothingToCopyError, copy_dataset, run_copy
 from pipelines.eduframe.exit_codes import DONE
+from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import stop_after
 from tests.warehouses import PLENTY, Home, Warehouse
 
+EVERYTHING = [endpoint.table for endpoint in ENDPOINTS if endpoint.enabled]
 NOT_COMPARED = ("_dlt_load_id", "_row_hash")
 
 
@@ -40,10 +42,10 @@ def test_a_copy_holds_the_same_and_goes_on_incrementally(
     home: Home, tmp_path: Path, source: str, target: str
 ) -> None:
     with Simulator(scale=0.1, requests_per_window=PLENTY) as sim:
-        first = home.make(source, sim, tmp_path)
-        sim.change("users", sim.rows("users")[0]["id"], first_name={"not": "a name"})
-        sim.change("users", sim.rows("users")[1]["id"], middle_name="", custom={"a": [None, ""]})
-        assert first.sync().exit_code == DONE
+        odd, empty = (row["id"] for row in sim.rows("users")[:2])
+        sim.change("users", odd, touch=False, first_name={"not": "a name"})
+        sim.change("users", empty, touch=False, middle_name="", custom={"a": [None, ""]})
+        first = home.make(source, sim, tmp_path, synced=EVERYTHING)
         sim.delete("users", sim.rows("users")[2]["id"])
         sim.delete("orders", sim.rows("orders")[0]["id"])
         assert first.sync("users", "orders", reconcile=True).total("deleted") == 2
@@ -80,8 +82,7 @@ def test_an_interrupted_read_goes_on_in_a_copy_that_was_interrupted_too(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Simulator(scale=1, requests_per_window=PLENTY) as sim:
-        first = home.make("duckdb", sim, tmp_path)
-        first.sync("attendances")
+        first = home.make("duckdb", sim, tmp_path, synced=["attendances"])
         sim.delete("attendances", sim.rows("attendances")[3]["id"])
         first.sync("attendances", reconcile=True, watch=stop_after(sim, 10))
         sim.before_response = None

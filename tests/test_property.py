@@ -242,8 +242,7 @@ def test_quiet_syncs_put_everything_right(
         with Simulator(
             scale=0, counts=COUNTS, paging=paging, requests_per_window=PLENTY
         ) as sim:
-            warehouse = home.make("duckdb", sim, folder)
-            warehouse.sync(*LISTS)
+            warehouse = home.make("duckdb", sim, folder, synced=LISTS)
             for part in story:
                 play(sim, part.before)
                 before = {t: {r["id"]: r for r in sim.rows(t)} for t in LISTS}

@@ -20,24 +20,41 @@ Table = list[dict[str, Any]]
 OBJECT_TYPES = ("users", "accounts", "catalog_products", "catalog_variants", "teachers")
 
 
-def expected_tables(sim: Simulator, include: Collection[str] = ()) -> dict[str, Table]:
+def expected_tables(
+    sim: Simulator, include: Collection[str] = (), only: Collection[str] = ()
+) -> dict[str, Table]:
     """The exact content of every table after a complete first sync, without bookkeeping columns.
 
-    What is off by default is empty unless included; so is what is forbidden.
+    What is off by default is empty unless included; so is what is forbidden. With ``only`` the
+    tables of other resources are not worked out, but for those that these are read under.
     """
+    needed = _with_parents(only)
     tables: dict[str, Table] = {}
     for endpoint in ENDPOINTS:
         tables.setdefault(endpoint.table, [])
         for child in endpoint.children:
             tables.setdefault(child.table, [])
     for endpoint in sorted(ENDPOINTS, key=lambda endpoint: bool(endpoint.params)):
-        if endpoint.table in sim.forbidden:
+        if endpoint.table in sim.forbidden or (only and endpoint.table not in needed):
             continue
         if not endpoint.enabled and endpoint.table not in include:
             continue
         for outer, row in _rows(sim, endpoint, tables):
             _expect(tables, endpoint, outer, row)
     return tables
+
+
+def _with_parents(resources: Collection[str]) -> set[str]:
+    needed: set[str] = set()
+    more = set(resources)
+    while more:
+        needed |= more
+        under = {p.table for e in ENDPOINTS if e.table in more for p in e.parents}
+        owners = {
+            e.table for e in ENDPOINTS if under & {e.table, *(child.table for child in e.children)}
+        }
+        more = owners - needed
+    return needed
 
 
 def _rows(

@@ -161,12 +161,14 @@ class Warehouse:
     def count(self, table: str) -> int:
         return int(self.query(f'SELECT count(*) AS n FROM "{table}"')[0]["n"])
 
-    def types(self) -> dict[str, dict[str, str]]:
-        """For every table the SQL type of each column."""
+    def types(self, *tables: str) -> dict[str, dict[str, str]]:
+        """For every table, or for these, the SQL type of each column."""
         found: dict[str, dict[str, str]] = {}
+        among = ", ".join(f"'{name}'" for name in tables)
         for row in self.query(
             "SELECT table_name, column_name, data_type FROM information_schema.columns "
-            "WHERE table_schema = 'eduframe' ORDER BY ordinal_position"
+            f"WHERE table_schema = 'eduframe' {f'AND table_name IN ({among})' if among else ''} "
+            "ORDER BY ordinal_position"
         ):
             found.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
         return found
@@ -270,7 +272,7 @@ class Lake(DuckDB):
 
     def query(self, sql: str, *params: Any) -> Table:
         names = set(self._names()) - self._shown_now()
-        if "information_schema" not in sql:
+        if "information_schema" not in sql or "table_name IN" in sql:
             names &= set(re.findall(r"\w+", sql))
         with self.reading() as connection:
             for name in sorted(names):
@@ -449,8 +451,8 @@ class Home:
 def assert_equals_truth(
     warehouse: Any, sim: Simulator, resources: Collection[str] = (), include: Collection[str] = ()
 ) -> None:
-    expected = expected_tables(sim, include)
-    types = warehouse.types()
+    expected = expected_tables(sim, include, resources)
+    types = warehouse.types(*_tables_of(resources))
     for endpoint in ENDPOINTS:
         if resources and endpoint.table not in resources:
             continue
@@ -466,6 +468,12 @@ def assert_equals_truth(
             buried = {_owner(child, row, main=True) for row in dead}
             found = [row for row in found if _owner(child, row) not in buried]
             _assert_same(child.table, wanted, found, types[child.table])
+
+
+def _tables_of(resources: Collection[str]) -> list[str]:
+    """The names of the tables of some resources, with those of their nested parts."""
+    endpoints = [endpoint for endpoint in ENDPOINTS if endpoint.table in resources]
+    return [t for e in endpoints for t in (e.table, *(child.table for child in e.children))]
 
 
 def _owner(child: Child, row: dict[str, Any], *, main: bool = False) -> tuple[Any, ...]:
