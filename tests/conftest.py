@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ import pytest
 
 from pipelines.eduframe.commands.cli import GARBAGE_EVERY, main
 from pipelines.eduframe.run.sync import Run
+from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator.server.faults import Fault
 from tests.quicker_dlt import make_dlt_quicker
 from tests.warehouses import PLENTY, Home, Warehouse
 
@@ -146,6 +149,16 @@ def command(warehouse: Warehouse, *resources: str, **env: str) -> dict[str, Any]
             **env,
         },
     }
+
+
+def tampered(sim: Simulator, table: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """From now on each row of a list is served as ``change`` leaves it, or gives it back."""
+
+    def tamper(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [change(row) or row for row in rows]
+
+    path = re.sub(r"{\w+}", "*", BY_TABLE[table].path)
+    sim.inject(Fault("tamper", path=path, times=None, tamper=tamper))
 
 
 def living(warehouse: Warehouse, table: str) -> set[Any]:

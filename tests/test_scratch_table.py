@@ -32,7 +32,7 @@ def check(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Destination:
     for name, value in warehouse.environment.items():
         monkeypatch.setenv(name, value)
     pipeline = make_pipeline(warehouse.destination, "eduframe")
-    return try_destination(pipeline, warehouse.destination)
+    return try_destination(pipeline, warehouse.destination, 10)
 
 
 def dlt_rows(warehouse: Warehouse) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_what_cannot_be_reached_says_which_setting_to_look_at(
 ) -> None:
     nowhere = "postgresql://eduframe_sync:x@127.0.0.1:1/warehouse"
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", nowhere)
-    found = try_destination(make_pipeline("postgres", "eduframe"), "postgres")
+    found = try_destination(make_pipeline("postgres", "eduframe"), "postgres", 10)
     assert not found.usable
     assert re.search(
         "cannot be reached: .* Check the host, the user and the password "

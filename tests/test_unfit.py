@@ -1,6 +1,5 @@
 """An odd field costs a field: what the API then serves is loaded, kept, counted and healed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,23 +7,13 @@ import pytest
 
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe_simulator import ABSENT, Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse, living
+from tests.conftest import BOTH, MakeWarehouse, living, tampered
 from tests.truth import Table
 from tests.warehouses import Warehouse, as_json
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
 Rows = list[dict[str, Any]]
-
-
-def tampered(sim: Simulator, table: str, change: Callable[[dict[str, Any]], Any]) -> None:
-    """From now on each row of a list is served as ``change`` leaves it, or gives it back."""
-
-    def tamper(rows: Rows) -> Rows:
-        return [change(row) or row for row in rows]
-
-    path = BY_TABLE[table].path.replace("{id}", "*")
-    sim.inject(Fault("tamper", path=path, times=None, tamper=tamper))
 
 
 def without_children(warehouse: Warehouse, table: str) -> dict[str, Table]:
