@@ -90,7 +90,9 @@ def test_a_signal_ends_the_run_with_what_was_read(
         assert done.returncode == PARTLY, done.stderr
         assert f"ended by {number.name}" in done.stdout
         read = len({str(r.query) for r in sim.requests if r.path == "/attendances"})
-        assert warehouse.count("attendances") == min(100 * read, 2500) > 0
+        # what is under way is broken off: the page that was asked for last may be missing
+        assert warehouse.count("attendances") in {min(100 * n, 2500) for n in (read - 1, read)}
+        assert warehouse.count("attendances") > 0
         assert warehouse.sync("attendances").exit_code == 0
         warehouse.assert_equals_truth("attendances")
 

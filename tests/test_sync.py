@@ -336,8 +336,7 @@ def test_a_plain_pipeline_run_equals_the_truth_and_never_deletes(
         source = eduframe_source(
             api_token=sim.token, base_url=sim.base_url, requests_per_window=PLENTY
         )
-        with warehouse.connect(read_only=False):  # to open a DuckDB file for each list takes long
-            warehouse.pipeline.run(source).raise_on_failed_jobs()
+        warehouse.pipeline.run(source).raise_on_failed_jobs()
 
     run()
     sync_names = [e.table for e in ENDPOINTS if warehouse.types().get(e.table)]

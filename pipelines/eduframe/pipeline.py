@@ -96,6 +96,13 @@ def make_pipeline(
         raise SettingsError(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
         ) from error
+    except OSError as error:
+        folder = pipelines_dir or get_dlt_pipelines_dir()
+        setting = "pipelines_dir" if pipelines_dir else "DLT_DATA_DIR"
+        raise SettingsError(
+            f"The folder for the pipeline's work, {folder}, cannot be written: "
+            f"{error.strerror or first_line(error)}. Set {setting} to a folder that can."
+        ) from error
     check_can_delete(pipeline)
     _check_credentials(pipeline, destination)
     check_dataset(pipeline)

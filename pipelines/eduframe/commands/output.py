@@ -203,7 +203,7 @@ def remarks(run: ResourceRun) -> list[str]:
     """What deserves a word beside the numbers."""
     found = [run.message] if run.message else []
     found += run.notes
-    found += [f"nothing counts as gone here: {why}" for why in run.frozen]
+    found += [f"nothing counts as gone here: {why}" for why in dict.fromkeys(run.frozen)]
     if run.rejected:
         new = f", {run.newly_rejected:,} of them for the first time" if run.newly_rejected else ""
         found.append(f"{run.rejected:,} rows have no usable key{new}: see _rejected_rows")

@@ -191,7 +191,7 @@ class Report:
 
 
 def _remarks(run: ResourceRun) -> list[str]:
-    frozen = [f"nothing counts as gone here: {why}" for why in run.frozen]
+    frozen = [f"nothing counts as gone here: {why}" for why in dict.fromkeys(run.frozen)]
     return [*filter(None, [run.message]), *run.notes, *frozen]
 
 

@@ -2,7 +2,7 @@
 
 Each shape has a function that takes the nested value of one row and gives the rows of its child
 table, without the owner's columns, and what in it is no such row: that stays, as served, with the
-owner. Null, an empty list and an empty map mean that there are no children.
+owner. Null means that there are no children, and so does what is empty, of the part's own shape.
 """
 
 import re
@@ -42,6 +42,16 @@ class Odd:
 
 Exploded = tuple[Sequence[JsonRow], Odd | None]
 
+_NOTHING: dict[Shape, tuple[Any, ...]] = {
+    "object": (),
+    "objects": ([],),
+    "links": ([],),
+    "values": ([],),
+    "custom": ({}, []),
+    "associations": ({}, []),
+}
+"""What says, beside null, that a part holds nothing. An empty map is written as a list by some."""
+
 
 @dataclass
 class Parts:
@@ -58,9 +68,9 @@ class Parts:
 
 def explode(table: Table, value: Any) -> Exploded:
     """The rows of a child table in the nested value of one row, and what else is in it."""
-    if value is None or value in ([], {}):
-        return (), None
     assert table.child is not None
+    if value is None or value in _NOTHING[table.child.shape]:
+        return (), None
     return _SHAPES[table.child.shape](table, value)
 
 
@@ -93,8 +103,8 @@ def _at_once(
 ) -> tuple[list[JsonRow], Sequence[int]] | None:
     """The items of all parts, and how many each has; None where that needs a closer look."""
     if child.shape == "object":
-        filled = [value for value in values if value]
-        if kinds <= {dict} and (not child.key or _plain_keys(child.key, filled)):
+        filled = [value for value in values if value is not None]
+        if kinds <= {dict} and all(filled) and (not child.key or _plain_keys(child.key, filled)):
             return filled, list(map(bool, values))
         return None
     if not kinds <= {list}:
@@ -138,7 +148,7 @@ def _owners(counts: Sequence[int]) -> Indices:
 
 
 def _object(table: Table, value: Any) -> Exploded:
-    if type(value) is not dict:
+    if type(value) is not dict or not value:  # an empty one tells nothing of what is there
         return _whole(value, value)
     return ((value,), None) if _key_of(table, value) is not None else ((), Odd(value))
 

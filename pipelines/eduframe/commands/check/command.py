@@ -15,10 +15,21 @@ from pipelines.eduframe.destinations.lock import folder_lock
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.sync import shared_window
+from sources.eduframe.errors import SettingsError
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter
 
 ATTEMPTS = 2
+
+
+def _check_writable(report: Path) -> None:
+    """Before anything is asked: whether the report can be written."""
+    try:
+        report.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise SettingsError(
+            f"The report {report} cannot be written: {error.strerror}. Name another file."
+        ) from error
 
 
 def run_check(
@@ -34,8 +45,9 @@ def run_check(
     Raises:
         SettingsError: a setting is wrong, or the destination cannot be used for this.
         LockedError: a sync is going on, which its requests would come on top of.
-        OSError: the report cannot be written.
     """
+    if report is not None:
+        _check_writable(report)
     settings, found = find_settings()
     pipeline = make_pipeline(destination, dataset)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)

@@ -13,11 +13,13 @@ from itertools import pairwise
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pyarrow as pa
 
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.fetching import Page
+from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Normalised
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
@@ -67,7 +69,8 @@ def look(endpoint: Endpoint, page: Page, typed: Normalised) -> Fit:
     rows = {endpoint.table: typed.main, **typed.children}
     unknown_values: dict[str, dict[str, int]] = {}
     for table in tables:
-        unknown_values |= _unknown_values(table, rows[table.name])
+        owners = typed.owners.get(table.name, np.arange(rows[table.name].num_rows))
+        unknown_values |= _unknown_values(table, rows[table.name], owners)
     return Fit(
         dict(typed.rows_checked),
         how_paged(endpoint, page),
@@ -127,15 +130,19 @@ def _shown_fields(found: Mapping[str, int]) -> dict[str, int]:
     return dict(shown)
 
 
-def _unknown_values(table: Table, rows: pa.Table) -> dict[str, dict[str, int]]:
-    """Field to the values that the API does not declare; what may be data is only counted."""
+def _unknown_values(table: Table, rows: pa.Table, owners: Ids) -> dict[str, dict[str, int]]:
+    """Field to the values that the API does not declare; what may be data is only counted.
+
+    ``owners`` has the row of the list in which each row stands: a value counts once in each.
+    """
     found = {}
     for column in table.columns:
         if not column.one_of or not rows.num_rows:
             continue
         shown: Counter[str] = Counter()
-        for entry in rows.column(column.name).value_counts().to_pylist():
-            value, count = entry["values"], entry["counts"]
+        values = rows.column(column.name).to_pylist()
+        apart = {*zip(values, owners.tolist(), strict=True)}
+        for value, count in Counter(value for value, _ in apart).items():
             if value is not None and value not in column.one_of:
                 plain = count >= IN_ROWS and WORD.fullmatch(str(value))
                 shown[str(value) if plain else OTHERS] += count
