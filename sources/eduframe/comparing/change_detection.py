@@ -68,6 +68,8 @@ class Changes:
         self._new: Ids = np.zeros(0, np.int64)
         """The key ids of new rows that this read has met, sorted."""
         self.absent = AbsentParts(plan.endpoint, plan.index, wait=plan.mode != "cursor")
+        self._changed: list[Ids] = []
+        """The key ids of changed rows that this read has met, by batch."""
         self._additions: dict[str, list[pa.Table]] = {}
         self._lost: Counter[str] = Counter()
         self._totals = {name: int(counts.sum()) for name, counts in plan.index.children.items()}
@@ -75,7 +77,7 @@ class Changes:
         self.frozen: set[str] = set()
         """Child tables that this read cannot speak of: they keep what they have."""
 
-    def detect(self, rows: list[Any]) -> Found:
+    def detect(self, rows: list[Any], *, again: bool = False) -> Found:
         """Normalise raw rows, and keep those that differ from what the destination holds."""
         plan, run, index = self._plan, self._run, self._plan.index
         if plan.mode == "cursor":
@@ -103,7 +105,7 @@ class Changes:
                 same[found] &= alike
         write = last & ~same & ~wait
         run.new += int(np.count_nonzero(write & ~found))
-        run.changed += int(np.count_nonzero(write & found))
+        run.changed += self._newly_changed(ids[write & found], again)
         tables = self._write(batch.select(write), ids[write], known[write])
         self._remember(ids[write & ~found])
         return Found(
@@ -113,6 +115,13 @@ class Changes:
             np.concatenate([ids[~write & ~wait], spared]),
             self._untold(batch),
         )
+
+    def _newly_changed(self, ids: Ids, again: bool) -> int:
+        """How many of these rows count as changed: each does once in a read."""
+        if again and self._changed:
+            ids = np.setdiff1d(ids, np.concatenate(self._changed))
+        self._changed.append(ids)
+        return len(ids)
 
     def _untold(self, batch: Normalised) -> set[str]:
         if batch.rejected:

@@ -276,7 +276,7 @@ class Reader:
         """What is to be written of rows that their own paths serve, as of those of a page."""
         if not rows:
             return {}
-        found = self._changes.detect(rows)
+        found = self._changes.detect(rows, again=True)
         batch.rejected = [*batch.rejected, *found.rejected]
         self.book.note(self.endpoint.table, found.tables, found.read, found.untold)
         return found.tables
