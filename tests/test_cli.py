@@ -86,6 +86,26 @@ def test_wrong_token(eduframe: Eduframe, here: Simulator) -> None:
     assert len(here.requests) == 1
 
 
+def test_a_folder_that_cannot_be_written(
+    eduframe: Eduframe, here: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "file" / "data"))
+    found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    said = one_line(found.err)
+    assert "file/data" in said
+    assert "Set DLT_DATA_DIR to a folder" in said
+    assert here.requests == []
+
+
+def test_a_report_that_cannot_be_written(eduframe: Eduframe, here: Simulator) -> None:
+    found = eduframe("check", "--report", "nowhere/report.md", **settings(here))
+    assert found.code == WRONG_USE
+    assert "The report nowhere/report.md cannot be written" in one_line(found.err)
+    assert here.requests == []
+
+
 @pytest.mark.usefixtures("no_waiting")
 def test_refused_connection(eduframe: Eduframe) -> None:
     with Simulator(scale=0) as gone:
