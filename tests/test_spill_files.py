@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sources.eduframe.comparing import spill_files as module
-from sources.eduframe.comparing.change_detection import later_wins
+from sources.eduframe.comparing.row_versions import later_wins
 from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.rows.tables import MAIN_TABLES

@@ -15,8 +15,8 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from sources.eduframe.clock import now_utc, parse
-from sources.eduframe.comparing.change_detection import later_wins
 from sources.eduframe.comparing.reader import Reader
+from sources.eduframe.comparing.row_versions import later_wins
 from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.dataset.dlt_resources import endpoint_resource, shared_resource

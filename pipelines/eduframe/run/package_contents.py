@@ -30,7 +30,7 @@ from pipelines.eduframe.store.run_log import (
     SYNC_RUNS,
     SYNC_SEEN,
 )
-from sources.eduframe.comparing.change_detection import later_wins, removals
+from sources.eduframe.comparing.row_versions import later_wins, removals
 from sources.eduframe.dataset.dlt_defaults import DLT_DEFAULTS
 from sources.eduframe.dataset.dlt_resources import (
     ready_resource,

@@ -6,19 +6,18 @@ until the read is over, as only then can it be told whether suspiciously many do
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from schemas.eduframe.models.column_types import parse_timestamp
 from sources.eduframe.comparing.absent_parts import AbsentParts
-from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.comparing.cursor import nested_updates, newest_text, to_the_millisecond
+from sources.eduframe.comparing.row_versions import complete, concat, last_of_each, removals
+from sources.eduframe.declare import JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.read import Plan
@@ -29,7 +28,6 @@ from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 FEW = 50
 """Fewer rows than this going at once are never suspicious."""
-_CANONICAL = len("2026-01-31T09:30:00.000Z")
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Changes:
         index.mark_seen(np.concatenate([ids, spared]))
         self._let_go(ids)
         places, found = index.find(ids)
-        known, last = np.where(found, places, -1), _last_of_each(ids)
+        known, last = np.where(found, places, -1), last_of_each(ids)
         wait = self.absent.look_at(
             batch, ids, known, last, lambda table: self._stored_children(table, ids, known)
         )
@@ -300,7 +298,7 @@ class Changes:
             "_row_hash": pa.array(rows.hashes),
             "_removed": None,
         }
-        return _complete(self._table, rows.main, bookkeeping)
+        return complete(self._table, rows.main, bookkeeping)
 
     def _child(self, table: Table, rows: Normalised, places: Ids, skip: Flags) -> pa.Table:
         """The children of the rows, and a removal for each row that had some and has none."""
@@ -308,7 +306,7 @@ class Changes:
         children = rows.children[table.name]
         if skip.any():
             children = children.filter(pa.array(~skip[rows.owners[table.name]]))
-        living = _complete(table, children, {"_removed": None})
+        living = complete(table, children, {"_removed": None})
         ids = table_key_ids(self._table, rows.main, rows.hashes)
         had = self._stored_children(table, ids, places) | self._met_before(ids)
         emptied = had & (rows.counts(table.name) == 0) & ~skip
@@ -332,13 +330,13 @@ class Changes:
         told = rows.children[table.name].filter(pa.array(join[rows.owners[table.name]]))
         assert table.child is not None
         if told.num_rows and table.key and table.child.shape in ("objects", "links"):
-            self._additions.setdefault(table.name, []).append(_complete(table, told, {}))
+            self._additions.setdefault(table.name, []).append(complete(table, told, {}))
         return join
 
     def _candidates(self, rows: list[Any]) -> list[Any]:
         """The rows that a cursor read looks at: moved since, unknown, set aside before, or to
         be written anyway."""
-        since = _floor(self._plan.since) if self._plan.since else ""
+        since = to_the_millisecond(self._plan.since) if self._plan.since else ""
         nested = nested_updates(self._plan.endpoint)
         rest: list[tuple[int, int]] = []
         keep = [True] * len(rows)
@@ -359,133 +357,3 @@ class Changes:
         for (number, _), skip in zip(rest, sound, strict=True):
             keep[number] = not skip
         return [row for row, flag in zip(rows, keep, strict=True) if flag]
-
-
-def removals(table: Table, owners: pa.Table) -> pa.Table:
-    """Rows that remove from a child table everything of these rows of the main table."""
-    assert table.child is not None
-    columns: dict[str, Any] = {
-        name: owners.column(source) for name, source in table.child.owner.items()
-    }
-    if table.child.shared:
-        columns["owner_table"] = pa.repeat(pa.scalar(table.endpoint.table), owners.num_rows)
-    columns["_removed"] = pa.repeat(pa.scalar(True), owners.num_rows)
-    return _complete(table, pa.table(columns), {})
-
-
-def concat(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
-    """Several sets of tables as one."""
-    together: dict[str, list[pa.Table]] = {}
-    for tables in parts:
-        for name, table in tables.items():
-            if table.num_rows:
-                together.setdefault(name, []).append(table)
-    return {name: pa.concat_tables(tables) for name, tables in together.items()}
-
-
-def later_wins(
-    table: Table, parts: Sequence[Mapping[str, pa.Table]]
-) -> dict[str, Iterator[pa.Table]]:
-    """Of each table the rows in sets of tables of one list; a row's last version is the one.
-
-    dlt keeps the first of two rows with one key, and both of two sets of children. A table of a
-    set is asked for when it is its turn, so sets may hold more than there is memory for.
-    """
-    filled = [part for part in parts if table.name in part]
-    if not filled:
-        return {}
-    ids = [key_ids([part[table.name].column(name) for name in table.key]) for part in filled]
-    last = _last_of_each(np.concatenate(ids))
-    keep = np.split(last, np.cumsum([len(own) for own in ids])[:-1])
-    names = dict.fromkeys(name for part in filled for name in part)
-    return {
-        name: _last_versions(table, name, list(zip(filled, ids, keep, strict=True)))
-        for name in names
-    }
-
-
-def _last_versions(
-    table: Table, name: str, parts: Sequence[tuple[Mapping[str, pa.Table], Ids, Flags]]
-) -> Iterator[pa.Table]:
-    """What is left of one of the tables. ``parts`` have the key ids of rows, and which to keep."""
-    child = next((c for c in CHILD_TABLES[table.name] if c.name == name), None)
-    for part, ids, keep in parts:
-        if name not in part:
-            continue
-        rows = part[name]
-        if not keep.all():
-            if child is not None:
-                owners = key_ids([rows.column(column) for column in child.owner_key])
-                keep = ~np.isin(owners, ids[~keep])
-            rows = rows.filter(pa.array(keep))
-        if rows.num_rows:
-            yield rows
-
-
-def nested_updates(endpoint: Endpoint) -> tuple[str, ...]:
-    """The nested parts whose rows have an ``updated_at`` of their own."""
-    return tuple(
-        child.field
-        for child in endpoint.children
-        if child.row is not None and "updated_at" in child.row.model_fields
-    )
-
-
-def newest_text(row: JsonRow, nested: tuple[str, ...]) -> str | None:
-    """The greatest ``updated_at`` of a row and its nested parts, to the millisecond.
-
-    None where one of them is missing or odd: such a row is always looked at.
-    """
-    found = [row.get("updated_at")]
-    for name in nested:
-        part = row.get(name)
-        if isinstance(part, dict):
-            found.append(part.get("updated_at"))
-        elif isinstance(part, list):
-            found += [item.get("updated_at") if isinstance(item, dict) else None for item in part]
-        elif part is not None:
-            return None
-    newest = ""
-    for text in found:
-        if not isinstance(text, str):
-            return None
-        if len(text) != _CANONICAL or text[-1] != "Z" or text[10] != "T":
-            try:
-                text = _floor(parse_timestamp(text))
-            except ValueError:
-                return None
-        newest = max(newest, text)
-    return newest
-
-
-def newest_update(tables: Mapping[str, pa.Table]) -> datetime | None:
-    """The greatest ``updated_at`` in the tables of a batch, nested parts included."""
-    found = [
-        pc.max(table.column("updated_at")).as_py()
-        for table in tables.values()
-        if "updated_at" in table.column_names
-    ]
-    return max((moment for moment in found if moment), default=None)
-
-
-def _floor(moment: datetime) -> str:
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-
-
-def _last_of_each(ids: Ids) -> Flags:
-    """Flags the last of the rows with the same key: a row seen twice counts as read last."""
-    last = np.zeros(len(ids), np.bool_)
-    last[len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]] = True
-    return last
-
-
-def _complete(table: Table, rows: pa.Table, values: Mapping[str, Any]) -> pa.Table:
-    """The table in its full Arrow schema; what is given nowhere is null."""
-    arrays = []
-    for wanted in table.arrow_schema:
-        value = values.get(wanted.name)
-        if value is None and wanted.name in rows.column_names:
-            value = rows.column(wanted.name)
-        arrays.append(pa.nulls(rows.num_rows, wanted.type) if value is None else value)
-    return pa.table(arrays, schema=table.arrow_schema)

@@ -16,9 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from sources.eduframe.clock import now_utc, parse
-from sources.eduframe.comparing.change_detection import Changes, concat, later_wins, newest_update
+from sources.eduframe.comparing.change_detection import Changes
+from sources.eduframe.comparing.cursor import newest_update
 from sources.eduframe.comparing.deletions import NOTHING, Evidence, Judge, Verdict
 from sources.eduframe.comparing.questions import Questions
+from sources.eduframe.comparing.row_versions import concat, later_wins
 from sources.eduframe.declare import JsonRow
 from sources.eduframe.errors import (
     AuthenticationError,
