@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from pipelines.eduframe.commands.check.destination import try_destination
-from pipelines.eduframe.pipeline import _destination, make_pipeline
+from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.sync import sync
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Simulator
@@ -90,7 +90,7 @@ def test_a_check_leaves_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert files(lake) == before
     by_hand = lake.folder_of_tables.parent / "another"
     by_hand.mkdir()
-    assert _destination(make_pipeline("filesystem", "another"), "filesystem", 10).usable
+    assert try_destination(make_pipeline("filesystem", "another"), "filesystem", 10).usable
     assert list(by_hand.iterdir()) == []
 
 
