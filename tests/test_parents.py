@@ -267,7 +267,7 @@ def test_no_child_is_left_without_its_owner(
     for row in rows[:2]:
         sim.delete("orders", row["id"])
     warehouse.sync("orders", reconcile=True)
-    warehouse.execute("DROP TABLE orders")
+    warehouse.execute("DROP TABLE orders CASCADE")
     assert warehouse.sync("orders").exit_code == 0
     orders = {row["id"] for row in warehouse.rows("orders")}
     for table in ("order_items", "order_labels"):

@@ -47,12 +47,12 @@ def test_nul_in_what_is_written_down_of_a_read_fails_no_load(warehouse: Warehous
     bad, new = (row["id"] for row in sim.rows("users")[:2])
 
     def tamper(rows: list[Any]) -> list[Any]:
-        odd: dict[int, Any] = {bad: {"first_name": [ODD], ODD: ODD}, new: {ODD: ODD, "locale": ODD}}
+        odd: dict[int, Any] = {bad: {"id": ODD, "first_name": [ODD]}, new: {ODD: ODD, "locale": ODD}}
         return [row | odd.get(row["id"], {}) for row in rows]
 
     sim.inject(Fault("tamper", path="/users", times=None, tamper=tamper))
     report = warehouse.sync("users")
-    assert (report.exit_code, report.runs["users"].rejected) == (0, 1)
+    assert (report.exit_code, report.runs["users"].rejected) == (3, 1)
     kept = ODD.replace("\x00", "")
     (aside,) = warehouse.rows("_rejected_rows")
     assert aside["row"]["first_name"] == [kept]
