@@ -47,7 +47,8 @@ def test_nul_in_what_is_written_down_of_a_read_fails_no_load(warehouse: Warehous
     bad, new = (row["id"] for row in sim.rows("users")[:2])
 
     def tamper(rows: list[Any]) -> list[Any]:
-        odd: dict[int, Any] = {bad: {"id": ODD, "first_name": [ODD]}, new: {ODD: ODD, "locale": ODD}}
+        keyless = {"id": ODD, "first_name": [ODD]}
+        odd: dict[int, Any] = {bad: keyless, new: {ODD: ODD, "locale": ODD}}
         return [row | odd.get(row["id"], {}) for row in rows]
 
     sim.inject(Fault("tamper", path="/users", times=None, tamper=tamper))
