@@ -178,8 +178,9 @@ def _stopping_after(minutes: float | None, run: Run) -> Iterator[None]:
     def stop_in_time() -> None:
         if over.wait(minutes * 60):
             return
-        while not run.has_read and not over.wait(0.1):
-            pass  # every run comes further, however long it takes to begin
+        # every run comes further, however long it takes to begin; but no limit is waited for
+        while not run.has_read and run.limiter.wait_now < 1 and not over.wait(0.1):
+            pass
         run.stop(f"the {minutes:g} minutes are used up")
 
     timer = threading.Thread(target=stop_in_time, name="max_minutes", daemon=True)
