@@ -13,12 +13,13 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import dlt.common.configuration.specs.base_configuration as specs
 import dlt.common.destination.utils
 import dlt.common.normalizers.json.helpers
+import dlt.common.schema.schema
 import dlt.common.schema.utils
 import dlt.common.typing
 import dlt.common.validation
@@ -55,7 +56,13 @@ def make_dlt_quicker() -> None:
     _replace(dlt.common.validation.get_type_hints, _hints, only=dlt.common.validation)
     _replace(dlt.common.schema.utils.generate_version_hash, _version_hash)
     _replace(dlt.common.destination.utils.resolve_merge_strategy, _merge_strategy)
+    _replace(dlt.common.schema.utils.validate_stored_schema, _validate)
+    _replace(dlt.common.schema.utils.get_nested_tables, _nested_tables)
+    for module in (dlt.common.schema.schema, dlt.common.schema.utils):
+        module.deepcopy = _copied
     fields = functools.cache(specs.BaseConfiguration.get_resolvable_fields.__func__)
+    length = functools.cache(lambda spec: sum(1 for _ in spec().__iter__()))
+    specs.BaseConfiguration.__len__ = lambda config: length(type(config))
     specs.BaseConfiguration.get_resolvable_fields = classmethod(lambda cls: dict(fields(cls)))
 
 
@@ -113,14 +120,51 @@ def _version_hash(original: Callable[..., Any]) -> Callable[..., Any]:
     return version_hash
 
 
+def _validate(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What was valid stays so."""
+    valid: set[bytes] = set()
+
+    def validate(stored_schema: Any) -> None:
+        digest = hashlib.sha1(json.dumpb(stored_schema)).digest()
+        if digest not in valid:
+            original(stored_schema)
+            valid.add(digest)
+
+    return validate
+
+
+def _nested_tables(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Our tables have no parent in dlt's sense, so each is alone in its chain."""
+
+    def nested_tables(tables: Any, table_name: str, *args: Any, **kwargs: Any) -> Any:
+        alone = not args and not kwargs and not any("parent" in t for t in tables.values())
+        if alone and table_name in tables:
+            return [tables[table_name]]
+        return original(tables, table_name, *args, **kwargs)
+
+    return nested_tables
+
+
+def _copied(value: Any) -> Any:
+    """A deep copy of what a schema is made of, which is a tree."""
+    kind = type(value)
+    if kind is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if kind is list:
+        return [_copied(item) for item in value]
+    return value if kind in (str, int, bool, type(None)) else deepcopy(value)
+
+
 def _merge_strategy(original: Any) -> Callable[..., Any]:
-    """The capabilities of the destination are in the context: no configuration is to be read."""
+    """The capabilities of the destination are in the context: no configuration is to be read; and
+    columns, which dlt copies first, are of no interest to what selects one of DuckDB's strategies,
+    or a lake's."""
     inner = original.__wrapped__
 
     def strategy(tables: Any, table: Any, destination_capabilities: Any = None) -> Any:
         context = Container()
         if destination_capabilities is None and DestinationCapabilitiesContext in context:
             destination_capabilities = context[DestinationCapabilitiesContext]
-        return inner(tables, table, destination_capabilities)
+        return inner(tables, {**table, "columns": {}}, destination_capabilities)
 
     return strategy

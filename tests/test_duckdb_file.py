@@ -1,17 +1,23 @@
 """The DuckDB file between the sync and its readers."""
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipelines.eduframe.commands.status import run_status
+from pipelines.eduframe.destinations.duckdb_file import holder, holding_file, is_busy
 from pipelines.eduframe.exit_codes import FAILED
+from sources.eduframe.errors import FileBusyError, FileUnusableError
 from sources.eduframe.settings import Settings
-from tests.conftest import command
+from sources.eduframe_simulator import Simulator
+from tests.conftest import MakeWarehouse, command
 from tests.processes import start
 from tests.warehouses import Warehouse
 
@@ -44,6 +50,83 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
     ):
         warehouse.sync("users", lock_wait_seconds=0.5)
     assert warehouse.sync("users").exit_code == 0
+
+
+def test_who_holds_it_for_reading_is_not_told_to_read_only(warehouse: Warehouse) -> None:
+    with (
+        held_open(warehouse.address, read_only=True),
+        pytest.raises(FileBusyError, match="open there for reading") as raised,
+    ):
+        warehouse.sync("users", lock_wait_seconds=0.5)
+    assert "let it read only" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'IO Error: Could not set lock on file "{}": Conflicting lock is held in /usr/bin/python3 '
+        "(PID 1234). See also https://duckdb.org/docs/stable/connect/concurrency",
+        'IO Error: Cannot open file "{}": The process cannot access the file because it is being '
+        "used by another process.\r\n\nFile is already open in \n"
+        "C:\\Users\\An (2)\\python3.exe (PID 1234)",
+        'IO Error: Cannot open file "{}": Het proces heeft geen toegang tot het bestand omdat dit '
+        "door een ander proces wordt gebruikt.\r\n\nFile is already open in \n"
+        "C:\\Program Files\\python3.exe (PID 1234)",
+    ],
+)
+def test_a_busy_file_is_known_on_every_system(message: str, tmp_path: Path) -> None:
+    path = tmp_path / "block" / "warehouse.duckdb"
+    error = duckdb.IOException(message.format(path))
+    assert is_busy(path, error)
+    assert re.fullmatch(r"python3(\.exe)? \(process 1234\)", holder(error))
+
+
+def test_windows_does_not_always_tell_who_holds_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    error = duckdb.IOException(f'IO Error: Cannot open file "{path}": Le fichier est utilisé')
+    monkeypatch.setattr("sys.platform", "win32")
+    assert not is_busy(path, error)  # it is not even there
+    path.touch()
+    assert is_busy(path, error)
+    assert holder(error) == "another program"
+
+
+def _damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4100:4164] = b"\x5a" * 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_damage, lambda path: path.write_bytes(b"block of text" * 999)],
+    ids=["damaged", "another file"],
+)
+def test_a_file_that_cannot_be_used_is_no_busy_file(
+    make_warehouse: MakeWarehouse,
+    sim: Simulator,
+    tmp_path: Path,
+    spoil: Callable[[Path], object],
+) -> None:
+    """At once, though there is a "lock" in "block"."""
+    folder = tmp_path / "block"
+    folder.mkdir()
+    warehouse = make_warehouse(sim, folder)
+    warehouse.sync("labels")
+    spoil(Path(warehouse.address))
+    with pytest.raises(FileUnusableError, match="damaged, or no DuckDB file"):
+        warehouse.sync("labels")
+
+
+def test_a_folder_that_is_missing_is_no_busy_file(tmp_path: Path) -> None:
+    missing = tmp_path / "block" / "warehouse.duckdb"
+    with (
+        pytest.raises(FileUnusableError, match="there is no folder"),
+        holding_file(missing, 60),
+    ):
+        pytest.fail("it was opened")
 
 
 def test_who_is_told_to_end_waits_no_longer_for_a_file_that_is_held(warehouse: Warehouse) -> None:

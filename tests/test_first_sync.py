@@ -86,7 +86,9 @@ def test_the_run_log_tells_of_the_run(first: Warehouse) -> None:
     (run,) = first.rows("_sync_runs")
     assert (run["run_id"], run["status"]) == (report.run_id, "done")
     assert run["requests"] == len(first.sim.requests)
-    assert run["ended_at"] >= run["started_at"]
+    (last,) = first.query("SELECT max(inserted_at) AS load FROM _dlt_loads")
+    assert run["started_at"] < last["load"] < run["ended_at"] == report.ended_at
+    assert report.seconds >= (last["load"] - run["started_at"]).total_seconds()
     resources = {row["resource"]: row for row in first.rows("_sync_resources")}
     assert resources.keys() == {e.table for e in ENDPOINTS if e.enabled}
     assert resources["users"]["rows_read"] == resources["users"]["rows_new"] == 230

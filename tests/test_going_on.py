@@ -49,6 +49,29 @@ def test_where_there_are_no_page_numbers_the_reason_is_said(make_warehouse: Make
         assert "requests_per_window" in (report.runs["certificates"].message or "")
 
 
+def test_where_there_are_no_page_numbers_the_next_run_reads_in_one_go(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    """A cursor of one list does not outlive the requests of another."""
+    counts = {"certificates": 1200, "attendances": 3000}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim)
+        expiring(sim, 4)
+        assert warehouse.sync("certificates").runs["certificates"].status == "failed"
+        sim.clear_requests()
+
+        def hook(request: Any) -> None:
+            if request.path == "/attendances" and asked(sim)["/certificates"] > 2:
+                sim.expire_cursors()
+
+        sim.before_response = hook
+        second = warehouse.sync("certificates", "attendances")
+        assert "in one go" in " ".join(second.runs["certificates"].notes)
+        assert second.exit_code == 0
+        assert asked(sim)["/certificates"] <= 12 + 2
+        warehouse.assert_equals_truth("certificates", "attendances")
+
+
 def test_a_position_outlives_a_server_that_fails(
     make_warehouse: MakeWarehouse, big: Simulator
 ) -> None:

@@ -97,6 +97,37 @@ def test_a_signal_ends_the_run_with_what_was_read(
         warehouse.assert_equals_truth("attendances")
 
 
+HANGING = """
+import duckdb, sys
+from dlt.pipeline.pipeline import Pipeline
+from pipelines.eduframe.commands.cli import main
+
+def hang(*args, **kw):
+    print("the load hangs", file=sys.stderr)
+    duckdb.execute("SELECT max(hash(a.range, b.range)) FROM range(1000000) a, range(1000000) b")
+
+Pipeline.load = hang
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_process_whose_load_hangs(
+    warehouse: Warehouse, number: signal.Signals
+) -> None:
+    setup = command(warehouse, "labels")
+    setup["args"][1:3] = ["-c", HANGING]
+    with start(**setup) as process:
+        process.wait_for("the load hangs")
+        process.send_signal(number)
+        process.wait_for("once more ends the process at once")
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+        assert "the next run goes on" in process.stderr
+    assert warehouse.sync("labels").exit_code == 0
+    warehouse.assert_equals_truth("labels")
+
+
 KILLED = """
 import os, sys
 from dlt.common.destination.client import RunnableLoadJob

@@ -59,6 +59,38 @@ def ask(limiter: Limiter, clock: Clock, seconds: float = 0.0) -> float:
     return sent
 
 
+def test_who_asks_alone_has_a_window_before_it_and_the_others_wait(clock: Clock) -> None:
+    limiter = Limiter(20, 10, clock=clock, wait=clock.wait_together)
+    for _ in range(15):
+        ask(limiter, clock, 0.1)
+    sent: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        with limiter.alone():
+            assert clock.now >= 1000 + 10 + 1.2  # all but two of the places are free again
+
+            def other() -> None:
+                limiter.acquire()
+                sent.append("other")
+                limiter.release()
+
+            waiting = pool.submit(other)
+            for _ in range(15):
+                ask(limiter, clock, 0.01)
+                sent.append("mine")
+        waiting.result(5)
+    assert sent == ["mine"] * 15 + ["other"]
+
+
+def test_a_stop_ends_the_wait_to_ask_alone(clock: Clock) -> None:
+    limiter = limiter_of(clock, requests=3)
+    ask(limiter, clock)
+    clock.on_wait = limiter.stop.set
+    with pytest.raises(StoppedError), limiter.alone():
+        pytest.fail("it was let through")
+    limiter.stop.clear()
+    ask(limiter, clock)  # nobody is alone any more
+
+
 def test_the_first_burst_is_free(clock: Clock) -> None:
     limiter = limiter_of(clock, requests=50)
     assert [limiter.acquire() for _ in range(50)] == [0.0] * 50

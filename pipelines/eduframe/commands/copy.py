@@ -28,7 +28,7 @@ from sources.eduframe.dataset.dlt_resources import ready_resource, shared_resour
 from sources.eduframe.dataset.merge_hints import quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe.errors import EduframeError, SettingsError
+from sources.eduframe.errors import CopyFailedError, NothingToCopyError, SettingsError
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES, Column
 from sources.eduframe.settings import resolve
@@ -36,14 +36,6 @@ from sources.eduframe.settings import resolve
 log = logging.getLogger("eduframe.copy")
 
 TABLES = (*ALL_TABLES, *(table.name for table in LOG_TABLES))
-
-
-class NothingToCopyError(EduframeError):
-    """There is no dataset to copy, or the place for it is taken."""
-
-
-class CopyFailedError(EduframeError):
-    """The copy does not hold as many rows as what was copied."""
 
 
 @dlt.source(name="eduframe", section="eduframe", root_key=False)

@@ -1,11 +1,13 @@
 """Progress on stderr while a sync runs: a live view on a terminal, plain log lines elsewhere."""
 
 import logging
+import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from rich.console import Console, Group
@@ -19,6 +21,7 @@ from sources.eduframe.reading.batch import ResourceRun
 
 log = logging.getLogger("eduframe")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REFRESH = 0.25
 LINE_EVERY = 15.0
 """Seconds between log lines while reading goes on."""
@@ -28,29 +31,62 @@ LINE_EVERY = 15.0
 def watching() -> Iterator[Callable[[Run], None]]:
     """Yields what to give to ``sync(watch=…)``: shows progress, and ends the run on a signal."""
     over = threading.Event()
-    threads: list[threading.Thread] = []
-    handlers = {}
+    with ExitStack() as stack:
 
-    def watch(run: Run) -> None:
-        def stop(number: int, frame: FrameType | None) -> None:
-            run.stop(f"ended by {signal.Signals(number).name}", hurry=True)
+        def watch(run: Run) -> None:
+            if threading.current_thread() is threading.main_thread():
+                stack.enter_context(_ending_on_signals(run))
+            target = _live if sys.stderr.isatty() else _lines
+            thread = threading.Thread(target=target, args=(run, over), daemon=True, name="progress")
+            thread.start()
+            stack.callback(thread.join, timeout=5)
+            stack.callback(over.set)
 
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                handlers[number] = signal.signal(number, stop)
-        target = _live if sys.stderr.isatty() else _lines
-        thread = threading.Thread(target=target, args=(run, over), daemon=True, name="progress")
-        threads.append(thread)
-        thread.start()
-
-    try:
         yield watch
+
+
+@contextmanager
+def _ending_on_signals(run: Run) -> Iterator[None]:
+    """Ctrl-C or SIGTERM ends the reading, and loads what was read; another one ends the process.
+
+    A thread waits for them, as Python's handlers come only once the main thread is back from
+    whatever it called: a load that hangs, say.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = {number: signal.signal(number, _heard) for number in SIGNALS}
+    woken = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_obey, args=(run, reader), daemon=True, name="signals")
+    thread.start()
+    try:
+        yield
     finally:
-        over.set()
-        for thread in threads:
-            thread.join(timeout=5)
-        for number, handler in handlers.items():
+        signal.set_wakeup_fd(woken)
+        for number, handler in before.items():
             signal.signal(number, handler)
+        writer.close()
+        thread.join()
+        reader.close()
+
+
+def _heard(number: int, frame: FrameType | None) -> None:
+    """Nothing: the thread that waits for signals has it already."""
+
+
+def _obey(run: Run, signals: socket.socket) -> None:
+    asked = False
+    while numbers := signals.recv(1):
+        number = numbers[0]
+        if number not in SIGNALS:
+            continue
+        name = signal.Signals(number).name
+        if asked:
+            said = f"eduframe: ended at once by {name}; what was loaded is kept, and the next run "
+            os.write(2, f"{said}goes on from there\n".encode())
+            os._exit(128 + number)
+        asked = True
+        log.info("%s: what was read is loaded; once more ends the process at once", name)
+        run.stop(f"ended by {name}", hurry=True)
 
 
 def _live(run: Run, over: threading.Event) -> None:

@@ -1,35 +1,31 @@
 """The DuckDB file: one process at a time may write it, so we hold it briefly, and wait for it."""
 
 import logging
+import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.eduframe.pipeline import duckdb_path, first_line
-from sources.eduframe.errors import EduframeError
+from sources.eduframe.errors import FileBusyError, FileUnusableError
 
 log = logging.getLogger("eduframe.duckdb")
 
 RETRY_SECONDS = 0.25
 HURRIED_SECONDS = 2.0
 """Who was told to end waits no longer than this for a file."""
+_HOLDER = re.compile(r"(?:held in|already open in)\s+(\S.*?)\s*\(PID (\d+)\)")
+_DAMAGED = re.compile(r"not a valid DuckDB|[Cc]orrupt|checksum|deserialize|storage version", re.I)
 LITTLE = "80MB"
 """DuckDB fills what it may have with what it might need again; a load needs less than this."""
-
-
-class FileBusyError(EduframeError):
-    """Another program holds the DuckDB file open."""
-
-
-class FileUnusableError(EduframeError):
-    """The DuckDB file cannot be opened."""
 
 
 @contextmanager
@@ -101,25 +97,70 @@ def _open(
         try:
             return duckdb.connect(str(path), read_only=read_only)
         except duckdb.Error as error:
-            if "lock" not in str(error).lower():
-                raise FileUnusableError(
-                    f"The DuckDB file {path} cannot be {'read' if read_only else 'written'}: "
-                    f"{first_line(error)}. Set DESTINATION__DUCKDB__CREDENTIALS to a file "
-                    f"{'that you may read' if read_only else 'in a folder you may write in'}."
-                ) from error
+            if not is_busy(path, error):
+                raise FileUnusableError(_why_unusable(path, error, read_only)) from error
             now = time.monotonic()
             if hurry and hurry.is_set():
                 deadline, hurry = min(deadline, now + HURRIED_SECONDS), None
             if now >= deadline:
                 raise FileBusyError(
-                    f"The DuckDB file {path} is held open by {_holder(str(error))}, even after "
-                    f"waiting {now - began:.0f} s. Close it there, or let it read only, and try "
-                    "again; nothing is lost."
+                    f"The DuckDB file {path} is held open by {holder(error)}, even after "
+                    f"waiting {now - began:.0f} s. {_what_helps(path)} Then try again; nothing "
+                    "is lost."
                 ) from error
             if not told:
-                log.info("%s is held open by %s; waiting", path, _holder(str(error)))
+                log.info("%s is held open by %s; waiting", path, holder(error))
                 told = True
             time.sleep(RETRY_SECONDS)
+
+
+def is_busy(path: Path, error: duckdb.Error) -> bool:
+    """Whether a file cannot be opened because another program has it open.
+
+    On Linux and macOS DuckDB says so ("Could not set lock on file"). On Windows the first half of
+    its message is the system's, in the system's language, and the second names who it is, where
+    Windows tells: ``File is already open in C:\\...\\python.exe (PID 1234)``.
+    """
+    if not isinstance(error, duckdb.IOException):
+        return False
+    said = str(error).replace(str(path), "")
+    if "Could not set lock on file" in said or _HOLDER.search(said):
+        return True
+    # Windows does not always tell who: then a file that is there, and ours to write, is busy
+    opened = "Cannot open file" in said and path.is_file() and os.access(path, os.W_OK)
+    return sys.platform == "win32" and opened
+
+
+def _why_unusable(path: Path, error: duckdb.Error, read_only: bool) -> str:
+    said = str(error).replace(str(path), "")
+    start = f"The DuckDB file {path} cannot be {'read' if read_only else 'written'}: "
+    if not path.parent.is_dir():
+        return (
+            f"{start}there is no folder {path.parent}. Make it, or set "
+            "DESTINATION__DUCKDB__CREDENTIALS to a file in a folder that is there."
+        )
+    if path.is_file() and (_DAMAGED.search(said) or not isinstance(error, duckdb.IOException)):
+        return (
+            f"{start}it is damaged, or no DuckDB file ({first_line(error)}). Move it away, and put "
+            "a backup in its place, or sync anew: everything is read again then."
+        )
+    return (
+        f"{start}{first_line(error)}. Set DESTINATION__DUCKDB__CREDENTIALS to a file "
+        f"{'that you may read' if read_only else 'in a folder you may write in'}."
+    )
+
+
+def _what_helps(path: Path) -> str:
+    """What to do about who holds a file that we want to write."""
+    try:
+        duckdb.connect(str(path), read_only=True).close()
+    except duckdb.Error as error:
+        log.debug("%s is not held for reading alone: %s", path, first_line(error))
+        return "Close it there, or open it there for the time of a query only."
+    return (
+        "It is open there for reading, and DuckDB lets nobody write in the meantime: close it "
+        "there, open it for the time of a query only, or let that program read a copy of the file."
+    )
 
 
 def _is_empty(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -130,6 +171,9 @@ def _is_empty(connection: duckdb.DuckDBPyConnection) -> bool:
         return False
 
 
-def _holder(message: str) -> str:
-    found = re.search(r"held in (.+?) \(PID (\d+)\)", message)
-    return f"{Path(found[1]).name} (process {found[2]})" if found else "another program"
+def holder(error: duckdb.Error) -> str:
+    """The program that holds a file, as DuckDB names it."""
+    found = _HOLDER.search(str(error))
+    if not found:
+        return "another program"
+    return f"{PureWindowsPath(found[1].strip()).name} (process {found[2]})"

@@ -15,7 +15,7 @@ from dlt.common.schema.utils import new_table
 from pipelines.eduframe.pipeline import error_lines, is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.errors import EduframeError
+from sources.eduframe.errors import UpgradeError
 from sources.eduframe.rows.hashing import UNKNOWN
 from sources.eduframe.rows.tables import (
     ALL_TABLES,
@@ -25,11 +25,6 @@ from sources.eduframe.rows.tables import (
     Column,
     Table,
 )
-
-
-class UpgradeError(EduframeError):
-    """The destination does not let a column have the type that this release gives it."""
-
 
 AnyTable = Table | LogTable
 

@@ -19,7 +19,7 @@ from pipelines.eduframe.pipeline import cause_of, is_a, kind_of
 from pipelines.eduframe.store.run_log import LogTable
 from sources.eduframe.dataset.merge_hints import quiet_hints
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.errors import EduframeError
+from sources.eduframe.errors import ScratchTableError
 from sources.eduframe.rows.tables import REMOVED, Column
 
 log = logging.getLogger("eduframe.trial")
@@ -68,10 +68,6 @@ FOREIGN_TABLES = (
     "AND NOT pg_has_role(tableowner, 'USAGE') ORDER BY tablename"
 )
 """Postgres: tables that the role may not alter or truncate, whatever else it was granted."""
-
-
-class ScratchTableError(EduframeError):
-    """A step of the trial failed: which, why, and what the sync's role needs."""
 
 
 def try_out(pipeline: Any) -> str:

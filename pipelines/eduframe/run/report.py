@@ -46,13 +46,15 @@ class Report:
     def __post_init__(self) -> None:
         self.clock = self.started_at
 
-    def end(self) -> None:
-        """The reading is over: what has not been read by now is not read in this run."""
+    def end(self) -> datetime:
+        """The reading is over: what has not been read by now is not read in this run. Said again
+        once the last package is loaded, as only then the run is over."""
         self.ended_at = max(now_utc(), self.started_at)
         self.seconds = time.monotonic() - self.began
         for run in self.runs.values():
             if run.status == "waiting":
                 run.status = "stopped"
+        return self.ended_at
 
     def leave_out(self, resource: str, why: str) -> None:
         """A resource is not read in this run after all."""

@@ -34,7 +34,7 @@ from pipelines.eduframe.run.scheduler import Scheduler
 from pipelines.eduframe.store.hidden_rows import forget_settled
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
-from pipelines.eduframe.store.run_log import LOG_TABLES
+from pipelines.eduframe.store.run_log import LOG_TABLES, note_end
 from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
 from sources.eduframe.clock import now_utc
@@ -256,6 +256,7 @@ class _Sync:
         report.packages = loader.packages
         with self._writing():
             report.notes += declare_constraints(self.pipeline)
+        self._clean_up()
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
         """Let the destination know at once of a refresh, also of lists that are not begun."""
@@ -358,10 +359,10 @@ class _Sync:
             if last:
                 report.end()
             load(loader, package, report, settings, self._writing, self.control.hurry)
-        self._clean_up()
 
     def _clean_up(self) -> None:
-        """Forget the keys of reads that are over, and settle rows that were set aside."""
+        """Forget the keys of reads that are over, settle rows that were set aside, and note the
+        end: the row of the run was loaded with the last package, which takes its time."""
         report = self.report
         positions = stored_positions(self.pipeline).values()
         reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
@@ -374,3 +375,4 @@ class _Sync:
                 run = report.runs.get(resource)
                 if run and run.settled:
                     resolve_rejected(stored, resource, run.settled, report.started_at)
+            note_end(stored, report.run_id, report.end())

@@ -6,6 +6,7 @@ dlt writes no load where nothing changed.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import dlt
@@ -13,6 +14,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from sources.eduframe.dataset.merge_hints import json_as_text, layout
+from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.rows.tables import ARROW_TYPES, Column
 
 
@@ -171,3 +173,7 @@ HIDDEN_ROWS = LogTable(
 
 LOG_TABLES = (SYNC_RUNS, SYNC_RESOURCES, DELETIONS, REJECTED_ROWS, SYNC_SEEN, HIDDEN_ROWS)
 
+
+def note_end(dataset: Dataset, run_id: str, ended_at: datetime) -> None:
+    """Set the end of a run, which its own row cannot know, as it is loaded before the end."""
+    dataset.update("_sync_runs", {"ended_at": ended_at}, f"{dataset.column('run_id')} = %s", run_id)

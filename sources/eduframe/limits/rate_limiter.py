@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
@@ -31,6 +32,8 @@ MOST_WAITED = 900.0
 """A pause of more seconds is not waited for: the run ends, and the next one asks once."""
 ONLY_429 = 1200.0
 """After so many seconds without any answer but 429 the run ends too."""
+MOST_USED = 0.1
+"""More of the window than this may not be used when a list begins that is read in one go."""
 WORTH_SAYING = 2.0
 """Seconds from which on a wait is told …"""
 LOG_EVERY = 60.0
@@ -90,6 +93,8 @@ class Limiter:
         self._only_429_since: float | None = None
         self._probing = False
         """One request at a time, until it is known whether the API still answers 429."""
+        self._alone: int | None = None
+        """The thread that alone may ask now."""
         self._waiters = 0
         self._wait_began = 0.0
         self._waited = 0.0
@@ -108,6 +113,7 @@ class Limiter:
         """
         began = self._clock()
         waits = False
+        me = threading.get_ident()
         with self._changed:
             try:
                 while True:
@@ -115,6 +121,8 @@ class Limiter:
                         raise StoppedError("stopped before all was read")
                     now = self._clock()
                     delay = self._delay(now)
+                    if self._alone not in (None, me):
+                        delay = max(delay, 1.0)
                     if delay <= 0:
                         self._in_flight += 1
                         if self.journal:
@@ -128,6 +136,38 @@ class Limiter:
             finally:
                 if waits:
                     self._end_wait()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let this thread alone ask, from when it has nearly a whole window before it.
+
+        For what has to be asked without a wait in between. Raises like :meth:`acquire`.
+        """
+        me = threading.get_ident()
+        with self._changed:
+            while self._alone is not None and not self.stop.is_set():
+                self._wait(self._changed, 1.0)
+            self._alone = me
+        try:
+            self._await_window()
+            yield
+        finally:
+            with self._changed:
+                self._alone = None
+                self._changed.notify_all()
+
+    def _await_window(self) -> None:
+        with self._changed:
+            while not self.stop.is_set():
+                now = self._clock()
+                self._forget(now)
+                many = len(self._finished) - int(self._allowed(now) * MOST_USED)
+                if not self._in_flight and many <= 0:
+                    return
+                delay = self._finished[many - 1] + self.window - now if many > 0 else 0.0
+                self._tell(now, delay, "a list is read in one go, as its cursor expires else")
+                self._wait(self._changed, min(max(delay, 0.01), 1.0))
+        raise StoppedError("stopped before all was read")
 
     def release(self, *, answered: bool = False) -> None:
         """The response is in (or the request failed): its place is free one window from now.

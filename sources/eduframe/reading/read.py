@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -126,13 +127,17 @@ class WholeList:
         return details + (max(1, ceil(rows / PER_PAGE)) if self.endpoint.paged else 1)
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
-        try:
-            yield from progress.fetcher.walk(self._first(progress))
-        except PositionLostError as lost:
-            yield from progress.fetcher.walk(self._by_number(progress, lost))
+        with ExitStack() as stack:
+            try:
+                yield from progress.fetcher.walk(self._first(progress, stack))
+            except PositionLostError as lost:
+                yield from progress.fetcher.walk(self._by_number(progress, lost))
 
-    def _first(self, progress: Progress) -> Page:
-        """The page that an interrupted read had come to, or else the first."""
+    def _first(self, progress: Progress, stack: ExitStack) -> Page:
+        """The page that an interrupted read had come to, or else the first.
+
+        A list that takes no page numbers, and whose cursor has expired, is read in one go then.
+        """
         url = progress.checkpoint.next_url
         if url is not None:
             try:
@@ -141,7 +146,11 @@ class WholeList:
                 try:
                     return self._by_number(progress, lost)
                 except PositionLostError:
-                    progress.start_anew(f"the position was no longer accepted ({lost})")
+                    progress.start_anew(
+                        f"the position was no longer accepted ({lost}); it is read in one go, "
+                        "while the other lists wait"
+                    )
+                    stack.enter_context(progress.fetcher.client.limiter.alone())
             except ResourceOffError as off:
                 progress.start_anew(f"the position was no longer accepted ({off})")
         if self.first_answer:
