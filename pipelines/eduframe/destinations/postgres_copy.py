@@ -5,7 +5,11 @@ is never used: it turns empty strings into NULL.
 """
 
 import logging
-from typing import Any
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -47,6 +51,66 @@ class _CopyJob(PostgresParquetCopyJob):
     def run(self) -> None:
         if pq.read_metadata(self._file_path).num_rows:
             super().run()
+
+    @contextmanager
+    def _connect(self) -> Iterator[Any]:  # type: ignore[override]  # dlt says ``with`` to it
+        """The thread's connection. It lasts as long as the thread, unless something fails."""
+        credentials: Any = self._job_client.config.credentials
+        try:
+            yield _of_thread.connection(credentials.to_native_representation())
+        except BaseException:
+            _of_thread.own = None
+            raise
+
+
+class _Connection:
+    """A connection that is closed when it is forgotten, as by the end of its thread."""
+
+    first: ClassVar[dict[str, "weakref.ref[_Connection]"]] = {}
+    """One for each database, from which others are made."""
+    one_at_a_time: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, uri: str) -> None:
+        from adbc_driver_manager import dbapi  # not everybody has it
+
+        self.uri = uri
+        self.connection: Any = None
+        with self.one_at_a_time:
+            reference = self.first.get(uri)
+            first = reference and reference()
+            if first:
+                self.connection = first.connection.adbc_clone()
+            else:
+                driver = get_adbc_driver_location()
+                self.connection = dbapi.connect(driver, db_kwargs={"uri": uri})
+                self.first[uri] = weakref.ref(self)
+
+    def __del__(self) -> None:
+        with self.one_at_a_time:
+            reference = self.first.get(self.uri)
+            if reference and reference() in (self, None):
+                del self.first[self.uri]
+            if self.connection:
+                self.connection.close()
+
+
+class _OfThread(threading.local):
+    """The connection of each thread that loads.
+
+    To connect, the driver reads the catalogue of the whole database, which takes 0.1 s with our
+    tables, and seconds where there are many others: so a thread keeps its connection, and those
+    that come later share what the first one has read.
+    """
+
+    own: _Connection | None = None
+
+    def connection(self, uri: str) -> Any:
+        if self.own is None or self.own.uri != uri:
+            self.own = _Connection(uri)
+        return self.own.connection
+
+
+_of_thread = _OfThread()
 
 
 class _Client(PostgresClient):
