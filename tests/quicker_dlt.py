@@ -27,6 +27,7 @@ import dlt.pipeline.pipeline
 from dlt.common.configuration.container import Container
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.json import json
+from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 
 ABOUT_TYPES = {
     dlt.common.typing: (
@@ -61,6 +62,7 @@ def make_dlt_quicker() -> None:
     for module in (dlt.common.schema.schema, dlt.common.schema.utils):
         module.deepcopy = _copied
     fields = functools.cache(specs.BaseConfiguration.get_resolvable_fields.__func__)
+    LiveSchemaStorage.__getitem__ = _live_schema(LiveSchemaStorage.__getitem__)
     length = functools.cache(lambda spec: sum(1 for _ in spec().__iter__()))
     specs.BaseConfiguration.__len__ = lambda config: length(type(config))
     specs.BaseConfiguration.get_resolvable_fields = classmethod(lambda cls: dict(fields(cls)))
@@ -118,6 +120,25 @@ def _version_hash(original: Callable[..., Any]) -> Callable[..., Any]:
         return known[digest]
 
     return version_hash
+
+
+def _live_schema(original: Callable[..., Any]) -> Callable[..., Any]:
+    """dlt reads a schema that nobody changed from its file again, whenever it is asked for."""
+
+    def live_schema(storage: Any, name: str) -> Any:
+        schema = storage.live_schemas.get(name)
+        if schema is None:
+            return original(storage, name)
+        try:
+            content = storage.storage.load(storage._file_name_in_store(name, "json"))
+        except FileNotFoundError:
+            return original(storage, name)
+        if getattr(schema, "read_from", None) != content or schema.is_modified:
+            schema = original(storage, name)
+            schema.read_from = None if schema.is_modified else content
+        return schema
+
+    return live_schema
 
 
 def _validate(original: Callable[..., Any]) -> Callable[..., Any]:
