@@ -92,9 +92,7 @@ class Settings(BaseModel):
         SettingsError: a value is none of its kind, or there is no such setting.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", validate_assignment=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     api_token: str = Field("", repr=False)
     """The API token, from Eduframe's settings."""

@@ -173,12 +173,11 @@ class Checker:
         Raises:
             ReadFailedError: it may not, or the address, which is logged and stored, holds it.
         """
-        where = self.name(address)
         if self._secret.is_in(target):
-            raise ReadFailedError(f"{where}: {what} an address that holds the token")
+            raise ReadFailedError(f"{self.name(address)}: {what} an address that holds the token")
         if not self.trusts(target):
             raise ReadFailedError(
-                f"{where}: {what} another host, or under a user name "
+                f"{self.name(address)}: {what} another host, or under a user name "
                 f"({self._secret.shown(host_of(target))}); the token is not sent there. "
                 "Is base_url right?"
             )

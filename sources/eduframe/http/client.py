@@ -168,10 +168,9 @@ class Client:
         """
         traffic = traffic or Traffic()
         address = url if "://" in url else self.base_url + url
-        name = self._check.name(address)
         most = self._bounds.page_bytes if paged else self._bounds.list_bytes
         if traffic.late >= LATE_IN_A_ROW:
-            raise ReadFailedError(f"{name}: not asked any more: {TOO_LATE}")
+            raise ReadFailedError(f"{self._check.name(address)}: not asked any more: {TOO_LATE}")
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             stop=lambda state: (
@@ -179,19 +178,21 @@ class Client:
             ),
             wait=_wait_before_retry,
             sleep=self._sleep,
-            before_sleep=lambda state: self._note_retry(state, name, traffic),
+            before_sleep=lambda state: self._note_retry(state, address, traffic),
             reraise=True,
         )
         try:
             return retrying(self._once, address, params, expect, most, traffic)
         except TransientError as error:
             attempts = retrying.statistics["attempt_number"]
+            name = self._check.name(address)
             raise ReadFailedError(f"{name}: {error} ({attempts} attempts)") from error
 
     def _wait(self, seconds: float) -> None:
         self.limiter.stop.wait(seconds)
 
-    def _note_retry(self, state: tenacity.RetryCallState, name: str, traffic: Traffic) -> None:
+    def _note_retry(self, state: tenacity.RetryCallState, address: str, traffic: Traffic) -> None:
+        name = self._check.name(address)
         reason = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
         traffic.retry(reason)

@@ -19,6 +19,8 @@ _PARAMETER = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_TO_PARSE = re.compile(r"[#\[\]\s]|/\.")
+"""What a whole address may hold that has to be looked at: a fragment, dots, an odd host."""
 _BETWEEN = re.compile(r"[\s,]+")
 """White space between relation types; some write commas, or single quotes around them."""
 _NEXT = re.compile(r"(?<![\w/.:#%-])next(?![\w/.:#%-])", re.IGNORECASE)
@@ -84,7 +86,7 @@ def next_address(headers: Iterable[str], url: str) -> str | None:
             if "next" not in link.relations:
                 doubtful |= any(map(_NEXT.search, link.relations))
             elif link.target and (link.anchor is None or _same(url, link.anchor)):
-                return urldefrag(urljoin(url, link.target)).url
+                return _resolved(url, link.target)
             else:
                 doubtful = True
         doubtful |= any(map(_NEXT.search, unread))
@@ -94,4 +96,11 @@ def next_address(headers: Iterable[str], url: str) -> str | None:
 
 
 def _same(url: str, anchor: str) -> bool:
-    return urldefrag(urljoin(url, anchor)).url == url
+    return _resolved(url, anchor) == url
+
+
+def _resolved(url: str, target: str) -> str:
+    """Where a target leads from an address. Most are whole already, and need no parsing."""
+    if target.startswith(("https://", "http://")) and not _TO_PARSE.search(target):
+        return target
+    return urldefrag(urljoin(url, target)).url
