@@ -256,7 +256,7 @@ class _Sync:
         report.packages = loader.packages
         with self._writing():
             report.notes += declare_constraints(self.pipeline)
-        self._clean_up()
+            self._clean_up()
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
         """Let the destination know at once of a refresh, also of lists that are not begun."""
@@ -368,7 +368,7 @@ class _Sync:
         reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
         lasting = [*reads, *(set_name(read, "parents") for read in reads)]
         lasting += [p[name] for p in positions for name in ("missed", "refused") if p.get(name)]
-        with self._writing(), StoredRows(self.pipeline) as stored:
+        with StoredRows(self.pipeline) as stored:
             forget_seen(stored, lasting)
             forget_settled(stored)
             for resource in set_aside(stored):
