@@ -24,9 +24,9 @@ import dlt.common.schema.utils
 import dlt.common.typing
 import dlt.common.validation
 import dlt.pipeline.pipeline
+import orjson
 from dlt.common.configuration.container import Container
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
-from dlt.common.json import json
 from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 
 ABOUT_TYPES = {
@@ -114,7 +114,7 @@ def _version_hash(original: Callable[..., Any]) -> Callable[..., Any]:
         content = copy(stored_schema)
         for name in NO_CONTENT:
             content.pop(name, None)
-        digest = hashlib.sha1(json.dumpb(content)).digest()
+        digest = hashlib.sha1(orjson.dumps(content)).digest()
         if digest not in known:
             known[digest] = original(stored_schema)
         return known[digest]
@@ -146,7 +146,7 @@ def _validate(original: Callable[..., Any]) -> Callable[..., Any]:
     valid: set[bytes] = set()
 
     def validate(stored_schema: Any) -> None:
-        digest = hashlib.sha1(json.dumpb(stored_schema)).digest()
+        digest = hashlib.sha1(orjson.dumps(stored_schema)).digest()
         if digest not in valid:
             original(stored_schema)
             valid.add(digest)
