@@ -43,6 +43,7 @@ class Folder:
             if not name.startswith(("SOURCES__", "DESTINATION__", "EDUFRAME"))
         } | {
             "DLT_DATA_DIR": str(path / "dlt"),
+            "XDG_STATE_HOME": str(path / "state"),
             "PYTHONPATH": str(ROOT),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "SOURCES__EDUFRAME__API_TOKEN": TOKEN,
@@ -92,11 +93,9 @@ class Folder:
         from sources.eduframe.limits.rate_limiter_file import WindowFile, window_name
 
         url = self._environment["SOURCES__EDUFRAME__BASE_URL"]
-        file = self.path / "dlt" / "pipelines" / window_name(url, TOKEN)
+        file = self.path / "state" / "eduframe-sync" / window_name(url, TOKEN)
         if not file.exists():
-            journal = WindowFile(file, window)
-            journal.open()
-            journal.close()
+            WindowFile(file, window).open()
         return self.eduframe(
             "sync",
             "--json",

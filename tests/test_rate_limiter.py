@@ -193,12 +193,10 @@ def test_a_thread_that_waits_is_woken_by_a_stop() -> None:
     thread.join(10)
 
 
-def test_places_of_an_earlier_run_count(clock: Clock) -> None:
+def test_places_of_an_earlier_run_count(clock: Clock, tmp_path: Path) -> None:
     limiter = limiter_of(clock, requests=3, window=10)
-    ask(limiter, clock)
-    limiter.remember([11, 3, 7])
-    assert limiter.left == 0
-    assert [ask(limiter, clock) for _ in range(3)] == [1003, 1007, 1010]
+    shared(limiter, tmp_path, clock).learn([11, 3, 7])
+    assert [ask(limiter, clock) for _ in range(4)] == [1000, 1003, 1007, 1010]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -241,88 +239,162 @@ def test_the_limit_is_used_to_the_full_once_it_binds(clock: Clock) -> None:
     assert sent[-1] - sent[0] == pytest.approx(9 * 3)
 
 
-def journal_of(path: Path, clock: Clock) -> tuple[WindowFile, list[float]]:
-    file = WindowFile(path / window_name_of("1"), 300, clock=clock)
-    return file, file.open()
+def shared(limiter: Limiter, folder: Path, clock: Clock, number: str = "1") -> WindowFile:
+    """Let the limiter share a window with all that are given this folder and number."""
+    file = WindowFile(folder / window_name_of(number), limiter.window, longest=60, clock=clock)
+    limiter.share(file)
+    return file
 
 
 def test_a_pause_that_an_earlier_run_was_asked_for_is_kept(clock: Clock, tmp_path: Path) -> None:
-    first, _ = journal_of(tmp_path, clock)
-    limiter = limiter_of(clock)
-    limiter.journal = first
-    limiter.pause(800)
-    first.close()
+    first = limiter_of(clock)
+    shared(first, tmp_path, clock)
+    first.pause(800)
     clock.forward(600)
-    second, ages = journal_of(tmp_path, clock)
-    assert second.pause_left == pytest.approx(200)
-    next_run = limiter_of(clock)
-    next_run.remember(ages, second.pause_left)
-    assert next_run.wait_now == pytest.approx(200)
-    second.close()
+    second = limiter_of(clock)
+    shared(second, tmp_path, clock)
+    assert second.wait_now == pytest.approx(200)
     clock.forward(-7200)  # the clock is set back: nothing gets longer
-    third, _ = journal_of(tmp_path, clock)
-    assert third.pause_left == pytest.approx(200)
-    third.close()
+    third = limiter_of(clock)
+    shared(third, tmp_path, clock)
+    assert third.wait_now == pytest.approx(200)
 
 
 def test_a_long_pause_ends_the_run_and_the_next_one_asks_once(
     clock: Clock, tmp_path: Path
 ) -> None:
-    first, _ = journal_of(tmp_path, clock)
-    limiter = limiter_of(clock)
-    limiter.journal = first
-    limiter.acquire()
+    first = limiter_of(clock)
+    shared(first, tmp_path, clock)
+    first.acquire()
     with pytest.raises(RateLimitedError, match="left alone"):
-        limiter.pause(36_000)
-    assert limiter.stop.is_set()
-    limiter.release()
-    first.close()
+        first.pause(36_000)
+    assert first.stop.is_set()
+    first.release()
     clock.forward(3600)
-    second, ages = journal_of(tmp_path, clock)
-    next_run = limiter_of(clock)
-    next_run.journal = second
-    next_run.remember(ages, second.pause_left)
-    assert next_run.acquire() == 0
-    assert next_run.wait_now > 0  # nobody else, until it is answered
+    second = limiter_of(clock)
+    shared(second, tmp_path, clock)
+    assert second.acquire() == 0
+    assert second.wait_now > 0  # nobody else, until it is answered
     with pytest.raises(RateLimitedError):
-        next_run.pause(32_400)
-    next_run.release()
-    second.close()
-    third, ages = journal_of(tmp_path, clock)
-    last_run = limiter_of(clock)
-    last_run.journal = third
-    last_run.remember(ages, third.pause_left)
-    last_run.acquire()
-    last_run.release(answered=True)
-    assert last_run.wait_now == 0
-    third.close()
-    fourth, _ = journal_of(tmp_path, clock)
-    assert fourth.pause_left == 0
-    fourth.close()
+        second.pause(32_400)
+    second.release()
+    third = limiter_of(clock)
+    shared(third, tmp_path, clock)
+    third.acquire()
+    third.release(answered=True)
+    assert third.wait_now == 0
+    fourth = limiter_of(clock, requests=9)
+    shared(fourth, tmp_path, clock)
+    assert fourth.acquire() == 0
+    assert fourth.wait_now == 0
+
+
+def test_a_429_stops_all_programs_of_that_token(clock: Clock, tmp_path: Path) -> None:
+    first, second, other = (limiter_of(clock) for _ in range(3))
+    for limiter, number in ((first, "1"), (second, "1"), (other, "2")):
+        shared(limiter, tmp_path, clock, number)
+        ask(limiter, clock)
+    first.pause(30)
+    assert ask(other, clock) == 1000
+    assert ask(second, clock) == pytest.approx(1030)
+    first.stop.clear()
+    with pytest.raises(RateLimitedError, match="left alone"):
+        first.pause(3600)
+    with pytest.raises(RateLimitedError, match="left alone"):
+        second.acquire()
+    assert second.stop.is_set()
+    assert ask(other, clock) < 1100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_programs_that_share_a_token_stay_within_its_limit_together(
+    seed: int, clock: Clock, tmp_path: Path
+) -> None:
+    requests, window = 9, 10.0
+    dice = random.Random(seed)
+    programs = [limiter_of(clock, requests, window) for _ in range(4)]
+    for limiter in programs:
+        shared(limiter, tmp_path, clock)
+    under_way: list[tuple[Limiter, float]] = []
+    log: list[tuple[float, float]] = []
+    for _ in range(300):
+        clock.forward(dice.random() / 4)
+        if dice.random() < 0.02:  # a run ends, and the next one begins
+            shared(dice.choice(programs), tmp_path, clock)
+        if len(under_way) == 5 or (under_way and dice.random() < 0.5):
+            limiter, sent = under_way.pop(dice.randrange(len(under_way)))
+            limiter.release()
+            log.append((sent, clock.now))
+        else:
+            limiter = dice.choice(programs)
+            limiter.acquire()
+            under_way.append((limiter, clock.now))
+    assert len(log) > 100
+    for sent, _ in log:
+        counted = [(s, a) for s, a in log if s < sent and a > sent - window + 0.002]
+        assert len(counted) < requests  # times in the file are in milliseconds
+
+
+def test_what_a_killed_program_had_sent_counts_for_as_long_as_it_may_take(
+    clock: Clock, tmp_path: Path
+) -> None:
+    killed, living = limiter_of(clock), limiter_of(clock)
+    shared(killed, tmp_path, clock)
+    shared(living, tmp_path, clock)
+    for _ in range(2):
+        killed.acquire()
+    assert ask(living, clock) == 1000
+    assert ask(living, clock) == 1010  # its own place is free again, those two are not
+    started_later = limiter_of(clock)
+    shared(started_later, tmp_path, clock)
+    assert ask(started_later, clock) == pytest.approx(1020)
+    clock.forward(1070 - clock.now)
+    assert [ask(living, clock) for _ in range(3)] == pytest.approx([1070] * 3, abs=0.2)
 
 
 def test_a_new_token_has_its_whole_window(clock: Clock, tmp_path: Path) -> None:
-    first, ages = journal_of(tmp_path, clock)
-    assert (ages, first.knows_nothing) == ([], True)
-    first.sent()
-    first.answered()
-    first.close()
-    other = WindowFile(tmp_path / window_name_of("2"), 300, clock=clock)
-    assert (other.open(), other.knows_nothing) == ([], False)
-    other.close()
-    first, ages = journal_of(tmp_path, clock)
-    assert (ages, first.knows_nothing) == ([pytest.approx(0, abs=0.01)], False)
-    first.close()
+    first, other = limiter_of(clock), limiter_of(clock)
+    assert shared(first, tmp_path, clock).knows_nothing
+    ask(first, clock)
+    assert not shared(other, tmp_path, clock, "2").knows_nothing
+    assert [ask(other, clock) for _ in range(3)] == [1000] * 3
 
 
-def test_a_file_that_cannot_be_understood_tells_nothing(clock: Clock, tmp_path: Path) -> None:
-    (tmp_path / window_name_of("1")).write_text("+12\n-what\n")
-    (tmp_path / window_name_of("2")).write_text("")
-    file, ages = journal_of(tmp_path, clock)
-    assert (ages, file.knows_nothing) == ([], True)
-    file.learn([200.0, 10.0])
-    file.close()
-    assert journal_of(tmp_path, clock)[1] == pytest.approx([200, 10], abs=0.01)
+@pytest.mark.parametrize("damage", ["+12\n-what\n", "", "\x00" * 50, "@abcdefgh\n+1 2 3 4\n"])
+def test_a_file_that_cannot_be_understood_is_moved_aside(
+    clock: Clock, tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / window_name_of("1")
+    path.write_text(damage)
+    limiter = limiter_of(clock)
+    file = shared(limiter, tmp_path, clock)
+    assert file.knows_nothing
+    assert [p.read_text() for p in tmp_path.glob("window.1.damaged*")] == [damage]
+    file.learn([8.0, 1.0, 1.0])
+    later = limiter_of(clock)
+    assert not shared(later, tmp_path, clock).knows_nothing
+    assert ask(later, clock) == pytest.approx(1002, abs=0.2)
+
+
+def test_a_line_that_a_kill_cut_off_costs_that_line(clock: Clock, tmp_path: Path) -> None:
+    limiter = limiter_of(clock)
+    shared(limiter, tmp_path, clock)
+    ask(limiter, clock)
+    with (tmp_path / window_name_of("1")).open("a") as file:
+        file.write("+10")
+    assert [ask(limiter, clock) for _ in range(3)] == [1000, 1000, 1010]
+
+
+def test_the_file_holds_what_counts_alone(clock: Clock, tmp_path: Path) -> None:
+    limiter = limiter_of(clock, requests=1000)
+    file = shared(limiter, tmp_path, clock)
+    for _ in range(200):
+        ask(limiter, clock)
+    assert (tmp_path / window_name_of("1")).stat().st_size > 5000
+    file.open()
+    assert (tmp_path / window_name_of("1")).stat().st_size < 50
+    ask(limiter, clock)
+    assert limiter.left == 799
 
 
 def test_the_runs_of_the_last_window_count_as_made_at_their_end() -> None:
@@ -352,15 +424,19 @@ def test_each_wait_is_told_once_for_all_threads_before_it_begins(clock: Clock) -
     assert told[1][2] == pytest.approx(30)
 
 
-def test_waits_by_the_last_runs_requests_say_so(clock: Clock) -> None:
+def test_waits_by_the_last_runs_requests_say_so(clock: Clock, tmp_path: Path) -> None:
     limiter = limiter_of(clock)
     told: list[str] = []
     limiter.on_wait = lambda wait: told.append(wait.reason)
-    limiter.remember([3, 3, 3])
+    file = shared(limiter, tmp_path, clock)
+    file.learn([3, 3, 3])
     assert limiter.waiting is None  # nobody wants to be let through
     ask(limiter, clock)
     assert told == ["the limit, 3 requests in 10 s, was used by an earlier run"]
-    limiter.remember([], 600)
+    shared(limiter_of(clock), tmp_path, clock)
+    earlier = limiter_of(clock)
+    shared(earlier, tmp_path, clock)
+    earlier.pause(600)
     ask(limiter, clock)
     assert told[1:] == ["the API answered an earlier run 429"]
 

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from sources.eduframe.errors import SettingsError
+from sources.eduframe.limits.rate_limiter import Limiter, share_window
+from sources.eduframe.settings import resolve
 from sources.eduframe.source import eduframe_source
 from sources.eduframe_simulator import Simulator
 from tests.warehouses import PLENTY, Warehouse
@@ -73,3 +76,40 @@ def test_a_row_that_is_met_twice_counts_as_read_last(
         warehouse.pipeline.run(source(sim).with_resources("users", *LISTS[1:]))
         warehouse.pipeline.run(source(sim).with_resources("users", *LISTS[1:]))
         warehouse.assert_equals_truth("users")
+
+
+def test_settings_are_taken_from_their_own_names_alone(
+    monkeypatch: pytest.MonkeyPatch, sim: Simulator, warehouse: Warehouse
+) -> None:
+    with Simulator(scale=0) as strange:
+        others = {"BASE_URL": strange.base_url, "API_TOKEN": "of-another-program",
+                  "INCLUDE": "C:\\VC\\include", "EXCLUDE": "users", "DELETES": "x", "THREADS": "x",
+                  "REQUESTS_PER_WINDOW": "1", "WINDOW_SECONDS": "x", "CUSTOM_OBJECT_TYPES": "x"}
+        for name, value in others.items():
+            for prefix in ("", "SOURCES__", "EDUFRAME__"):
+                monkeypatch.setenv(prefix + name, value)
+        with pytest.raises(SettingsError, match="api_token"):
+            eduframe_source()
+        monkeypatch.setenv("SOURCES__EDUFRAME__API_TOKEN", sim.token)
+        monkeypatch.setenv("SOURCES__EDUFRAME__BASE_URL", "http://127.0.0.1:9/elsewhere")
+        monkeypatch.setenv("SOURCES__EDUFRAME__EXCLUDE", "labels")
+        given = eduframe_source(base_url=sim.base_url)
+        assert "labels" not in given.resources
+        warehouse.pipeline.run(given.with_resources(*LISTS))
+        monkeypatch.setenv("SOURCES__EDUFRAME__BASE_URL", sim.base_url)
+        settings = resolve()
+        assert (settings.api_token, settings.base_url) == (sim.token, sim.base_url)
+        assert (settings.include, settings.threads) == ((), 4)
+        assert strange.requests == []
+    assert warehouse.count("users") == len(sim.rows("users"))
+
+
+def test_a_plain_pipeline_shares_the_request_window(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    warehouse.pipeline.run(source(sim).with_resources("users"))
+    limiter = Limiter(PLENTY, 300)
+    share_window(limiter, sim.base_url, sim.token, 60)
+    assert limiter.left == PLENTY - len(sim.requests)
+    warehouse.sync("labels")
+    limiter.acquire()
+    assert limiter.left == PLENTY - len(sim.requests) - 1

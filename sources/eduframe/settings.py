@@ -9,7 +9,7 @@ taken from shorter names. Those of :data:`PER_RESOURCE` may also be set for one 
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -207,15 +207,19 @@ def configured(resource: str | None = None) -> dict[str, Configured]:
     return found
 
 
-def resolve(*, token_needed: bool = True) -> Settings:
-    """The settings as configured. Commands that do not ask the API need no token.
+def resolve(given: Mapping[str, Any] | None = None, *, token_needed: bool = True) -> Settings:
+    """The settings as configured; those that are ``given``, and not None, go before.
+
+    Commands that do not ask the API need no token.
 
     Raises:
         SettingsError: one is missing, misspelt, or no value of its kind.
     """
     install_defaults()
     check_keys()
-    settings = Settings(**{name: found.value for name, found in configured().items()})
+    values = {name: found.value for name, found in configured().items()}
+    own = {name: value for name, value in (given or {}).items() if value is not None}
+    settings = Settings(**values | own)
     if token_needed and not settings.api_token.strip():
         raise SettingsError(
             "Not set: api_token. Set SOURCES__EDUFRAME__API_TOKEN in the environment, or "

@@ -12,6 +12,7 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
 from sources.eduframe.clock import now_utc, parse
@@ -25,7 +26,7 @@ from sources.eduframe.dataset.merge_hints import current_pipeline, quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.client import Client
-from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.rate_limiter import Limiter, share_window
 from sources.eduframe.reading.batch import Batch, ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentBook
@@ -33,25 +34,21 @@ from sources.eduframe.reading.read import Plan, UnderParents, choose_mode
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import MAIN_TABLES, SHARED_TABLES
-from sources.eduframe.settings import (
-    CUSTOM_OBJECT_TYPES,
-    DEFAULT_BASE_URL,
-    Settings,
-    select,
-)
+from sources.eduframe.settings import resolve, select
 
 log = logging.getLogger("eduframe.source")
 
 
-@dlt.source(name="eduframe", section="eduframe", root_key=False)
+# by a spec without fields dlt fills in no argument: it would take them from shorter names, too
+@dlt.source(name="eduframe", section="eduframe", root_key=False, spec=BaseConfiguration)
 def eduframe_source(
-    api_token: str = dlt.secrets.value,
-    base_url: str = DEFAULT_BASE_URL,
-    requests_per_window: int = 500,
-    window_seconds: float = 300.0,
+    api_token: str | None = None,
+    base_url: str | None = None,
+    requests_per_window: int | None = None,
+    window_seconds: float | None = None,
     include: Any = None,
     exclude: Any = None,
-    custom_object_types: Any = CUSTOM_OBJECT_TYPES,
+    custom_object_types: Any = None,
 ) -> list[DltResource]:
     """The lists of the Eduframe API as dlt resources, typed, with their nested parts as tables.
 
@@ -60,23 +57,30 @@ def eduframe_source(
     (``addresses``, ``grades``, ``custom_values`` and the bookings) are resources of their own:
     select them along with their owners in ``with_resources``.
 
+    What is left out is taken from the configuration, as by the command (see
+    :mod:`sources.eduframe.settings`). The request window is shared with all programs of this
+    machine that use the token.
+
     Raises:
         AuthenticationError: the API does not accept the token.
         SettingsError: a setting is no value of its kind.
     """
     install_defaults()
     quiet_hints()
-    settings = Settings(
-        base_url=base_url,
-        requests_per_window=requests_per_window,
-        window_seconds=window_seconds,
-        include=include,
-        exclude=exclude,
-        custom_object_types=custom_object_types,
-    )
+    given = {
+        "api_token": api_token,
+        "base_url": base_url,
+        "requests_per_window": requests_per_window,
+        "window_seconds": window_seconds,
+        "include": include,
+        "exclude": exclude,
+        "custom_object_types": custom_object_types,
+    }
+    settings = resolve(given)
     chosen = select(settings).on
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
-    client = Client(settings.base_url, api_token, limiter)
+    share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
+    client = Client(settings.base_url, settings.api_token, limiter)
     last: list[_PlainReading] = []
 
     def reading() -> _PlainReading:

@@ -46,8 +46,8 @@ from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import AuthenticationError, EduframeError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
-from sources.eduframe.limits.rate_limiter import Limiter
-from sources.eduframe.limits.rate_limiter_file import WindowFile, ages_of_runs, window_name
+from sources.eduframe.limits.rate_limiter import Limiter, share_window
+from sources.eduframe.limits.rate_limiter_file import ages_of_runs
 from sources.eduframe.reading.batch import Batch, ResourceRun
 from sources.eduframe.reading.checkpoint import set_name
 from sources.eduframe.reading.parents import ParentBook
@@ -138,7 +138,6 @@ def sync(
     with (
         _stopping_after(max_minutes, run),
         one_at_a_time(pipeline),
-        shared_window(pipeline, settings, limiter),
         Client(
             settings.base_url,
             settings.api_token,
@@ -147,6 +146,7 @@ def sync(
             bounds=Bounds.of(settings),
         ) as client,
     ):
+        share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
         _Sync(pipeline, settings, selection.on, chosen, client, run).run(
             forced=reconcile, named=bool(resources), refresh=refresh
         )
@@ -192,27 +192,12 @@ def _stopping_after(minutes: float | None, run: Run) -> Iterator[None]:
         timer.join()
 
 
-@contextmanager
-def shared_window(pipeline: Any, settings: Settings, limiter: Limiter) -> Iterator[None]:
-    """Let the limiter know of the requests of the last run, and the next run of this one's."""
-    name = window_name(settings.base_url, settings.api_token)
-    journal = WindowFile(Path(pipeline.pipelines_dir) / name, settings.window_seconds)
-    limiter.remember(journal.open(), journal.pause_left)
-    limiter.journal = journal
-    try:
-        yield
-    finally:
-        journal.close()
-
-
 def recall_window(stored: StoredRows, limiter: Limiter) -> None:
     """Where the disk knows of no requests, count those that the dataset's log tells of."""
     journal = limiter.journal
-    if isinstance(journal, WindowFile) and journal.knows_nothing:
+    if journal and journal.knows_nothing:
         runs = recent_runs(stored)
-        ages = ages_of_runs(runs, now_utc(), limiter.window, limiter.requests)
-        limiter.remember(ages)
-        journal.learn(ages)
+        journal.learn(ages_of_runs(runs, now_utc(), limiter.window, limiter.requests))
 
 
 class _Sync:

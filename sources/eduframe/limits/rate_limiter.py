@@ -1,4 +1,4 @@
-"""The request limit: never more than so many requests in any window, over all threads and runs.
+"""The request limit: never more than so many requests in any window, over all threads and programs.
 
 A sliding log. A request holds its place from the moment it is allowed until one window after
 its *response*: the server counted it somewhere in between, so however the network jitters, the
@@ -14,10 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
+from sources.eduframe.limits.rate_limiter_file import WindowFile, window_name
 from sources.eduframe.limits.waits import Wait, from_now, told
+from sources.eduframe.state_folder import state_folder
 
 log = logging.getLogger("eduframe.limiter")
 
@@ -40,18 +41,6 @@ LOG_EVERY = 60.0
 """… and those that must lie between two lines of a log."""
 
 
-class Journal(Protocol):
-    """Keeps the window over the end of a run."""
-
-    def sent(self) -> None: ...
-
-    def answered(self) -> None: ...
-
-    def paused(self, seconds: float) -> None: ...
-
-    def resumed(self) -> None: ...
-
-
 class Limiter:
     """At most ``requests`` requests in any ``window`` seconds. Thread-safe.
 
@@ -67,14 +56,14 @@ class Limiter:
         clock: Clock = time.monotonic,
         wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
         stop: threading.Event | None = None,
-        journal: Journal | None = None,
     ) -> None:
         self.requests = requests
         self.window = window
         self.stop = stop or threading.Event()
         self._clock = clock
         self._wait = wait
-        self.journal = journal
+        self.journal: WindowFile | None = None
+        """Where other programs that use the token are told of the requests, and tell of theirs."""
         self.on_wait: Callable[[Wait], object] | None = None
         """Is told, once for all threads, of each wait of more than 2 s, before it begins; it must
         be quick. Without it there is a line in the log, one a minute at most."""
@@ -83,7 +72,9 @@ class Limiter:
         self._changed = threading.Condition()
         self._finished: deque[float] = deque()
         self._in_flight = 0
-        self._paused_until = 0.0
+        self._others: dict[str, deque[float]] = {}
+        """When each other program sent the requests that it has no answer to yet."""
+        self._paused_until = float("-inf")
         self._share = 1.0
         self._lowered_at = 0.0
         self._when_stopped: list[Callable[[], object]] = []
@@ -105,6 +96,20 @@ class Limiter:
         """Let this be called, by a signal handler too, once a stop was asked for."""
         self._when_stopped.append(call)
 
+    def share(self, journal: WindowFile) -> None:
+        """Share the window with all programs that write this file, from now on.
+
+        If a 429 of an earlier run asks for a pause that is too long to be waited for, one request
+        finds out whether that still holds.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        journal.open()
+        with self._changed:
+            self.journal = journal
+            self._catch_up(self._clock(), inherited=True)
+
     def acquire(self) -> float:
         """Wait for a place in the window and take it. Returns the seconds waited.
 
@@ -120,14 +125,16 @@ class Limiter:
                     if self.stop.is_set():
                         raise StoppedError("stopped before all was read")
                     now = self._clock()
+                    self._catch_up(now)
+                    if self.ended:
+                        break
                     delay = self._delay(now)
                     if self._alone not in (None, me):
                         delay = max(delay, 1.0)
-                    if delay <= 0:
-                        self._in_flight += 1
-                        if self.journal:
-                            self.journal.sent()
+                    if delay <= 0 and self._take(now):
                         return now - began
+                    if delay <= 0:
+                        continue  # another program was quicker
                     if not waits:
                         waits = True
                         self._begin_wait(now)
@@ -136,12 +143,89 @@ class Limiter:
             finally:
                 if waits:
                     self._end_wait()
+        self.stop.set()
+        self.wake()
+        raise self.ended
+
+    def _take(self, now: float) -> bool:
+        """Take a place, unless another program has just taken the last one."""
+        if self.journal:
+            with self.journal.exclusive():
+                self._catch_up(now)
+                if self.ended or self._delay(now) > 0:
+                    return False
+                self.journal.sent()
+        self._in_flight += 1
+        return True
+
+    def _catch_up(self, now: float, *, inherited: bool = False) -> None:
+        """Take over what the other programs tell of their requests and of their 429s."""
+        if not self.journal:
+            return
+        news = self.journal.news()
+        if news.whole:
+            self._finished.clear()
+            self._others.clear()
+        answered: list[float] = []
+        for sign, age, value, who in news.lines:
+            mine = who == self.journal.me
+            if sign == "#":
+                answered += [now - age] * int(value)
+                self._inherited_until = max(self._inherited_until, now - age)
+            elif sign == "-" and (news.whole or not mine):
+                answered.append(now - age)
+                if under_way := self._others.get(who):
+                    under_way.popleft()
+            elif mine:
+                continue
+            elif sign == "+":
+                self._others.setdefault(who, deque()).append(now - age)
+            elif sign == "!":
+                self._hear_of_pause(now, value - age, inherited=inherited)
+            elif sign == "=":
+                self._probing, self._only_429_since = False, None
+        for under_way in self._others.values():
+            while under_way and under_way[0] + self.journal.longest <= now:
+                answered.append(under_way.popleft() + self.journal.longest)
+        if answered:
+            answered.sort()
+            if self._finished and answered[0] < self._finished[-1]:
+                answered = sorted([*self._finished, *answered])
+                self._finished.clear()
+            self._finished.extend(answered)
+
+    def _hear_of_pause(self, now: float, seconds: float, *, inherited: bool) -> None:
+        """Another program was answered 429, and is to leave the API alone for so long from now."""
+        if seconds <= 0:
+            return
+        if seconds <= MOST_WAITED:
+            if not inherited:
+                self._lower(now, seconds)
+            self._paused_until = max(self._paused_until, now + seconds)
+            self._inherited_pause = True
+        elif inherited:
+            self._probing = True
+        else:
+            until = from_now(seconds)
+            self.ended = self.ended or RateLimitedError(
+                f"the API wants to be left alone (429) until {told(until)}: the next run asks "
+                "once, and goes on",
+                until,
+            )
+
+    def _lower(self, now: float, seconds: float) -> None:
+        """Send nothing for so long, and then less for a while."""
+        if now >= self._paused_until:
+            self._share = max(LEAST_SHARE, self._share_at(now) * LOWERED_TO)
+            self._lowered_at = now + seconds
+        self._paused_until = max(self._paused_until, now + seconds)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let this thread alone ask, from when it has nearly a whole window before it.
 
-        For what has to be asked without a wait in between. Raises like :meth:`acquire`.
+        For what has to be asked without a wait in between. Other programs may go on to ask: they
+        are waited for no longer than a window. Raises like :meth:`acquire`.
         """
         me = threading.get_ident()
         with self._changed:
@@ -158,11 +242,13 @@ class Limiter:
 
     def _await_window(self) -> None:
         with self._changed:
+            patience = self._clock() + self.window + (self.journal.longest if self.journal else 0.0)
             while not self.stop.is_set():
                 now = self._clock()
+                self._catch_up(now)
                 self._forget(now)
                 many = len(self._finished) - int(self._allowed(now) * MOST_USED)
-                if not self._in_flight and many <= 0:
+                if not self._in_flight and (many <= 0 or now >= patience):
                     return
                 delay = self._finished[many - 1] + self.window - now if many > 0 else 0.0
                 self._tell(now, delay, "a list is read in one go, as its cursor expires else")
@@ -196,10 +282,7 @@ class Limiter:
         """
         with self._changed:
             now = self._clock()
-            if now >= self._paused_until:
-                self._share = max(LEAST_SHARE, self._share_at(now) * LOWERED_TO)
-                self._lowered_at = now + seconds
-            self._paused_until = max(self._paused_until, now + seconds)
+            self._lower(now, seconds)
             self._inherited_pause = False
             if self._only_429_since is None:
                 self._only_429_since = now
@@ -231,23 +314,6 @@ class Limiter:
             for call in self._when_stopped:
                 call()
 
-    def remember(self, ages: list[float], pause: float = 0.0) -> None:
-        """Take over the places of an earlier run: seconds since each of its responses.
-
-        ``pause`` are the seconds that a 429 it got still asks to wait for. If that is too long to
-        be waited for, one request finds out whether it still holds.
-        """
-        with self._changed:
-            now = self._clock()
-            self._finished = deque(sorted([*self._finished, *(now - age for age in ages)]))
-            if ages:
-                self._inherited_until = max(self._inherited_until, now - min(ages))
-            if pause > MOST_WAITED:
-                self._probing = True
-            elif pause > 0:
-                self._paused_until = max(self._paused_until, now + pause)
-                self._inherited_pause = True
-
     @property
     def waiting(self) -> Wait | None:
         """The wait that is going on, if no thread may send anything now and one wants to."""
@@ -271,13 +337,18 @@ class Limiter:
         with self._changed:
             now = self._clock()
             self._forget(now)
-            return max(0, self._allowed(now) - self._in_flight - len(self._finished))
+            return max(0, self._allowed(now) - self._used)
 
     @property
     def wait_now(self) -> float:
         """Seconds until the next request may be sent."""
         with self._changed:
             return max(0.0, self._delay(self._clock()))
+
+    @property
+    def _used(self) -> int:
+        """Places that are taken, by whatever program."""
+        return self._in_flight + len(self._finished) + sum(map(len, self._others.values()))
 
     def _delay(self, now: float) -> float:
         self._forget(now)
@@ -286,7 +357,7 @@ class Limiter:
         return max(self._paused_until - now, self._window_delay(now))
 
     def _window_delay(self, now: float) -> float:
-        over = self._in_flight + len(self._finished) - self._allowed(now)
+        over = self._used - self._allowed(now)
         if over < 0:
             return 0.0
         if over >= len(self._finished):
@@ -300,7 +371,7 @@ class Limiter:
                 return "the API answered an earlier run 429"
             return "the API answered 429"
         limit = f"{self._allowed(now):,} requests in {self.window:g} s"
-        over = self._in_flight + len(self._finished) - self._allowed(now)
+        over = self._used - self._allowed(now)
         if 0 <= over < len(self._finished) and self._finished[over] <= self._inherited_until:
             return f"the limit, {limit}, was used by an earlier run"
         return f"the limit, {limit}, is used"
@@ -336,3 +407,16 @@ class Limiter:
     def _share_at(self, now: float) -> float:
         climbed = max(0.0, now - self._lowered_at) / (RECOVERY_WINDOWS * self.window)
         return min(1.0, self._share + climbed)
+
+
+def share_window(limiter: Limiter, base_url: str, token: str, longest: float) -> None:
+    """Let the limiter share its window with all programs of this machine that use the token.
+
+    ``longest`` is the most seconds that a request may take.
+
+    Raises:
+        SettingsError: the folder for it cannot be written.
+        OSError: the file cannot be.
+    """
+    path = state_folder() / window_name(base_url, token)
+    limiter.share(WindowFile(path, limiter.window, longest=longest))

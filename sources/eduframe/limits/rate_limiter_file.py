@@ -1,22 +1,37 @@
-"""The window's count, kept in a file, so that runs which follow each other share one limit.
+"""The request window of a host and token, in a file that all programs of this machine share.
 
-Every request leaves a line when it is sent and one when it is answered, with the time of day,
-and so does a 429, with the seconds that the API wants to be left alone, and the first good answer
-after it. A kill loses nothing of that. What was sent and not answered counts as answered now.
+Every request leaves a line when it is sent and one when it is answered, with the time of day and
+the program that asks; so does a 429, with the seconds that the API wants to be left alone, and the
+first good answer after it. Whoever wants to ask reads what the others added, and adds its own line,
+while it alone may: so all of them together stay within the limit. A kill loses nothing of that. A
+request that was sent, and of which nothing was heard for as long as one may take, counts as
+answered then.
 
 A token without a file is new, and nothing of its window is used, unless the folder has no file of
 any token: then the disk may be new, and what the runs' log tells of the last window counts.
 """
 
 import contextlib
+import logging
 import os
+import secrets
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sources.eduframe.digest import hash_text
+
+log = logging.getLogger("eduframe.limiter")
+
+LOCK_SECONDS = 5.0
+"""Who may write lets go within a millisecond; after so long it is held by something that hangs."""
+_HEADER_LENGTH = 10
 
 
 def window_name(base_url: str, token: str) -> str:
@@ -28,104 +43,235 @@ def window_name_of(number: str) -> str:
     return f"window.{number}.log"
 
 
+class Line(NamedTuple):
+    """What one program has told the others."""
+
+    sign: str
+    """+ sent, - answered, # so many were answered, ! a 429, = a good answer after it."""
+    age: float
+    """Seconds since then."""
+    value: float
+    """Of #: how many. Of !: the seconds that the API wants to be left alone from then on."""
+    who: str
+
+
+@dataclass
+class News:
+    """What is in the file that was not read yet."""
+
+    whole: bool = False
+    """Whether these are all lines that there are, and what was read before counts no more."""
+    lines: list[Line] = field(default_factory=list)
+
+
 class WindowFile:
-    """The requests of the last window, in a file of lines. One process at a time."""
+    """The requests of the last window, in a file of lines that several programs write.
+
+    Args:
+        window: the window's length in seconds.
+        longest: the most seconds that a request may take.
+    """
 
     def __init__(
-        self, path: Path, window: float, *, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        window: float,
+        *,
+        longest: float = 60.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._window = window
+        self.longest = longest
         self._clock = clock
-        self._handle: int | None = None
-        self.pause_left = 0.0
-        """Seconds that a 429 of an earlier run still asks to wait for; known once open."""
+        self.me = secrets.token_hex(4)
+        """The name of this writer."""
+        self._header = b""
+        self._offset = 0
         self.knows_nothing = False
         """Whether the disk may be new, or the file could not be understood; known once open."""
 
-    def open(self) -> list[float]:
-        """Begin to write. Returns the ages in seconds of the requests that still count.
+    def open(self) -> None:
+        """Begin to write: keep what still counts, and move aside what cannot be understood.
 
         Raises:
             OSError: the folder or the file cannot be written.
         """
-        ages = self._read()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if ages is None:
-            ages = []
-            others = any(p != self._path for p in self._path.parent.glob(window_name_of("*")))
-            self.knows_nothing = self._path.exists() or not others
-        now = self._clock()
-        fresh = self._path.with_suffix(".new")
-        lines = [f"+{now - age:.3f}\n-{now - age:.3f}\n" for age in ages]
-        lines += [f"!{now:.3f} {self.pause_left:.3f}\n"] if self.pause_left else []
-        fresh.write_text("".join(lines), "ascii")
-        os.replace(fresh, self._path)
-        self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        return ages
+        with self.exclusive():
+            if not self._path.exists():
+                others = any(self._path.parent.glob(window_name_of("*")))
+                self.knows_nothing = not others
+                self._write_anew([])
+                return
+            try:
+                content = self._path.read_text("ascii").splitlines()
+                if len(content[0]) != _HEADER_LENGTH - 1:
+                    raise ValueError("no header")
+                lines = [self._line(text) for text in content[1:]]
+            except (ValueError, IndexError):
+                aside = self._path.with_suffix(f".damaged-{self._clock():.0f}")
+                os.replace(self._path, aside)
+                log.warning("the file of the request window was damaged, and is now %s", aside)
+                self.knows_nothing = True
+                self._write_anew([])
+                return
+            try:
+                self._write_anew(self._still_counting(lines))
+            except OSError as error:  # a full disk, or Windows, where it is just being read
+                log.debug("the file of the request window stays as long as it is: %s", error)
 
-    def close(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """While this writer alone may add a request. The limit holds within it alone, if the disk
+        does not let it."""
+        try:
+            handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            log.debug("the request window cannot be locked: %s", error)
+            yield
+            return
+        try:
+            _lock(handle)
+            yield
+        finally:
+            os.close(handle)  # and so it is unlocked
+
+    def news(self) -> News:
+        """What was added since the last time, by this writer too."""
+        try:
+            handle = os.open(self._path, os.O_RDONLY)
+        except OSError as error:
+            log.debug("the request window cannot be read: %s", error)
+            return News()
+        try:
+            header = os.read(handle, _HEADER_LENGTH)
+            whole = header != self._header
+            start = _HEADER_LENGTH if whole else self._offset
+            size = os.fstat(handle).st_size - start
+            if size <= 0 and not whole:
+                return News()
+            os.lseek(handle, start, os.SEEK_SET)
+            added = os.read(handle, max(size, 0))
+        finally:
+            os.close(handle)
+        added = added[: added.rfind(b"\n") + 1]
+        self._header, self._offset = header, start + len(added)
+        news = News(whole)
+        for text in added.decode("ascii", "replace").splitlines():
+            try:
+                news.lines.append(self._line(text))
+            except ValueError:  # cut off by a kill or a full disk
+                log.debug("a line of the request window makes no sense: %s", text[:50])
+        return news
 
     def sent(self) -> None:
-        self._write("+")
+        self._write(f"+{self._clock():.3f} {self.me}\n")
 
     def answered(self) -> None:
-        self._write("-")
+        self._write(f"-{self._clock():.3f} {self.me}\n")
 
     def paused(self, seconds: float) -> None:
-        self._write("!", f" {seconds:.3f}")
+        self._write(f"!{self._clock():.3f} {seconds:.3f} {self.me}\n")
 
     def resumed(self) -> None:
-        self._write("=")
+        self._write(f"={self._clock():.3f} {self.me}\n")
 
     def learn(self, ages: Iterable[float]) -> None:
-        """Note requests that were found out of by other means, so that the next run counts them."""
-        for age in ages:
-            self._write("+", age=age)
-            self._write("-", age=age)
-
-    def _write(self, sign: str, more: str = "", age: float = 0.0) -> None:
-        if self._handle is not None:
-            # a full disk must not end a run: the limit then holds within this run alone
-            with contextlib.suppress(OSError):
-                line = f"{sign}{self._clock() - age:.3f}{more}\n"
-                os.write(self._handle, line.encode("ascii"))
-
-    def _read(self) -> list[float] | None:
-        """The ages of the requests in the file; None if there is none, or no such file."""
-        sent, answers, pauses = 0, [], []
-        try:
-            for line in self._path.read_text("ascii").splitlines():
-                sign, rest = line[:1], line[1:]
-                if sign == "+":
-                    sent += 1
-                elif sign == "-":
-                    answers.append(float(rest))
-                elif sign == "!":
-                    since, seconds = map(float, rest.split())
-                    pauses.append((since, seconds))
-                elif sign == "=":
-                    pauses.clear()
-        except (OSError, ValueError):
-            return None
+        """Note requests that were found out of by other means; they are news to everyone."""
         now = self._clock()
-        # a clock that was set back makes nothing older, and nothing longer
-        self.pause_left = max(
-            (seconds - max(0.0, now - since) for since, seconds in pauses), default=0.0
-        )
-        self.pause_left = max(0.0, self.pause_left)
-        ages = [max(0.0, now - answer) for answer in answers]
-        ages += [0.0] * max(0, sent - len(answers))
-        return sorted((age for age in ages if age < self._window), reverse=True)
+        self._write("".join(f"#{now - age:.3f} {n}\n" for age, n in Counter(ages).items()))
+
+    def _write(self, text: str) -> None:
+        # a full disk must not end a run: the limit then holds within this run alone
+        with contextlib.suppress(OSError):
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            try:
+                os.write(handle, text.encode("ascii"))
+            finally:
+                os.close(handle)
+
+    def _line(self, text: str) -> Line:
+        """Raises ``ValueError`` for what is no line."""
+        sign, (moment, *more) = text[:1], text[1:].split(" ")
+        age = max(0.0, self._clock() - float(moment))  # a clock set back makes nothing older
+        match sign, more:
+            case ("+" | "-" | "="), [who]:
+                return Line(sign, age, 0.0, who)
+            case "!", [seconds, who]:
+                return Line(sign, age, float(seconds), who)
+            case "#", [many]:
+                return Line(sign, age, float(many), "")
+        raise ValueError("no line of a request window")
+
+    def _write_anew(self, lines: Iterable[str]) -> None:
+        fresh = self._path.with_suffix(".new")
+        header = f"@{secrets.token_hex(_HEADER_LENGTH // 2 - 1)}\n"
+        fresh.write_text(header + "".join(lines), "ascii")
+        os.replace(fresh, self._path)
+
+    def _still_counting(self, lines: Iterable[Line]) -> Iterator[str]:
+        """The lines that still mean something, those of many requests made one."""
+        now = self._clock()
+        under_way: dict[str, deque[float]] = {}
+        answered: Counter[int] = Counter()  # by their age in tenths of a second
+        pause = 0.0
+        for line in lines:
+            mine = under_way.setdefault(line.who, deque())
+            if line.sign == "+":
+                mine.append(line.age)
+            elif line.sign == "-":
+                answered[int(line.age * 10)] += 1
+                if mine:
+                    mine.popleft()
+            elif line.sign == "#":
+                answered[int(line.age * 10)] += int(line.value)
+            elif line.sign == "!":
+                pause = max(pause, line.value - line.age)
+            else:
+                pause = 0.0
+        for who, ages in under_way.items():
+            for age in ages:
+                if age < self.longest:
+                    yield f"+{now - age:.3f} {who}\n"
+                else:
+                    answered[int((age - self.longest) * 10)] += 1
+        for tenths, many in answered.items():
+            if tenths / 10 < self._window:
+                yield f"#{now - tenths / 10:.3f} {many}\n"
+        if pause > 0:
+            yield f"!{now:.3f} {pause:.3f} -\n"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lock(handle: int) -> None:
+    """Lock a file, at a twentieth of what ``filelock`` takes: this is done for every request."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return _try_lock(handle)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                log.warning("the request window is locked by a program that hangs: %s", error)
+                return None
+            time.sleep(0.001)
 
 
 def ages_of_runs(
     runs: Iterable[tuple[datetime, int]], now: datetime, window: float, most: int
 ) -> list[float]:
-    """The ages of the requests that runs of the last window made, for :meth:`Limiter.remember`.
+    """The ages of the requests that runs of the last window made, for :meth:`WindowFile.learn`.
 
     ``runs`` are the end and the number of requests of each. When within a run its requests were
     made is not known: all of them, ``most`` at the most, count as made at its end. A run that

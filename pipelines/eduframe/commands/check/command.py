@@ -14,10 +14,9 @@ from pipelines.eduframe.commands.check.settings import find_settings
 from pipelines.eduframe.destinations.lock import folder_lock
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
-from pipelines.eduframe.run.sync import shared_window
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.http.client import Bounds, Client
-from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.rate_limiter import Limiter, share_window
 
 ATTEMPTS = 2
 
@@ -53,7 +52,6 @@ def run_check(
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     with (
         folder_lock(pipeline),
-        shared_window(pipeline, settings, limiter),
         Client(
             settings.base_url,
             settings.api_token,
@@ -63,6 +61,7 @@ def run_check(
             bounds=Bounds.of(settings),
         ) as client,
     ):
+        share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
         target = try_destination(pipeline, destination, settings.lock_wait_seconds)
         api, identity = identify(client)
         findings = Findings(found, api, target)
