@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipelines.eduframe.commands.check.fit import how_paged, order_of, shown_limits
-from pipelines.eduframe.destinations.lock import folder_lock
+from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import DONE, FAILED, LOCKED
 from pipelines.eduframe.pipeline import make_pipeline
 from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS
@@ -94,7 +94,7 @@ def test_check_does_not_ask_while_a_sync_does(
     eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with folder_lock(make_pipeline()):
+    with one_at_a_time(make_pipeline()):
         found = eduframe("check", **settings(here))
     assert found.code == LOCKED
     assert "is going on: process" in found.err

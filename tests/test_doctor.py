@@ -8,6 +8,7 @@ import pytest
 from pipelines.eduframe.commands.doctor import run_doctor
 from pipelines.eduframe.commands.status import run_status
 from pipelines.eduframe.exit_codes import PARTLY
+from pipelines.eduframe.pipeline import make_pipeline
 from tests.conftest import BOTH, in_a_lake_too
 from tests.warehouses import Warehouse
 
@@ -43,9 +44,13 @@ def test_doctor_finds_and_mends_what_a_crash_left(
     def no_load(*args: Any, **kw: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(
-        "pipelines.eduframe.commands.doctor.make_pipeline", lambda *args: warehouse.pipeline
-    )
+    def same_pipeline(*_: str, pipelines_dir: str | None = None) -> Any:
+        folder = pipelines_dir or warehouse.pipeline.pipelines_dir
+        return make_pipeline(
+            warehouse.destination, credentials=warehouse.address, pipelines_dir=folder
+        )
+
+    monkeypatch.setattr("pipelines.eduframe.commands.doctor.make_pipeline", same_pipeline)
     warehouse.sync("labels")
     warehouse.execute("UPDATE _dlt_loads SET status = 1")
     with monkeypatch.context() as patched:

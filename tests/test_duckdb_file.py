@@ -146,7 +146,7 @@ def test_status_reads_the_file_beside_other_readers(
 ) -> None:
     warehouse = synced
     monkeypatch.setattr(
-        "pipelines.eduframe.commands.status.make_pipeline", lambda *args: warehouse.pipeline
+        "pipelines.eduframe.commands.status.make_pipeline", lambda *args, **kw: warehouse.pipeline
     )
     with held_open(warehouse.address, read_only=True):
         assert run_status("duckdb", "eduframe", max_age=None, as_json=True) == 0

@@ -1,23 +1,34 @@
 """The pipeline: its name, its destination and its dataset."""
 
 import errno
-import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.configuration import known_sections, resolve_configuration
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.pipeline.configuration import PipelineConfiguration
 
+from pipelines.eduframe.place.names import (
+    check_dataset_name,
+    check_pipeline_name,
+    check_spelling,
+)
+from pipelines.eduframe.place.target import is_a, kind_of, target_of
+from pipelines.eduframe.place.working_folder import DATASET_NAME, open_pipeline
 from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.errors import SettingsError
 
 PIPELINE_NAME = "eduframe"
-DATASET_NAME = "eduframe"
 DUCKDB_FILE = "warehouse.duckdb"
 
 CAN_DELETE = (
@@ -73,19 +84,71 @@ def make_pipeline(
     ``credentials`` are the destination's, as dlt takes them (DuckDB: the file, filesystem: the
     URL of the bucket); left out, they come from dlt's configuration.
 
+    The default dataset has dlt's usual working folder, each other one a folder beside it (see
+    :mod:`pipelines.eduframe.place.working_folder`).
+
     Raises:
-        SettingsError: the destination is unknown, or cannot keep what the sync promises.
+        SettingsError: the destination is unknown, or cannot keep what the sync promises; or a name
+            is none.
+        LockedError: a run is going on, and its working folder is not whole.
     """
     install_defaults()
-    where: dict[str, Any] = {"pipelines_dir": pipelines_dir} if pipelines_dir else {}
+    check_pipeline_name(name)
+    check_dataset_name(dataset)
+    configured = _dlt_settings(name)
+    folder = Path(pipelines_dir or configured.pipelines_dir or get_dlt_pipelines_dir()).resolve()
+    with _in_words(destination, folder, is_given=bool(pipelines_dir)):
+        make = partial(dlt.pipeline, name, dataset_name=dataset)
+        with tempfile.TemporaryDirectory() as scratch:  # nothing is touched before all is checked
+            trial = make(destination=_destination(destination, credentials), pipelines_dir=scratch)
+            check_can_delete(trial)
+            _check_credentials(trial, destination)
+            target = target_of(trial)
+            check_spelling(trial.dataset_name, target.dataset)
+            if target.path and Path(scratch).resolve() in target.path.parents:
+                raise SettingsError(
+                    "The destination cannot be in the pipeline's working folder, which is made "
+                    "anew in each run. Give it a path of its own."
+                )
+            check_dataset(trial)
+        return open_pipeline(
+            folder,
+            name,
+            target,
+            lambda home: make(destination=trial.destination, pipelines_dir=home),
+        )
+
+
+def _dlt_settings(name: str) -> PipelineConfiguration:
+    """dlt's own settings of the pipeline.
+
+    Raises:
+        SettingsError: one of them would have dlt throw away what was loaded, or makes no sense.
+    """
     try:
-        target = _destination(destination, credentials)
-        try:
-            pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
-        except (ValueError, KeyError):
-            # a damaged working folder: what it held is in the destination, or is read again
-            shutil.rmtree(Path(pipelines_dir or get_dlt_pipelines_dir()) / name, ignore_errors=True)
-            pipeline = dlt.pipeline(name, destination=target, dataset_name=dataset, **where)
+        found = resolve_configuration(
+            PipelineConfiguration(pipeline_name=name), sections=(known_sections.PIPELINES, name)
+        )
+    except (DltException, ValueError) as error:
+        raise SettingsError(
+            f"One of dlt's settings of the pipeline makes no sense: {first_line(error)}. Look for "
+            "its name in capitals in the environment, and in .dlt/config.toml."
+        ) from error
+    for setting in ("dev_mode", "full_refresh", "refresh"):
+        if getattr(found, setting):
+            raise SettingsError(
+                f"dlt's setting {setting} is on, by {setting.upper()} in the environment or "
+                f"{setting} in .dlt/config.toml: dlt would throw away, in each run, what the sync "
+                "goes on from. Take it out."
+            )
+    return found
+
+
+@contextmanager
+def _in_words(destination: str, folder: Path, *, is_given: bool) -> Iterator[None]:
+    """Tell in our words why there can be no pipeline."""
+    try:
+        yield
     except UnknownDestinationModule as error:
         raise SettingsError(
             f"There is no destination {destination!r}. Use one of: {', '.join(CAN_DELETE)}."
@@ -97,16 +160,11 @@ def make_pipeline(
             f"The destination {destination!r} cannot be used: {first_line(error)}"
         ) from error
     except OSError as error:
-        folder = pipelines_dir or get_dlt_pipelines_dir()
-        setting = "pipelines_dir" if pipelines_dir else "DLT_DATA_DIR"
+        setting = "pipelines_dir" if is_given else "DLT_DATA_DIR"
         raise SettingsError(
             f"The folder for the pipeline's work, {folder}, cannot be written: "
             f"{error.strerror or first_line(error)}. Set {setting} to a folder that can."
         ) from error
-    check_can_delete(pipeline)
-    _check_credentials(pipeline, destination)
-    check_dataset(pipeline)
-    return pipeline
 
 
 def check_can_delete(pipeline: Any) -> None:
@@ -135,7 +193,7 @@ def check_can_delete(pipeline: Any) -> None:
 
 def _destination(name: str, credentials: Any) -> Any:
     if name == "duckdb":
-        credentials = credentials or _configured_file()
+        credentials = _plain_file(credentials) if credentials else _configured_file()
     if name in OURS:
         return getattr(import_module(OURS[name]), name)(credentials)
     given = {"credentials": credentials} if credentials else {}
@@ -158,16 +216,6 @@ def about_destination(pipeline: Any) -> list[str]:
         return []
     notes: list[str] = import_module(OURS[kind_of(pipeline)]).notes()
     return notes
-
-
-def is_a(pipeline: Any, *kinds: str) -> bool:
-    """Whether the pipeline's destination is of one of these kinds: ``duckdb``, ``postgres``, …"""
-    return kind_of(pipeline) in kinds
-
-
-def kind_of(pipeline: Any) -> str:
-    """The kind of the pipeline's destination, whatever name it was given in the configuration."""
-    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1]
 
 
 def _check_credentials(pipeline: Any, destination: str) -> None:
@@ -208,8 +256,14 @@ def _configured_file() -> str | None:
     """
     key = "destination.duckdb.credentials"
     value: Any = dlt.secrets.get(key) or dlt.secrets.get(f"{key}.database") or DUCKDB_FILE
+    found = _plain_file(value)
+    return found if isinstance(found, str) and Path(found).is_absolute() else None
+
+
+def _plain_file(value: Any) -> Any:
+    """A file as an absolute path; whatever else dlt takes as it is."""
     if not isinstance(value, str) or value.startswith((":", "md:")):
-        return None
+        return value
     return str(Path(value.removeprefix("duckdb:///")).expanduser().absolute())
 
 

@@ -2,6 +2,7 @@
 
     EduframeError
     ├── SettingsError            a setting or a resource's name is wrong        (exit code 2)
+    │   └── OlderVersionError    … for this program: a newer one wrote the dataset
     ├── AuthenticationError      the token is not accepted                      (exit code 1)
     ├── OtherCustomerError       the token belongs to another customer          (exit code 1)
     ├── UnreachableError         nothing can be read from the API at all        (exit code 1)
@@ -14,6 +15,8 @@
     │   └── RateLimitedError     … by the API, which wants to be left alone for long
     ├── DestinationError         the destination does not do what it should     (exit code 1)
     │   ├── LoadFailedError      … it does not take a load package
+    │   ├── LockLostError        … the lock in it is gone in the middle of a run
+    │   ├── NoDatasetError       … there is no such dataset in it
     │   ├── UpgradeError         … it does not let a column have its new type
     │   ├── ScratchTableError    … a step of ``eduframe check`` failed in it
     │   ├── FileBusyError        … another program holds the DuckDB file open
@@ -41,6 +44,10 @@ class EduframeError(Exception):
 
 class SettingsError(EduframeError):
     """A setting, or the name of a resource, is not one."""
+
+
+class OlderVersionError(SettingsError):
+    """A newer version of this program wrote the dataset."""
 
 
 class AuthenticationError(EduframeError):
@@ -99,6 +106,14 @@ class DestinationError(EduframeError):
 
 class LoadFailedError(DestinationError):
     """The destination did not take a load package."""
+
+
+class LockLostError(DestinationError):
+    """The lock in the database is gone: the connection that held it was closed."""
+
+
+class NoDatasetError(DestinationError):
+    """There is no such dataset in the destination."""
 
 
 class UpgradeError(DestinationError):

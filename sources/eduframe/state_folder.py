@@ -15,6 +15,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from sources.eduframe.errors import SettingsError
 
 NAME = "eduframe-sync"
+STATE_VARIABLE = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
 
 
 def state_folder() -> Path:
@@ -40,10 +41,8 @@ def state_folder() -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    variable, usual = "XDG_STATE_HOME", (".local", "state")
-    if sys.platform == "win32":
-        variable, usual = "LOCALAPPDATA", ("AppData", "Local")
-    chosen = Path(os.environ.get(variable, ""))
+    usual = ("AppData", "Local") if sys.platform == "win32" else (".local", "state")
+    chosen = Path(os.environ.get(STATE_VARIABLE, ""))
     home = Path(os.path.expanduser("~"))
     if chosen.is_absolute():
         yield chosen / NAME

@@ -20,10 +20,12 @@ from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.schema_upgrade import upgrade
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
+from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.run.package_contents import storable
-from pipelines.eduframe.run.pending_packages import load_pending, recover, target_of
+from pipelines.eduframe.run.pending_packages import load_pending, recover
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.eduframe.store.state import customer_of
+from pipelines.eduframe.store.versions import check_version
 from sources.eduframe.dataset.dlt_resources import ready_resource, shared_resource
 from sources.eduframe.dataset.merge_hints import quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
@@ -55,7 +57,7 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
     into = make_pipeline(destination, to_dataset or dataset)
     with tempfile.TemporaryDirectory() as folder:
         origin = make_pipeline(source, dataset, pipelines_dir=folder)
-        if target_of(origin) == target_of(into):
+        if str(target_of(origin)) == str(target_of(into)):
             raise SettingsError(
                 f"--from and --to are the same dataset, {dataset} in {source}. Name another "
                 "destination, or another --to-dataset."
@@ -110,6 +112,7 @@ def copy_dataset(origin: Any, into: Any) -> dict[str, int]:
                 f"The dataset {into.dataset_name} in {into.destination.destination_name} holds "
                 "synced data already. Copy to another one (--to-dataset), or drop it first."
             )
+        check_version(origin, stored)
         existing = stored.existing(TABLES)
         upgrade(origin, stored, existing)
 

@@ -1,12 +1,14 @@
 """``eduframe demo``: the simulator, synced into a file of its own, and what can be asked of it.
 
 Whatever is configured on this machine stays out of it: the demo has its own pipeline, file and
-dataset, sees no dlt configuration, and talks to nothing but the simulator in this process.
+dataset, sees no dlt configuration, and talks to nothing but the simulator in this process. All that
+it leaves is its database.
 """
 
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -30,9 +32,12 @@ from pipelines.eduframe.commands.output import (
     print_table,
 )
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.place.local_lock import lock_file
+from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.sync import sync
 from sources.eduframe.settings import SECTIONS, Settings
+from sources.eduframe.state_folder import STATE_VARIABLE
 from sources.eduframe_simulator import Simulator
 
 PIPELINE_NAME = "eduframe_demo"
@@ -55,14 +60,21 @@ def run_demo() -> int:
     """Sync the simulator and show what arrived. Returns the exit code."""
     out = console()
     file = Path.cwd() / DUCKDB_FILE
-    with _no_configuration(), Simulator(requests_per_window=NO_LIMIT) as sim:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _no_configuration(folder),
+        Simulator(requests_per_window=NO_LIMIT) as sim,
+    ):
         _say(f"a simulated training provider answers at {sim.base_url}; syncing it …")
-        report = sync(
-            make_pipeline(
-                "duckdb", DATASET_NAME, name=PIPELINE_NAME, credentials=str(file)
-            ),
-            settings=_settings(sim),
+        pipeline = make_pipeline(
+            "duckdb",
+            DATASET_NAME,
+            name=PIPELINE_NAME,
+            credentials=str(file),
+            pipelines_dir=folder,
         )
+        report = sync(pipeline, settings=_settings(sim))
+        lock_file(target_of(pipeline)).unlink(missing_ok=True)
     if report.exit_code:
         print_summary(report)
         return report.exit_code
@@ -87,8 +99,11 @@ def _settings(sim: Simulator) -> Settings:
 
 
 @contextmanager
-def _no_configuration() -> Iterator[None]:
-    """Hide what is configured on this machine, in the environment and in ``.dlt`` files."""
+def _no_configuration(folder: str) -> Iterator[None]:
+    """Hide what is configured on this machine, in the environment and in ``.dlt`` files.
+
+    What runs of this machine tell each other is written into ``folder`` meanwhile.
+    """
     context = Container()[PluggableRunContext]
     providers, environment = context.providers, dict(os.environ)
     level = logging.root.level
@@ -96,11 +111,13 @@ def _no_configuration() -> Iterator[None]:
     for name in environment:
         if name.upper().startswith(OWN_VARIABLES):
             del os.environ[name]
+    os.environ[STATE_VARIABLE] = folder
     logging.root.setLevel(logging.WARNING)
     try:
         yield
     finally:
         logging.root.setLevel(level)
+        os.environ.pop(STATE_VARIABLE)
         os.environ.update(environment)
         context.providers = providers
 

@@ -4,33 +4,60 @@ The sync does all of this by itself at its start; the doctor does it without rea
 and says what it found.
 """
 
+import tempfile
 from typing import Any
 
 import typer
 
-from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.destinations.duckdb_file import holding_file, reading_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
 from pipelines.eduframe.run.package_contents import make_dropped_tables
 from pipelines.eduframe.run.pending_packages import recover
+from pipelines.eduframe.store.run_log import SYNC_RUNS
 from pipelines.eduframe.store.seen_keys import forget_seen
+from pipelines.eduframe.store.versions import check_version
 from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.errors import NoDatasetError
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
 from sources.eduframe.settings import Settings, resolve
 
 
 def run_doctor(destination: str, dataset: str) -> int:
-    """Mend the pipeline's working folder and dataset, and tell what was found."""
+    """Mend the pipeline's working folder and dataset, and tell what was found.
+
+    Raises:
+        NoDatasetError: there is no such dataset.
+        LockedError: a run is going on.
+        OlderVersionError: a newer version of this program wrote the dataset.
+    """
     settings = resolve(token_needed=False)
+    _check_there(destination, dataset, settings)
     pipeline = make_pipeline(destination, dataset)
     with one_at_a_time(pipeline), holding_file(duckdb_path(pipeline), settings.lock_wait_seconds):
-        found = recover(pipeline) + _look(pipeline, settings)
+        found = recover(pipeline)
+        with Dataset(pipeline) as stored:
+            check_version(pipeline, stored)
+        found += _look(pipeline, settings)
     for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
         typer.echo(line)
     return DONE
+
+
+def _check_there(destination: str, dataset: str, settings: Settings) -> None:
+    """Before anything is made: whether there is such a dataset."""
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
+        with reading_file(pipeline, settings.lock_wait_seconds), Dataset(pipeline) as stored:
+            if stored.existing([*ALL_TABLES, SYNC_RUNS.name]):
+                return
+    raise NoDatasetError(
+        f"There is no dataset {dataset} in {destination}: no sync has loaded anything into it. "
+        "Name another one (--dataset, --destination), or begin with eduframe sync."
+    )
 
 
 def _look(pipeline: Any, settings: Settings) -> list[str]:

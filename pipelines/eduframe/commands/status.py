@@ -1,5 +1,6 @@
 """``eduframe status``: how fresh each table is, from what the destination itself holds."""
 
+import tempfile
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,11 +63,12 @@ def run_status(
     """Print the state of every table that is on. Returns 3 if one is older than ``max_age``."""
     limit = _limit(max_age) if max_age else None
     on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
-    pipeline = make_pipeline(destination, dataset)
-    with reading_file(pipeline, 10), Dataset(pipeline) as stored:
-        found = [_status(stored, name, limit) for name in on]
-        runs = _last_run(stored)
-        positions = state_in_destination(pipeline).get("resources", {})
+    with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
+        pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
+        with reading_file(pipeline, 10), Dataset(pipeline) as stored:
+            found = [_status(stored, name, limit) for name in on]
+            runs = _last_run(stored)
+            positions = state_in_destination(pipeline).get("resources", {})
     for one in found:
         one.frozen = positions.get(one.resource, {}).get("frozen")
     if as_json:

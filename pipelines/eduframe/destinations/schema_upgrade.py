@@ -12,7 +12,8 @@ from typing import Any
 
 from dlt.common.schema.utils import new_table
 
-from pipelines.eduframe.pipeline import error_lines, is_a
+from pipelines.eduframe.pipeline import error_lines
+from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import UpgradeError

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
-from pipelines.eduframe.pipeline import is_a
+from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.process_memory import give_back
 from pipelines.eduframe.store.deletion_log import forget_unproven
 from pipelines.eduframe.store.run_log import (

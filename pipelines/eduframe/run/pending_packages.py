@@ -17,37 +17,44 @@ from typing import Any
 from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
 
-from pipelines.eduframe.pipeline import cause_of, is_a
+from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.place.target import target_of
+from pipelines.eduframe.place.working_folder import (
+    LOADS_FILE,
+    TARGET_FILE,
+    TRACE_FILE,
+    changing_folder,
+    check_folder,
+)
 from pipelines.eduframe.store.state import completed_loads
 from sources.eduframe.dataset.sql import Dataset
 
 log = logging.getLogger("eduframe.recovery")
 
 
-TARGET_FILE = "eduframe-target"
-"""Says, in the working folder, which dataset it belongs to."""
-LOADS_FILE = "eduframe-loads"
-"""Says, in the working folder, which loads the dataset held when the last package was made."""
-TRACE_FILE = "trace.pickle"
-"""dlt's record of the last run, kept for ``dlt pipeline eduframe trace``."""
-
-
 def recover(pipeline: Any) -> list[str]:
-    """Settle what is pending, and take the state from the destination. Returns what was done."""
+    """Settle what is pending, and take the state from the destination. Returns what was done.
+
+    Raises:
+        SettingsError: the working folder holds other things, which would go with it.
+    """
     folder = Path(pipeline.working_dir)
     target = target_of(pipeline)
     notes: list[str] = []
-    belongs = _read(folder / TARGET_FILE)
-    if belongs in (None, target.encode()):
+    check_folder(folder)
+    owner = _read(folder / TARGET_FILE)
+    is_ours = owner is None or target.is_called(owner.decode("utf-8", "replace"))
+    if is_ours:
         notes = _settle(pipeline)
     else:
         log.info("the working folder belonged to another dataset, and is made anew")
     trace = _read(folder / TRACE_FILE)
-    pipeline.drop()
+    with changing_folder(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
+        pipeline.drop()
+        (folder / TARGET_FILE).write_text(str(target), "utf-8")
     pipeline.activate()
     pipeline.sync_destination()
-    (folder / TARGET_FILE).write_text(target, "utf-8")
-    if trace is not None and belongs == target.encode():
+    if trace is not None and owner is not None and is_ours:
         (folder / TRACE_FILE).write_bytes(trace)
     return notes
 
@@ -69,17 +76,6 @@ def _is_of_now(pipeline: Any) -> bool:
         return True  # a package that dlt made without us, or a copy into an empty dataset
     pending = pipeline.list_extracted_load_packages() + pipeline.list_normalized_load_packages()
     return noted == _loads(pipeline, pending).encode()
-
-
-def target_of(pipeline: Any) -> str:
-    """Names the dataset and the place it is in, for telling one from another."""
-    config = pipeline.destination_client().config
-    place = config.data_location() or ""
-    if is_a(pipeline, "duckdb"):
-        place = str(Path(place).resolve())
-    if is_a(pipeline, "filesystem") and not config.is_local_filesystem:
-        place = config.bucket_url  # where dlt names the bucket alone
-    return f"{pipeline.destination.destination_type} {place} {pipeline.dataset_name}"
 
 
 def _read(path: Path) -> bytes | None:

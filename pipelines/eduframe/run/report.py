@@ -13,6 +13,7 @@ from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
 from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.rows.hashing import VERSION
 
 
 @dataclass
@@ -137,6 +138,7 @@ class Report:
             "rows_written": self.total("new") + self.total("changed"),
             "rows_deleted": self.total("deleted"),
             "message": self.message,
+            "row_hash_version": VERSION,
         }
 
     def resource_rows(self) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
-from pipelines.eduframe.destinations.lock import one_at_a_time
+from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
 from pipelines.eduframe.destinations.schema_upgrade import upgrade
 from pipelines.eduframe.pipeline import (
     about_destination,
@@ -24,6 +24,7 @@ from pipelines.eduframe.pipeline import (
     duckdb_path,
     use_own_destination,
 )
+from pipelines.eduframe.place.working_folder import own_folder_note
 from pipelines.eduframe.run.customer import identify
 from pipelines.eduframe.run.package_contents import Loader, make_dropped_tables
 from pipelines.eduframe.run.package_splitting import Batches, load, split
@@ -37,9 +38,11 @@ from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES, note_end
 from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
+from pipelines.eduframe.store.versions import check_version
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.comparing.spill_files import SpillFiles
+from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
@@ -123,6 +126,8 @@ def sync(
         LockedError: another run into this dataset is going on.
         AuthenticationError: the token is not accepted (found before anything was read).
         OtherCustomerError: the dataset holds the data of another customer.
+        OlderVersionError: the dataset was written by a newer version.
+        LockLostError: the lock in the database was lost on the way.
         UnreachableError: there is no connection to the API.
     """
     check_can_delete(pipeline)
@@ -137,7 +142,7 @@ def sync(
         watch(run)
     with (
         _stopping_after(max_minutes, run),
-        one_at_a_time(pipeline),
+        one_at_a_time(pipeline) as still_held,
         Client(
             settings.base_url,
             settings.api_token,
@@ -147,7 +152,7 @@ def sync(
         ) as client,
     ):
         share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
-        _Sync(pipeline, settings, selection.on, chosen, client, run).run(
+        _Sync(pipeline, settings, selection.on, chosen, client, run, still_held).run(
             forced=reconcile, named=bool(resources), refresh=refresh
         )
     return report
@@ -162,7 +167,7 @@ def _new_report(pipeline: Any, selection: Selection) -> Report:
         version=version(),
         runs={endpoint.table: ResourceRun(endpoint.table) for endpoint in selection.on},
         off=selection.off,
-        notes=about_destination(pipeline),
+        notes=[*about_destination(pipeline), *own_folder_note(pipeline)],
         began=time.monotonic(),
     )
 
@@ -209,6 +214,7 @@ class _Sync:
         policies: Mapping[str, Policy],
         client: Client,
         run: Run,
+        still_held: StillHeld,
     ) -> None:
         self.pipeline = pipeline
         self.file = duckdb_path(pipeline)
@@ -217,6 +223,7 @@ class _Sync:
         self.policies = policies
         self.client = client
         self.control = run
+        self.still_held = still_held
         self.report = run.report
         self.book = ParentBook(endpoints)
         self.batches: Batches = queue.Queue()
@@ -227,6 +234,8 @@ class _Sync:
         report = self.report
         with self._writing():
             report.notes += recover(self.pipeline)
+            with Dataset(self.pipeline) as dataset:
+                check_version(self.pipeline, dataset)
         customer, self.first_answer = identify(
             self.client, report, source_state(self.pipeline).get("customer")
         )
@@ -254,10 +263,17 @@ class _Sync:
         if asked:
             load(loader, asked, self.report, self.settings, self._writing, self.control.hurry)
 
-    def _writing(self, *, sparing: bool = False) -> AbstractContextManager[None]:
-        """While the destination's file is ours; it is free whenever we wait for the API."""
+    @contextmanager
+    def _writing(self, *, sparing: bool = False) -> Iterator[None]:
+        """While the destination is ours. Its file is free whenever we wait for the API.
+
+        Raises:
+            LockLostError: it is ours no more.
+        """
+        self.still_held()
         seconds = self.settings.lock_wait_seconds
-        return holding_file(self.file, seconds, sparing=sparing, hurry=self.control.hurry)
+        with holding_file(self.file, seconds, sparing=sparing, hurry=self.control.hurry):
+            yield
 
     def _plan(self, **how: bool) -> tuple[dict[str, Plan], set[str]]:
         """How each list is read, and the tables that the destination lacks."""

@@ -86,6 +86,7 @@ SYNC_RUNS = LogTable(
         Column("rows_written", "bigint", description="New and changed rows of main tables."),
         Column("rows_deleted", "bigint"),
         Column("message", "text"),
+        Column("row_hash_version", "bigint", description="Of the method that made _row_hash."),
     ),
 )
 

@@ -11,9 +11,10 @@ from pipelines.eduframe.commands.check.printing import as_json as shown_as_json
 from pipelines.eduframe.commands.check.printing import print_findings
 from pipelines.eduframe.commands.check.report import fit_report
 from pipelines.eduframe.commands.check.settings import find_settings
-from pipelines.eduframe.destinations.lock import folder_lock
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.place.local_lock import local_lock
+from pipelines.eduframe.place.target import target_of
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter, share_window
@@ -51,7 +52,7 @@ def run_check(
     pipeline = make_pipeline(destination, dataset)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     with (
-        folder_lock(pipeline),
+        local_lock(target_of(pipeline)),
         Client(
             settings.base_url,
             settings.api_token,

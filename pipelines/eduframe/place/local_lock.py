@@ -1,0 +1,67 @@
+"""One run at a time for a dataset on this machine, by a lock that a crash frees.
+
+It is beside what the dataset is in, where that is a file or a folder, so that all programs find it,
+whatever their working folders; for other destinations in the user's folder of state.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipelines.eduframe.place.target import Target
+from sources.eduframe.errors import LockedError
+from sources.eduframe.state_folder import state_folder
+
+
+@contextmanager
+def local_lock(target: Target) -> Iterator[None]:
+    """Hold a dataset, as far as this machine goes.
+
+    Raises:
+        LockedError: another program, or another thread of this one, holds it; says who.
+    """
+    path = lock_file(target)
+    holder = path.with_suffix(".holder")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LockedError(
+            f"Another run into dataset {target.dataset} is going on{_who(holder)}. Wait for it to "
+            "end."
+        ) from None
+    try:
+        mine = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        holder.write_text(json.dumps(mine), encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        if target.path is not None and not target.path.exists():
+            with suppress(OSError):  # Windows keeps it while it is open
+                path.unlink()  # nothing is left behind where nothing was made
+        lock.release()
+
+
+def lock_file(target: Target) -> Path:
+    """The file that is locked. It stays beside what the dataset is in."""
+    if target.path is not None and os.access(target.path.parent, os.W_OK | os.X_OK):
+        return target.path.parent / f".{target.path.name}.{target.dataset}.lock"
+    return state_folder() / f"dataset.{target.number}.lock"
+
+
+def _who(holder: Path) -> str:
+    try:
+        known = json.loads(holder.read_text(encoding="utf-8"))
+        return f": process {known['pid']} on {known['host']}, since {known['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # it has just begun, or ended
