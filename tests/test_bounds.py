@@ -51,22 +51,23 @@ def test_two_customers_run_at_the_same_time(tmp_path: Path, same_file: bool) -> 
     ):
         met = threading.Barrier(2, timeout=60)
 
-        def both_are_on(request: Any) -> None:
-            if request.path == "/users":
-                one.before_response = two.before_response = None
-            with contextlib.suppress(threading.BrokenBarrierError):
+        def wait_for_the_other(sim: Simulator) -> None:
+            def hook(request: Any) -> None:
+                sim.before_response = None
                 met.wait()
 
-        one.before_response = two.before_response = both_are_on
+            sim.before_response = hook
+
         files = [tmp_path / "a.duckdb", tmp_path / ("a.duckdb" if same_file else "b.duckdb")]
         for _ in range(2):
+            wait_for_the_other(one)
+            wait_for_the_other(two)
             reports = list(pool.map(
                 lambda args: run(args[0], args[1], args[2], tmp_path / "dlt", "users"),
                 [(one, "eduframe", files[0]), (two, "second", files[1])],
             ))
             assert [report.exit_code for report in reports] == [DONE, DONE]
             assert not any("made anew" in n or "pending" in n for r in reports for n in r.notes)
-            met.reset()
         assert count(files[0], "eduframe.users") == 30
         assert count(files[1], "second.users") == 40
         assert (tmp_path / "dlt" / "eduframe" / "state.json").exists()

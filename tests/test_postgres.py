@@ -62,12 +62,14 @@ def test_nul_in_what_is_written_down_of_a_read_fails_no_load(warehouse: Warehous
 
 
 def test_the_lock_in_the_database_lets_one_run_in_from_any_machine(
-    make_warehouse: MakeWarehouse, sim: Simulator
+    make_warehouse: MakeWarehouse, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = make_warehouse(sim)
     there = type(here)(sim, here.folder / "there", here.address)
-    with one_at_a_time(here.pipeline), pytest.raises(LockedError, match="in the database"):
-        there.sync("labels")
+    with one_at_a_time(here.pipeline):
+        monkeypatch.setenv("XDG_STATE_HOME", str(here.folder / "of another machine"))
+        with pytest.raises(LockedError, match="in the database"):
+            there.sync("labels")
     assert there.sync("labels").exit_code == 0
 
 
