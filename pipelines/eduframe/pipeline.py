@@ -223,7 +223,7 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
     key = f"DESTINATION__{destination.upper()}__{what}"
     try:
         use_own_destination(pipeline)
-        pipeline.destination_client()
+        target_of(pipeline)  # which asks for all that is configured
     except ConfigFieldMissingException as error:
         raise SettingsError(
             f"The destination {destination} is not configured: {', '.join(error.fields)} is "
@@ -270,7 +270,7 @@ def _plain_file(value: Any) -> Any:
 def check_dataset(pipeline: Any) -> None:
     """Refuse a DuckDB file that bears the dataset's name: queries would be ambiguous."""
     file = duckdb_path(pipeline)
-    dataset = pipeline.destination_client().sql_client.dataset_name
+    dataset = target_of(pipeline).dataset
     if file is not None and file.stem.lower() == dataset.lower():
         raise SettingsError(
             f"The DuckDB file {file.name} and the dataset {dataset} must not have "
@@ -281,10 +281,7 @@ def check_dataset(pipeline: Any) -> None:
 
 def duckdb_path(pipeline: Any) -> Path | None:
     """The pipeline's DuckDB file; None for other destinations."""
-    if not is_a(pipeline, "duckdb"):
-        return None
-    database = pipeline.destination_client().config.credentials.database
-    return Path(database) if database and database != ":memory:" else None
+    return target_of(pipeline).path if is_a(pipeline, "duckdb") else None
 
 
 def first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ their working folders are.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
@@ -51,8 +52,19 @@ def kind_of(pipeline: Any) -> str:
     return str(pipeline.destination.destination_type).rsplit(".", 1)[-1]
 
 
+_known: WeakKeyDictionary[Any, dict[str | None, Target]] = WeakKeyDictionary()
+"""By destination and dataset: dlt takes a while to find out how a destination is configured."""
+
+
 def target_of(pipeline: Any) -> Target:
     """The dataset that a pipeline writes."""
+    known = _known.setdefault(pipeline.destination, {})
+    if pipeline.dataset_name not in known:
+        known[pipeline.dataset_name] = _find(pipeline)
+    return known[pipeline.dataset_name]
+
+
+def _find(pipeline: Any) -> Target:
     kind = kind_of(pipeline)
     client = pipeline.destination_client()
     config = client.config
@@ -61,7 +73,8 @@ def target_of(pipeline: Any) -> Target:
     except ConfigurationValueError:
         location = str(config.fingerprint())
     path: Path | None = None
-    if kind == "duckdb" or (kind == "filesystem" and config.is_local_filesystem):
+    is_file = kind == "duckdb" and config.credentials.database not in ("", None, ":memory:")
+    if is_file or (kind == "filesystem" and config.is_local_filesystem):
         path = Path(location).resolve()
         location = str(path)
     elif kind == "filesystem":
