@@ -234,6 +234,9 @@ def test_doctor_names_a_dataset_that_is_not_there(
     assert eduframe("doctor", "--dataset", "nope").code == FAILED
     assert sorted(tmp_path.rglob("state.json")) == before
     assert eduframe("doctor").code == DONE
+    with one_at_a_time(make_pipeline()):
+        assert eduframe("doctor").code == LOCKED
+        assert eduframe("status", INCLUDE="labels").code == DONE
 
 
 def test_the_demo_leaves_its_database_alone(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.eduframe.commands.copy import copy_dataset
 from pipelines.eduframe.destinations.schema_upgrade import UpgradeError
 from pipelines.eduframe.exit_codes import DONE
 from sources.eduframe_simulator import Simulator
@@ -26,9 +27,13 @@ BEFORE = {
         ("unit_price: Money\n", "unit_price: str\n"),
     ],
     "sources/eduframe/endpoints.py": [(' values("roles", "user_roles", "user_id"),', "")],
+    "pipelines/eduframe/store/run_log.py": [
+        ('        Column("row_hash_version", "bigint", description="Of the method that made '
+         '_row_hash."),\n', ""),
+    ],
 }
 """What the models of the release before had instead: a field less in ``users``, no table
-``user_roles``, and text for two amounts."""
+``user_roles``, text for two amounts, and a column less in ``_sync_runs``."""
 
 
 @pytest.fixture(scope="session", params=BOTH)
@@ -49,6 +54,21 @@ def release_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = text.replace(new, old, 1)
         (folder / name).write_text(text)
     return folder
+
+
+def test_a_dataset_of_the_release_before_can_be_copied(
+    home: Home, destination: str, sim: Simulator, tmp_path: Path, release_before: Path
+) -> None:
+    first = home.make(destination, sim, tmp_path, tables=False)
+    setup = command(first, "users", "labels", PYTHONPATH=str(release_before))
+    done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+    assert done.returncode == DONE, done.stderr
+    (tmp_path / "there").mkdir()
+    second = home.make("duckdb", sim, tmp_path / "there", tables=False)
+    assert copy_dataset(first.pipeline, second.pipeline)["_sync_runs"] == 1
+    assert second.rows("_sync_runs")[0]["row_hash_version"] is None
+    assert second.sync("users", "labels").exit_code == DONE
+    second.assert_equals_truth("users", "labels")
 
 
 @in_a_lake_too

@@ -48,10 +48,11 @@ def run_doctor(destination: str, dataset: str) -> int:
 
 
 def _check_there(destination: str, dataset: str, settings: Settings) -> None:
-    """Before anything is made: whether there is such a dataset."""
+    """Before anything is made: whether there is such a dataset, and nobody writes it."""
     with tempfile.TemporaryDirectory() as folder:
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
-        with reading_file(pipeline, settings.lock_wait_seconds), Dataset(pipeline) as stored:
+        seconds = settings.lock_wait_seconds
+        with one_at_a_time(pipeline), reading_file(pipeline, seconds), Dataset(pipeline) as stored:
             if stored.existing([*ALL_TABLES, SYNC_RUNS.name]):
                 return
     raise NoDatasetError(

@@ -74,9 +74,11 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     if changes:
         _change_all(pipeline, dataset, changes)
     if hints:
+        schema = pipeline.default_schema
         for name, found in hints.items():
-            pipeline.default_schema.update_table(new_table(name, columns=found))
-        pipeline.default_schema._bump_version()  # dlt refuses a schema that changed under its hash
+            schema.update_table(new_table(name, columns=found))
+        schema._bump_version()  # dlt refuses a schema that changed under its hash
+        pipeline.schemas.save_schema(schema)  # or it takes the one from before once more
         with pipeline.destination_client() as client:
             client.update_stored_schema()
     return notes

@@ -139,6 +139,8 @@ def _home(pipelines_dir: Path, name: str, target: Target) -> Path:
 
 def _open(folder: Path, target: Target, make: Callable[[], Any]) -> Any:
     check_folder(folder)
+    if not folder.exists() or {p.name for p in folder.iterdir()} <= {TARGET_FILE}:
+        return make()
     if not (folder / STATE_FILE).exists():
         with local_lock(target):  # dlt makes the folder anew
             return make()
