@@ -38,7 +38,7 @@ ATTEMPTS = 6
 LATE_IN_A_ROW = 3
 """After so many requests in a row without an answer in time a list is not asked any more."""
 TOO_LATE = f"{LATE_IN_A_ROW} requests in a row had no answer in time"
-RETRY_WAIT = tenacity.wait_exponential_jitter(initial=0.5, max=30.0, jitter=1.0)
+RETRY_WAIT = tenacity.wait_exponential(multiplier=0.5, max=30.0) + tenacity.wait_random(0, 1)
 MAX_REDIRECTS = 3
 MEGABYTE = 1_000_000
 
