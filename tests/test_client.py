@@ -1,11 +1,14 @@
 """The client, over a transport that answers as it is told; and, for broken wires, the simulator."""
 
+import subprocess
+import sys
 import threading
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -627,3 +630,8 @@ def test_a_batch_is_closed_after_so_many_bytes_however_few_its_rows_are(
     run, batches = read_labels(wire)
     assert run.status == "done"
     assert [b.tables["labels"].num_rows for b in batches if b.tables] == [100, 50]
+
+
+def test_nothing_deprecated_is_called() -> None:
+    command = [sys.executable, "-W", "error", "-c", "import pipelines.eduframe.run.sync"]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])

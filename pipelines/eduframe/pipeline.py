@@ -1,6 +1,7 @@
 """The pipeline: its name, its destination and its dataset."""
 
 import errno
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +27,14 @@ from pipelines.eduframe.place.names import (
 from pipelines.eduframe.place.target import is_a, kind_of, target_of
 from pipelines.eduframe.place.working_folder import DATASET_NAME, open_pipeline
 from sources.eduframe.dataset.dlt_defaults import install_defaults
+from sources.eduframe.display import printable
 from sources.eduframe.errors import SettingsError
 
 PIPELINE_NAME = "eduframe"
 DUCKDB_FILE = "warehouse.duckdb"
+
+MOST_OF_AN_ERROR = 1000
+"""Characters that are shown of a line of an error."""
 
 CAN_DELETE = (
     "duckdb",
@@ -285,16 +290,22 @@ def duckdb_path(pipeline: Any) -> Path | None:
 
 
 def first_line(error: BaseException) -> str:
-    """The line of an error that tells what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The line of an error that tells what happened, fit to be shown."""
+    lines = _lines(error)
     return lines[0] if lines else type(error).__name__
+
+
+def _lines(error: BaseException) -> list[str]:
+    """What an error says, which may be a server's or a file's words, each line fit to be shown."""
+    lines = (line.strip() for line in re.split(r"\r?\n", str(error)))
+    return [printable(line, MOST_OF_AN_ERROR) for line in lines if line]
 
 
 def error_lines(error: BaseException) -> str:
     """All that the error at the bottom says, in one line: Postgres names views in the second."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return "; ".join(_lines(error))
 
 
 def cause_of(error: BaseException) -> str:
@@ -302,5 +313,5 @@ def cause_of(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full ({error.filename or first_line(error)})"
+        return f"the disk is full ({printable(str(error.filename or error))})"
     return f"{type(error).__name__}: {first_line(error)}"

@@ -25,11 +25,18 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 
 def printable(text: str, most: int = MOST) -> str:
     """The text on one line, without control characters, and cut after ``most`` characters."""
-    shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text[: most + 1]
-    )
+    shown = escaped(text[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def escaped(text: str) -> str:
+    """The text on one line, without control characters, however long it is."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 class Secret:

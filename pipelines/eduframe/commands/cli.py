@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.eduframe.commands.streams import LineFormatter, escaped_lines, steady_streams
 from pipelines.eduframe.exit_codes import FAILED, LOCKED, WRONG_USE
 
 GARBAGE_EVERY = 100_000
@@ -65,14 +66,9 @@ def root(
     from sources.eduframe.version import version as installed
 
     if version:
-        typer.echo(f"eduframe-sync {installed()}")
+        print(f"eduframe-sync {installed()}")
         raise typer.Exit
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[_log_handler()])
     if not debug:  # what goes wrong is told in our own words; dlt adds tracebacks
         os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     for noisy in ("httpx", "httpcore"):
@@ -134,7 +130,7 @@ def _run(
     from pipelines.eduframe.process_memory import keep_in_one_pool
 
     keep_in_one_pool()
-    from pipelines.eduframe.commands.output import print_summary
+    from pipelines.eduframe.commands.output import print_json, print_summary
     from pipelines.eduframe.commands.progress import watching
     from pipelines.eduframe.pipeline import make_pipeline
     from pipelines.eduframe.run.sync import sync as run_sync
@@ -154,7 +150,7 @@ def _run(
             **how,
         )
     if as_json:
-        typer.echo(report.as_json())
+        print_json(report.as_json())
     else:
         print_summary(report, wide=wide)
     raise typer.Exit(report.exit_code)
@@ -172,7 +168,7 @@ def resources(
     from pipelines.eduframe.commands.resources import mermaid, print_resources
 
     if as_mermaid:
-        typer.echo(mermaid())
+        print(mermaid(), flush=True)
     else:
         print_resources(as_json=as_json, wide=wide)
 
@@ -251,27 +247,35 @@ def demo() -> None:
     raise typer.Exit(run_demo())
 
 
+def _log_handler() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    return handler
+
+
 def main() -> None:
     """Run the command line, and turn what goes wrong into a line and an exit code."""
     gc.set_threshold(GARBAGE_EVERY)
-    try:
-        app()
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        raise SystemExit(FAILED) from None
-    except Exception as error:
-        raise SystemExit(_tell(error)) from None
-    finally:
-        gc.freeze()  # all goes with the process: to look for garbage first would take up to 0.2 s
+    with steady_streams():
+        try:
+            app()
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            raise SystemExit(FAILED) from None
+        except Exception as error:
+            raise SystemExit(_tell(error)) from None
+        finally:
+            gc.freeze()  # all goes with the process: to look for garbage would take up to 0.2 s
 
 
 def _tell(error: Exception) -> int:
+    from sources.eduframe.display import escaped
     from sources.eduframe.errors import EduframeError, LockedError, SettingsError
 
     if "--debug" in sys.argv:
-        traceback.print_exception(error)
+        print(escaped_lines("".join(traceback.format_exception(error))), file=sys.stderr)
     if isinstance(error, EduframeError):
-        print(f"eduframe: {error}", file=sys.stderr)
+        print(f"eduframe: {escaped(str(error))}", file=sys.stderr)
         if isinstance(error, SettingsError):
             return WRONG_USE
         return LOCKED if isinstance(error, LockedError) else FAILED

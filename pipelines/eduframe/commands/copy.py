@@ -11,9 +11,9 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-import typer
 from dlt.extract import DltResource
 
+from pipelines.eduframe.commands.output import print_line
 from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
@@ -72,13 +72,13 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
             notes = declare_constraints(into)
     for name, count in counts.items():
         if count:
-            typer.echo(f"{name:<32}{count:>12,}")
+            print_line(f"{name:<32}{count:>12,}")
     for note in notes:
-        typer.echo(note)
+        print_line(note)
     options = f"--destination {destination}"
     if into.dataset_name != "eduframe":
         options += f" --dataset {into.dataset_name}"
-    typer.echo(
+    print_line(
         f"copied {sum(counts.values()):,} rows from {source} to {destination}, dataset "
         f"{into.dataset_name}; next: eduframe sync {options}"
     )

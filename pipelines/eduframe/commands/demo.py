@@ -155,7 +155,8 @@ def _show_query(out: Console, database: Any, name: str) -> None:
     shown = [["" if value is None else str(value) for value in row] for row in rows[:SHOWN_ROWS]]
     print_table(columns, [Row(cells) for cells in shown])
     if len(rows) > SHOWN_ROWS:
-        print_line(f"({len(rows) - SHOWN_ROWS} more rows)\n")
+        print_line(f"({len(rows) - SHOWN_ROWS} more rows)")
+        print_line("")
 
 
 def _say(text: str) -> None:

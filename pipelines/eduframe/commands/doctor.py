@@ -7,8 +7,7 @@ and says what it found.
 import tempfile
 from typing import Any
 
-import typer
-
+from pipelines.eduframe.commands.output import print_line
 from pipelines.eduframe.destinations.duckdb_file import holding_file, reading_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import DONE
@@ -43,7 +42,7 @@ def run_doctor(destination: str, dataset: str) -> int:
             check_version(pipeline, stored)
         found += _look(pipeline, settings)
     for line in found or ["all is well: nothing pending, no table missing, no read interrupted"]:
-        typer.echo(line)
+        print_line(line)
     return DONE
 
 

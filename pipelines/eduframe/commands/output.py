@@ -4,6 +4,7 @@ A table shows on a terminal as many of its columns as fit there; elsewhere, in a
 is complete, with a line for each row.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.eduframe.run.report import Report
+from sources.eduframe.display import escaped
 from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.tables import DEPRECATED
@@ -28,6 +30,7 @@ NARROWEST = 20
 """Columns that text needs to be readable over several lines."""
 NOTHING = ("", "·", "-")
 """Cells that say that there is nothing."""
+_NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,32 @@ class Row:
 def console(width: int = WIDE) -> Console:
     """A console for results: coloured on a terminal, plain and wide elsewhere."""
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(width=width, no_color=True, highlight=False, force_terminal=False)
+        return Console(highlight=False, emoji=False)
+    return Console(
+        width=width, no_color=True, highlight=False, emoji=False, force_terminal=False
+    )
 
 
 def print_line(text: str) -> None:
-    """Print a line; on a terminal it goes on below where it is too long."""
-    console().print(text, markup=False, soft_wrap=not sys.stdout.isatty())
+    """Print a line, escaped; on a terminal it goes on below where it is too long."""
+    console().print(escaped(text), markup=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_text(text: str) -> None:
+    """Print a text of our own, as it is."""
+    print(text, flush=True)
+
+
+def print_json(text: str) -> None:
+    """Print JSON, in which what a terminal would obey, or cannot show, is escaped."""
+    encoding = sys.stdout.encoding or "ascii"
+
+    def shown(odd: re.Match[str]) -> str:
+        if odd[0].isprintable() and odd[0].encode(encoding, "ignore"):
+            return odd[0]
+        return re.sub("(....)", r"\\u\1", odd[0].encode("utf-16-be", "surrogatepass").hex())
+
+    print_text(_NOT_ASCII.sub(shown, text))
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Row], *, wide: bool = False) -> None:
@@ -68,6 +90,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Row], *, wide: bool = 
     With ``wide``, and where there is no terminal, all columns are shown, however long a line gets.
     """
     out = console()
+    rows = [Row([*map(escaped, row.cells)], row.style) for row in rows]
     widths = [
         max(map(cell_len, [column.name, *(row.cells[at] for row in rows)]))
         for at, column in enumerate(columns)

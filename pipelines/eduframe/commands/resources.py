@@ -3,9 +3,8 @@
 from typing import Any
 
 import orjson
-import typer
 
-from pipelines.eduframe.commands.output import Column, Row, print_line, print_table
+from pipelines.eduframe.commands.output import Column, Row, print_json, print_line, print_table
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
@@ -74,7 +73,7 @@ def print_resources(*, as_json: bool, wide: bool = False) -> None:
         covered: list[dict[str, Any]] = [
             {"path": c.path, "covered_by": c.by, "on": False, "resource": None} for c in COVERED
         ]
-        typer.echo(orjson.dumps(found + covered, option=orjson.OPT_INDENT_2).decode())
+        print_json(orjson.dumps(found + covered, option=orjson.OPT_INDENT_2).decode())
         return
     print_table(COLUMNS, [_row(one) for one in found], wide=wide)
     for one in COVERED:

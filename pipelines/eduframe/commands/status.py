@@ -1,20 +1,21 @@
 """``eduframe status``: how fresh each table is, from what the destination itself holds."""
 
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-import typer
 
-from pipelines.eduframe.commands.output import Column, Row, print_line, print_table
+from pipelines.eduframe.commands.output import Column, Row, print_json, print_line, print_table
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.display import escaped
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import parse_duration, resolve, select
 
@@ -72,7 +73,7 @@ def run_status(
     for one in found:
         one.frozen = positions.get(one.resource, {}).get("frozen")
     if as_json:
-        typer.echo(
+        print_json(
             orjson.dumps(
                 {"last_run": runs, "tables": [asdict(f) for f in found]},
                 option=orjson.OPT_INDENT_2,
@@ -81,7 +82,7 @@ def run_status(
     else:
         _print(found, runs, wide)
     if all(f.rows is None for f in found):
-        typer.echo(f"Nothing has been synced into dataset {dataset} yet.", err=True)
+        print(f"Nothing has been synced into dataset {escaped(dataset)} yet.", file=sys.stderr)
         return FAILED
     return PARTLY if any(f.too_old for f in found) else DONE
 

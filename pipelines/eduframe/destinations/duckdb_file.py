@@ -15,6 +15,7 @@ import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.eduframe.pipeline import duckdb_path, first_line
+from sources.eduframe.display import printable
 from sources.eduframe.errors import FileBusyError, FileUnusableError
 
 log = logging.getLogger("eduframe.duckdb")
@@ -176,4 +177,4 @@ def holder(error: duckdb.Error) -> str:
     found = _HOLDER.search(str(error))
     if not found:
         return "another program"
-    return f"{PureWindowsPath(found[1].strip()).name} (process {found[2]})"
+    return f"{printable(PureWindowsPath(found[1].strip()).name)} (process {found[2]})"

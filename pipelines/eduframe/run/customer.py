@@ -48,8 +48,8 @@ def identify(
         raise OtherCustomerError(
             f"The dataset {report.dataset} holds the data of educator "
             f"{stored.get('educator_id')} at {stored.get('host')}, but the token reads "
-            f"educator {educator} at {host}. Nothing was read. Use another dataset "
-            "(--dataset), or the token of that educator."
+            f"educator {client.shown(str(educator))} at {host}. Nothing was read. Use another "
+            "dataset (--dataset), or the token of that educator."
         )
     if educator is None:
         return stored, answer

@@ -328,9 +328,10 @@ class _Sync:
         except EduframeError as error:
             self._end(run, error)
         except Exception as error:
-            log.error("%s: unexpected error: %s", name, error)
+            said = f"{type(error).__name__}: {self.client.shown(str(error))}"
+            log.error("%s: unexpected error: %s", name, said)
             log.debug("%s", name, exc_info=True)
-            run.status, run.message = "failed", f"unexpected: {type(error).__name__}: {error}"
+            run.status, run.message = "failed", f"unexpected: {said}"
         finally:
             self.book.end(name)
 

@@ -138,6 +138,10 @@ class Client:
         """What was odd about the answers, each kind of it once."""
         return self._check.notes
 
+    def shown(self, text: str) -> str:
+        """A text that may be the server's words, fit to be shown: escaped, without the token."""
+        return self._secret.shown(text)
+
     def trusts(self, url: str) -> bool:
         """Whether the address has the scheme, host and port that the token is for."""
         return self._check.trusts(url)

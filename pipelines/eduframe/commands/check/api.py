@@ -74,7 +74,8 @@ def identify(client: Client) -> tuple[Api, Answer | None]:
         api.message = f"{error}. Check base_url (SOURCES__EDUFRAME__BASE_URL) and the network."
     else:
         api.token_accepted = True
-        api.educator_id, api.educator = answer.data.get("id"), answer.data.get("name")
+        api.educator_id, name = answer.data.get("id"), answer.data.get("name")
+        api.educator = client.shown(name) if isinstance(name, str) else None
         api.limit_headers = shown_limits(answer.headers)
         return api, answer
     return api, None

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import typer
-
 from pipelines.eduframe.commands.check.api import Trial, identify
 from pipelines.eduframe.commands.check.destination import try_destination
 from pipelines.eduframe.commands.check.findings import Findings
@@ -11,6 +9,7 @@ from pipelines.eduframe.commands.check.printing import as_json as shown_as_json
 from pipelines.eduframe.commands.check.printing import print_findings
 from pipelines.eduframe.commands.check.report import fit_report
 from pipelines.eduframe.commands.check.settings import find_settings
+from pipelines.eduframe.commands.output import print_json
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.place.local_lock import local_lock
@@ -70,7 +69,7 @@ def run_check(
     if report is not None:
         report.write_text(fit_report(api, findings.resources), encoding="utf-8")
     if as_json:
-        typer.echo(shown_as_json(findings))
+        print_json(shown_as_json(findings))
     else:
         print_findings(findings, wide=wide)
     return DONE if findings.ok else FAILED
