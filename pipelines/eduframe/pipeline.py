@@ -36,6 +36,13 @@ DUCKDB_FILE = "warehouse.duckdb"
 MOST_OF_AN_ERROR = 1000
 """Characters that are shown of a line of an error."""
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SPACE = re.compile(
+    r"No space left|File too large|quota exceeded|not enough space|os error (28|112)\b", re.I
+)
+_PATH = re.compile(r"""["']((?:/|[A-Za-z]:\\)[^"']+)["']""")
+"""A file that an error names."""
+
 CAN_DELETE = (
     "duckdb",
     "postgres",
@@ -308,10 +315,21 @@ def error_lines(error: BaseException) -> str:
     return "; ".join(_lines(error))
 
 
-def cause_of(error: BaseException) -> str:
-    """What lies at the bottom of dlt's error, in a line."""
+def cause_of(error: BaseException, folder: Path | None = None) -> str:
+    """What lies at the bottom of dlt's error, in a line.
+
+    ``folder`` is where was written, for errors that do not tell.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full ({printable(str(error.filename or error))})"
-    return f"{type(error).__name__}: {first_line(error)}"
+    said = f"{type(error).__name__}: {first_line(error)}"
+    if not has_no_space(error):
+        return said
+    named = getattr(error, "filename", None) or next(iter(_PATH.findall(str(error))), None)
+    where = Path(named).parent if named else folder
+    return f"there is no space left{f' in {printable(str(where))}' if where else ''} ({said})"
+
+
+def has_no_space(error: BaseException) -> bool:
+    """Whether an error, of the system or of a database, says that a disk or quota is full."""
+    return getattr(error, "errno", None) in NO_SPACE or bool(_NO_SPACE.search(str(error)))

@@ -77,12 +77,27 @@ def parse_names(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def parse_file_mode(value: Any) -> str:
+    """Permissions as ``chmod`` takes them, which must let the owner read and write.
+
+    Raises ``ValueError`` for anything else.
+    """
+    match = re.fullmatch(r"0?o?(6[046][046])", str(value).strip())
+    if not match:
+        raise ValueError(
+            'write it as text, as chmod takes it, such as "600", "640" or "660": '
+            "the owner reads and writes, the others do so or not"
+        )
+    return match[1]
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
+FileMode = Annotated[str, BeforeValidator(parse_file_mode)]
 
 
 class Settings(BaseModel):
@@ -135,6 +150,13 @@ class Settings(BaseModel):
     """An interrupted read that is older starts anew."""
     lock_wait_seconds: float = Field(60.0, ge=0)
     """How long to wait for a DuckDB file that another program holds open."""
+    file_mode: FileMode = "600"
+    """Who may read a new DuckDB file, or local Delta folder, as ``chmod`` takes it."""
+
+    @property
+    def permissions(self) -> int:
+        """:attr:`file_mode` as a number."""
+        return int(self.file_mode, 8)
 
     def __init__(self, **values: Any) -> None:
         try:

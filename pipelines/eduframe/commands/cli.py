@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.eduframe.commands.streams import LineFormatter, escaped_lines, steady_streams
+from pipelines.eduframe.commands.umask import let_readers_in, private_files
 from pipelines.eduframe.exit_codes import FAILED, LOCKED, WRONG_USE
 
 GARBAGE_EVERY = 100_000
@@ -140,6 +141,7 @@ def _run(
     check_resources([*(resources or ()), *(allow_mass_delete or ())])
     settings = resolve()
     pipeline = make_pipeline(destination, dataset)
+    let_readers_in(pipeline, settings.permissions)
     with watching() as watch:
         report = run_sync(
             pipeline,
@@ -256,7 +258,7 @@ def _log_handler() -> logging.Handler:
 def main() -> None:
     """Run the command line, and turn what goes wrong into a line and an exit code."""
     gc.set_threshold(GARBAGE_EVERY)
-    with steady_streams():
+    with steady_streams(), private_files():
         try:
             app()
         except KeyboardInterrupt:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from pipelines.eduframe.commands.output import print_line
+from pipelines.eduframe.commands.umask import let_readers_in
 from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
@@ -53,8 +54,10 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
         NothingToCopyError: there is no synced dataset, or the other one holds data already.
         LockedError: a sync into one of them is going on.
     """
-    seconds = resolve(token_needed=False).lock_wait_seconds
+    settings = resolve(token_needed=False)
+    seconds, mode = settings.lock_wait_seconds, settings.permissions
     into = make_pipeline(destination, to_dataset or dataset)
+    let_readers_in(into, mode)
     with tempfile.TemporaryDirectory() as folder:
         origin = make_pipeline(source, dataset, pipelines_dir=folder)
         if str(target_of(origin)) == str(target_of(into)):
@@ -66,7 +69,7 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
             one_at_a_time(into),
             one_at_a_time(origin),
             holding_file(duckdb_path(origin), seconds),
-            holding_file(duckdb_path(into), seconds),
+            holding_file(duckdb_path(into), seconds, mode=mode),
         ):
             counts = copy_dataset(origin, into)
             notes = declare_constraints(into)

@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 from pipelines.eduframe.commands.output import print_line
+from pipelines.eduframe.commands.umask import let_readers_in
 from pipelines.eduframe.destinations.duckdb_file import holding_file, reading_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import DONE
@@ -36,7 +37,9 @@ def run_doctor(destination: str, dataset: str) -> int:
     settings = resolve(token_needed=False)
     _check_there(destination, dataset, settings)
     pipeline = make_pipeline(destination, dataset)
-    with one_at_a_time(pipeline), holding_file(duckdb_path(pipeline), settings.lock_wait_seconds):
+    let_readers_in(pipeline, settings.permissions)
+    file, seconds = duckdb_path(pipeline), settings.lock_wait_seconds
+    with one_at_a_time(pipeline), holding_file(file, seconds, mode=settings.permissions):
         found = recover(pipeline)
         with Dataset(pipeline) as stored:
             check_version(pipeline, stored)

@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-from pipelines.eduframe.pipeline import duckdb_path, first_line
+from pipelines.eduframe.pipeline import cause_of, duckdb_path, first_line, has_no_space
 from sources.eduframe.display import printable
 from sources.eduframe.errors import FileBusyError, FileUnusableError
+from sources.eduframe.private_files import PRIVATE, files_made_with, mode_of, restrict
 
 log = logging.getLogger("eduframe.duckdb")
 
@@ -24,7 +25,11 @@ RETRY_SECONDS = 0.25
 HURRIED_SECONDS = 2.0
 """Who was told to end waits no longer than this for a file."""
 _HOLDER = re.compile(r"(?:held in|already open in)\s+(\S.*?)\s*\(PID (\d+)\)")
-_DAMAGED = re.compile(r"not a valid DuckDB|[Cc]orrupt|checksum|deserialize|storage version", re.I)
+_DAMAGED = re.compile(
+    r"not a valid DuckDB|read enough bytes|corrupt|checksum|deserialize|storage version", re.I
+)
+HEADERS = 12_288
+"""Bytes of a DuckDB file without anything in it."""
 LITTLE = "80MB"
 """DuckDB fills what it may have with what it might need again; a load needs less than this."""
 
@@ -34,6 +39,7 @@ def holding_file(
     path: Path | None,
     seconds: float,
     *,
+    mode: int = PRIVATE,
     sparing: bool = False,
     hurry: threading.Event | None = None,
 ) -> Iterator[None]:
@@ -41,9 +47,10 @@ def holding_file(
 
     All that dlt and we do to the file in the meantime shares the one opening of it: nobody can
     come in between, and the file is read and checkpointed once. It is free again afterwards.
-    ``sparing`` gives DuckDB :data:`LITTLE` memory instead of most of what the machine has, and one
-    thread: enough for most, and where it is not, DuckDB says so. Once ``hurry`` is set the wait
-    for the file is a short one.
+    A file that is made has the permissions ``mode``, one that is there keeps its own. ``sparing``
+    gives DuckDB :data:`LITTLE` memory instead of most of what the machine has, and one thread:
+    enough for most, and where it is not, DuckDB says so. Once ``hurry`` is set the wait for the
+    file is a short one.
 
     Raises:
         FileBusyError: another program still holds it after so many seconds; names it.
@@ -53,7 +60,7 @@ def holding_file(
         yield
         return
     existed = path.exists()
-    connection = _open(path, seconds, hurry=hurry)
+    connection = _open(path, seconds, mode=mode, hurry=hurry)
     if sparing:
         connection.execute(f"SET memory_limit = '{LITTLE}'")
         connection.execute("SET threads = 1")  # each has buffers of its own
@@ -63,7 +70,7 @@ def holding_file(
         unused = not existed and _is_empty(connection)
         connection.close()
         if unused:
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 @contextmanager
@@ -89,16 +96,25 @@ def _open(
     seconds: float,
     *,
     read_only: bool = False,
+    mode: int = PRIVATE,
     hurry: threading.Event | None = None,
 ) -> duckdb.DuckDBPyConnection:
     began = time.monotonic()
     deadline = began + seconds
     told = False
     while True:
+        new = not read_only and not path.exists()
         try:
+            if new:
+                with files_made_with(mode):
+                    return duckdb.connect(str(path))
+            if _log(path).exists():  # of a run that was killed
+                restrict(_log(path), mode_of(path))
             return duckdb.connect(str(path), read_only=read_only)
         except duckdb.Error as error:
             if not is_busy(path, error):
+                if new and path.exists() and path.stat().st_size <= HEADERS:
+                    _remove(path)
                 raise FileUnusableError(_why_unusable(path, error, read_only)) from error
             now = time.monotonic()
             if hurry and hurry.is_set():
@@ -113,6 +129,17 @@ def _open(
                 log.info("%s is held open by %s; waiting", path, holder(error))
                 told = True
             time.sleep(RETRY_SECONDS)
+
+
+def _log(path: Path) -> Path:
+    """What was written last, which DuckDB keeps beside the file until it is closed."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that was just made, and holds nothing."""
+    path.unlink(missing_ok=True)
+    _log(path).unlink(missing_ok=True)
 
 
 def is_busy(path: Path, error: duckdb.Error) -> bool:
@@ -144,6 +171,11 @@ def _why_unusable(path: Path, error: duckdb.Error, read_only: bool) -> str:
         return (
             f"{start}it is damaged, or no DuckDB file ({first_line(error)}). Move it away, and put "
             "a backup in its place, or sync anew: everything is read again then."
+        )
+    if has_no_space(error):
+        return (
+            f"{start}{cause_of(error)}. Make room, or set DESTINATION__DUCKDB__CREDENTIALS to a "
+            "file on another disk."
         )
     return (
         f"{start}{first_line(error)}. Set DESTINATION__DUCKDB__CREDENTIALS to a file "

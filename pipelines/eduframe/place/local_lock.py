@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from pipelines.eduframe.place.target import Target
 from sources.eduframe.errors import LockedError
+from sources.eduframe.private_files import PRIVATE, write_private
 from sources.eduframe.state_folder import state_folder
 
 
@@ -28,7 +29,7 @@ def local_lock(target: Target) -> Iterator[None]:
     """
     path = lock_file(target)
     holder = path.with_suffix(".holder")
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=0, mode=PRIVATE)
     try:
         lock.acquire()
     except Timeout:
@@ -42,7 +43,7 @@ def local_lock(target: Target) -> Iterator[None]:
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        holder.write_text(json.dumps(mine), encoding="utf-8")
+        write_private(holder, json.dumps(mine))
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -19,6 +19,13 @@ from filelock import FileLock, Timeout
 from pipelines.eduframe.place.local_lock import local_lock
 from pipelines.eduframe.place.target import Target
 from sources.eduframe.errors import LockedError, SettingsError
+from sources.eduframe.private_files import (
+    PRIVATE,
+    PRIVATE_FOLDER,
+    make_private_folder,
+    restrict,
+    write_private,
+)
 
 log = logging.getLogger("eduframe.recovery")
 
@@ -47,7 +54,7 @@ def changing_folder(pipelines_dir: Path, name: str) -> Iterator[None]:
     Raises:
         LockedError: another program does not come to the end of that.
     """
-    lock = FileLock(pipelines_dir / f".{name}.lock", timeout=BUSY_SECONDS)
+    lock = FileLock(pipelines_dir / f".{name}.lock", timeout=BUSY_SECONDS, mode=PRIVATE)
     try:
         lock.acquire()
     except Timeout:
@@ -70,13 +77,14 @@ def open_pipeline(
         SettingsError: the folder holds things that are not dlt's or ours.
         LockedError: there is no working folder, or a damaged one, and a run is going on.
     """
-    pipelines_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(pipelines_dir)
     with changing_folder(pipelines_dir, name):
         home = _home(pipelines_dir, name, target)
-    home.mkdir(exist_ok=True)
+    make_private_folder(home)
     with changing_folder(home, name):
         pipeline = _open(home / name, target, lambda: make(str(home)))
-        (home / name / TARGET_FILE).write_text(str(target), "utf-8")
+        restrict(home / name, PRIVATE_FOLDER)
+        write_private(home / name / TARGET_FILE, str(target))
     return pipeline
 
 
@@ -126,13 +134,13 @@ def _home(pipelines_dir: Path, name: str, target: Target) -> Path:
     owner = file.read_text("utf-8") if file.is_file() else None
     if target.dataset == DATASET_NAME and (owner is None or target.is_called(owner)):
         check_folder(plain)
-        plain.mkdir(exist_ok=True)
-        file.write_text(str(target), "utf-8")
+        make_private_folder(plain)
+        write_private(file, str(target))
         return pipelines_dir
     home = pipelines_dir / f"{name}.{target.dataset}.{target.number[:8]}"
     if owner is not None and target.is_called(owner) and not home.exists():
         check_folder(plain)
-        home.mkdir()
+        make_private_folder(home)
         plain.rename(home / name)
     return home
 

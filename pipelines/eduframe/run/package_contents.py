@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -41,6 +42,7 @@ from sources.eduframe.dataset.joining import with_stored
 from sources.eduframe.dataset.merge_hints import declare_tables, keeps_json, quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import BY_TABLE
+from sources.eduframe.private_files import close_to_others
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.resource_policy import Policy
@@ -129,7 +131,10 @@ class Loader:
         made += self._log_resources(logs, lambda: self._remember(unwritten))
         package = _package(made)
         declare_tables(package.schema, self._missing, as_text=not keeps_json(self.pipeline))
-        self.pipeline.run(package)
+        try:
+            self.pipeline.run(package)
+        finally:
+            close_to_others(Path(self.pipeline.working_dir))
         if self._missing:
             make_tables(self.pipeline, self._missing)
         self._missing = set()

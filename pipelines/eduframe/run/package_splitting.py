@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -72,6 +73,7 @@ def load(
         LoadFailedError: the destination does not take it.
     """
     deadline = time.monotonic() + settings.lock_wait_seconds
+    folder = Path(loader.pipeline.working_dir)
     failure: PipelineStepFailed | None = None
     while True:
         try:
@@ -86,12 +88,12 @@ def load(
             late = time.monotonic() >= deadline or hurry.is_set()
             if late or error.step == "extract":
                 raise LoadFailedError(
-                    f"The destination does not take the data: {cause_of(error)}. Nothing is "
-                    "lost: the next run goes on from what was loaded."
+                    f"The destination does not take the data: {cause_of(error, folder)}. Nothing "
+                    "is lost: the next run goes on from what was loaded."
                 ) from error
-            log.warning("loading failed, and is tried again: %s", cause_of(error))
+            log.warning("loading failed, and is tried again: %s", cause_of(error, folder))
             time.sleep(LOAD_RETRY_SECONDS)
         else:
             break
     if failure:
-        report.notes.append(f"a load failed and was tried again: {cause_of(failure)}")
+        report.notes.append(f"a load failed and was tried again: {cause_of(failure, folder)}")

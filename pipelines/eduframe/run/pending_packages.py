@@ -28,6 +28,7 @@ from pipelines.eduframe.place.working_folder import (
 )
 from pipelines.eduframe.store.state import completed_loads
 from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.private_files import close_to_others, write_private
 
 log = logging.getLogger("eduframe.recovery")
 
@@ -51,17 +52,18 @@ def recover(pipeline: Any) -> list[str]:
     trace = _read(folder / TRACE_FILE)
     with changing_folder(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
         pipeline.drop()
-        (folder / TARGET_FILE).write_text(str(target), "utf-8")
+        write_private(folder / TARGET_FILE, str(target))
     pipeline.activate()
     pipeline.sync_destination()
     if trace is not None and owner is not None and is_ours:
         (folder / TRACE_FILE).write_bytes(trace)
+    close_to_others(folder)
     return notes
 
 
 def remember_loads(pipeline: Any) -> None:
     """Note, before a package is made, which loads the dataset holds that it is to follow."""
-    (Path(pipeline.working_dir) / LOADS_FILE).write_text(_loads(pipeline), "utf-8")
+    write_private(Path(pipeline.working_dir) / LOADS_FILE, _loads(pipeline))
 
 
 def _loads(pipeline: Any, besides: Collection[str] = ()) -> str:
@@ -122,8 +124,11 @@ def load_pending(pipeline: Any) -> None:
     packages = pipeline.list_normalized_load_packages()
     for load_id in packages:
         _start_over(pipeline, load_id)
-    if packages:
-        pipeline.load()
+    try:
+        if packages:
+            pipeline.load()
+    finally:
+        close_to_others(Path(pipeline.working_dir))
 
 
 def _start_over(pipeline: Any, load_id: str) -> None:

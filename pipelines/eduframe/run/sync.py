@@ -16,10 +16,12 @@ from typing import Any
 
 from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
+from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
 from pipelines.eduframe.destinations.schema_upgrade import upgrade
 from pipelines.eduframe.pipeline import (
     about_destination,
+    cause_of,
     check_can_delete,
     duckdb_path,
     use_own_destination,
@@ -135,6 +137,7 @@ def sync(
     selection = select(settings, resources)
     chosen = policies(settings, allow_mass_delete)
     use_own_destination(pipeline)
+    make_folder(pipeline, settings.permissions)
     report = _new_report(pipeline, selection)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     run = Run(report, limiter)
@@ -272,7 +275,13 @@ class _Sync:
         """
         self.still_held()
         seconds = self.settings.lock_wait_seconds
-        with holding_file(self.file, seconds, sparing=sparing, hurry=self.control.hurry):
+        with holding_file(
+            self.file,
+            seconds,
+            mode=self.settings.permissions,
+            sparing=sparing,
+            hurry=self.control.hurry,
+        ):
             yield
 
     def _plan(self, **how: bool) -> tuple[dict[str, Plan], set[str]]:
@@ -328,7 +337,7 @@ class _Sync:
         except EduframeError as error:
             self._end(run, error)
         except Exception as error:
-            said = f"{type(error).__name__}: {self.client.shown(str(error))}"
+            said = self.client.shown(cause_of(error, Path(self.pipeline.working_dir)))
             log.error("%s: unexpected error: %s", name, said)
             log.debug("%s", name, exc_info=True)
             run.status, run.message = "failed", f"unexpected: {said}"

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sources.eduframe.digest import hash_text
+from sources.eduframe.private_files import make_private_folder, write_private
 
 log = logging.getLogger("eduframe.limiter")
 
@@ -97,7 +98,7 @@ class WindowFile:
         Raises:
             OSError: the folder or the file cannot be written.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         with self.exclusive():
             if not self._path.exists():
                 others = any(self._path.parent.glob(window_name_of("*")))
@@ -207,7 +208,7 @@ class WindowFile:
     def _write_anew(self, lines: Iterable[str]) -> None:
         fresh = self._path.with_suffix(".new")
         header = f"@{secrets.token_hex(_HEADER_LENGTH // 2 - 1)}\n"
-        fresh.write_text(header + "".join(lines), "ascii")
+        write_private(fresh, header + "".join(lines))
         os.replace(fresh, self._path)
 
     def _still_counting(self, lines: Iterable[Line]) -> Iterator[str]:

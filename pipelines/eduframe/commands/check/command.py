@@ -4,12 +4,14 @@ from pathlib import Path
 
 from pipelines.eduframe.commands.check.api import Trial, identify
 from pipelines.eduframe.commands.check.destination import try_destination
+from pipelines.eduframe.commands.check.files import find_files
 from pipelines.eduframe.commands.check.findings import Findings
 from pipelines.eduframe.commands.check.printing import as_json as shown_as_json
 from pipelines.eduframe.commands.check.printing import print_findings
 from pipelines.eduframe.commands.check.report import fit_report
 from pipelines.eduframe.commands.check.settings import find_settings
 from pipelines.eduframe.commands.output import print_json
+from pipelines.eduframe.commands.umask import let_readers_in
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.place.local_lock import local_lock
@@ -49,6 +51,7 @@ def run_check(
         _check_writable(report)
     settings, found = find_settings()
     pipeline = make_pipeline(destination, dataset)
+    let_readers_in(pipeline, settings.permissions)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     with (
         local_lock(target_of(pipeline)),
@@ -65,6 +68,7 @@ def run_check(
         target = try_destination(pipeline, destination, settings.lock_wait_seconds)
         api, identity = identify(client)
         findings = Findings(found, api, target)
+        findings.files = find_files(pipeline)
         findings.resources = Trial(client, settings, api, identity).run()
     if report is not None:
         report.write_text(fit_report(api, findings.resources), encoding="utf-8")

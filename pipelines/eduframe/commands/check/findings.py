@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pipelines.eduframe.commands.check.api import Api, Tried
 from pipelines.eduframe.commands.check.destination import Destination
+from pipelines.eduframe.commands.check.files import FileFound
 from pipelines.eduframe.commands.check.settings import SettingFound
 
 
@@ -16,6 +17,7 @@ class Findings:
     api: Api
     destination: Destination
     resources: list[Tried] = field(default_factory=list)
+    files: list[FileFound] = field(default_factory=list)
 
     @property
     def same_customer(self) -> bool | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import orjson
 
 from pipelines.eduframe.commands.check.api import Tried
+from pipelines.eduframe.commands.check.files import FileFound
 from pipelines.eduframe.commands.check.findings import Findings
 from pipelines.eduframe.commands.check.report import differences, limits
 from pipelines.eduframe.commands.output import Column, Row, print_line, print_table
@@ -70,8 +71,20 @@ def _verdict(findings: Findings) -> Iterator[str]:
         other = findings.same_customer is False
         advice = "; ANOTHER than the token's: use another --dataset, or the other token"
         yield f"dataset      {target.dataset}: of {whose}{advice if other else ''}"
+    for file in findings.files:
+        yield f"{file.what:<12} {file.path}: {_who_reads(file)}"
     if api.token_accepted:
         yield f"limit        {limits(api) or 'no header says how much of it is left'}"
     on = [tried for tried in findings.resources if tried.on]
     readable = sum(tried.state == "readable" for tried in on)
     yield f"resources    {readable} of the {len(on)} that are on can be read"
+
+
+def _who_reads(file: FileFound) -> str:
+    who = {
+        "its owner": f"only {file.owner} can read it",
+        "its group": f"{file.owner} and the group {file.group} can read it",
+        "everybody": "EVERYBODY on this machine can read it",
+    }[file.readers]
+    advice = f"; if nobody else is to: {file.closing}" if file.is_open else ""
+    return f"{who} ({file.mode}){advice}"
