@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,54 @@ def test_status_after_a_sync(eduframe: Eduframe, here: Simulator) -> None:
     rows = {row["resource"]: row["rows"] for row in found.json["tables"]}
     assert rows["labels"] == len(here.rows("labels"))
     assert eduframe("status", "--max-age", "0.001s").code == PARTLY
+
+
+@pytest.mark.usefixtures("tables")
+def test_what_lies_in_the_future_is_not_fresh(
+    eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = settings(here) | {"INCLUDE": "labels,leads"}
+    assert eduframe("sync", "leads", **given).code == DONE
+    with monkeypatch.context() as patch:
+        month = timedelta(days=30, hours=1)
+        patch.setattr("pipelines.eduframe.run.sync.now_utc", lambda: datetime.now(UTC) + month)
+        assert eduframe("sync", "labels", **given).code == DONE
+    found = eduframe("status", "--max-age", "26h", **given)
+    assert found.code == PARTLY
+    said = "in the future, by a clock that was wrong, and so not known to be fresh: labels (30d)."
+    assert said in found.out
+    found = eduframe("status", "--max-age", "26h", "--json", **given)
+    assert found.code == PARTLY
+    tables = {table["resource"]: table for table in found.json["tables"]}
+    assert (tables["labels"]["too_old"], tables["leads"]["too_old"]) == (True, False)
+    assert tables["labels"]["age_seconds"] < 0
+    assert eduframe("sync", "labels", **given).code == DONE
+    found = eduframe("status", "--max-age", "26h", **given)
+    assert (found.code, "in the future" in found.out) == (DONE, False)
+
+
+def test_demo_leaves_its_database_alone(
+    eduframe: Eduframe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert eduframe("demo").code == DONE
+    assert [*tmp_path.iterdir()] == [tmp_path / "eduframe_demo.duckdb"]
+
+
+def test_demo_says_where_to_go(eduframe: Eduframe, tmp_path: Path) -> None:
+    file = tmp_path / "eduframe_demo.duckdb"
+    file.mkdir()
+    found = eduframe("demo")
+    assert found.code == WRONG_USE
+    assert f"cannot write {file}: Is a directory. Run eduframe demo in a folder" in found.err
+    file.rmdir()
+    file.write_text("no database")
+    found = eduframe("demo")
+    assert found.code == FAILED
+    assert f"database {file} cannot be used" in found.err
+    assert "run eduframe demo in another folder" in found.err
+    assert "__" not in found.err
 
 
 def test_demo_sees_no_settings_and_runs_again(

@@ -235,6 +235,15 @@ def test_a_name_that_does_not_resolve_ends_the_run(warehouse: Warehouse) -> None
         warehouse.sync("labels", base_url="https://api.invalid/v1")
 
 
+def test_a_proxy_that_is_not_there_is_named_and_not_the_api(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    said = r"api\.invalid: the proxy 127\.0\.0\.1:9 cannot be reached: .*Check the proxy"
+    with pytest.raises(UnreachableError, match=said):
+        warehouse.sync("labels", base_url="https://api.invalid/v1")
+
+
 def test_a_server_without_tls_is_not_spoken_to(warehouse: Warehouse) -> None:
     address = warehouse.sim.base_url.replace("http://", "https://")
     with pytest.raises(UnreachableError, match="Cannot reach"):

@@ -318,7 +318,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:pass-word@127.0.0.1:{proxy.port}")
         with (
             client_of("https://api.example.com/api/v1", attempts=2) as client,
-            pytest.raises(ReadFailedError, match=rf"over the proxy 127.0.0.1:{proxy.port}: ")
+            pytest.raises(ReadFailedError, match=rf"the proxy 127.0.0.1:{proxy.port} refuses: ")
             as raised,
         ):
             client.get("/labels")
@@ -334,9 +334,21 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ALL_PROXY", f"127.0.0.1:{gone.port}")
     with (
         client_of("https://api.example.com/api/v1", attempts=2) as client,
-        pytest.raises(ReadFailedError, match=f"over the proxy 127.0.0.1:{gone.port}: .*refused"),
+        pytest.raises(ReadFailedError, match=f"127.0.0.1:{gone.port} cannot be reached: .*refused"),
     ):
         client.get("/labels")
+
+
+def test_an_api_that_cannot_be_trusted_behind_a_proxy_is_no_fault_of_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with RawServer(lambda peer: peer.send(b"HTTP/1.1 200 OK\r\n\r\nno TLS at all")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with (
+            client_of("https://api.example.com/api/v1", attempts=1) as client,
+            pytest.raises(ReadFailedError, match=f"over the proxy 127.0.0.1:{proxy.port}: "),
+        ):
+            client.get("/labels")
 
 
 def test_no_proxy_names_hosts_that_need_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ These never leave the package; each ends in one of those above, or in a note:
 
     TransientError               an answer that may be better next time: tried again
     └── NoAnswerError            … there is none: no connection, or a broken one
+        └── ProxyError               … as the proxy is not there, or refuses
     TooManyRequestsError         a 429: tried again after the pause that it asks for
     DoesNotCastError             a column that cannot be cast as a whole: it is read value by value
 
@@ -157,6 +158,10 @@ class TransientError(Exception):
 
 class NoAnswerError(TransientError):
     """The network or the server gave no answer, or broke off."""
+
+
+class ProxyError(NoAnswerError):
+    """The proxy that requests go over cannot be reached, or refuses to pass them on."""
 
 
 class TooManyRequestsError(Exception):

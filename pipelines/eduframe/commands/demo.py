@@ -31,11 +31,12 @@ from pipelines.eduframe.commands.output import (
     print_summary,
     print_table,
 )
-from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.pipeline import cause_of, make_pipeline
 from pipelines.eduframe.place.local_lock import lock_file
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.sync import sync
+from sources.eduframe.errors import FileUnusableError, SettingsError
 from sources.eduframe.settings import SECTIONS, Settings
 from sources.eduframe.state_folder import STATE_VARIABLE
 from sources.eduframe_simulator import Simulator
@@ -60,6 +61,7 @@ def run_demo() -> int:
     """Sync the simulator and show what arrived. Returns the exit code."""
     out = console()
     file = Path.cwd() / DUCKDB_FILE
+    _check_writable(file)
     with (
         tempfile.TemporaryDirectory() as folder,
         _no_configuration(folder),
@@ -73,8 +75,15 @@ def run_demo() -> int:
             credentials=str(file),
             pipelines_dir=folder,
         )
-        report = sync(pipeline, settings=_settings(sim))
-        lock_file(target_of(pipeline)).unlink(missing_ok=True)
+        try:
+            report = sync(pipeline, settings=_settings(sim))
+        except FileUnusableError as error:
+            raise FileUnusableError(
+                f"The demo's database {file} cannot be used: {cause_of(error)}. Move it away, or "
+                "run eduframe demo in another folder."
+            ) from error
+        finally:
+            lock_file(target_of(pipeline)).unlink(missing_ok=True)
     if report.exit_code:
         print_summary(report)
         return report.exit_code
@@ -85,6 +94,25 @@ def run_demo() -> int:
             _show_query(out, database, name)
     out.print(NEXT, markup=False)
     return report.exit_code
+
+
+def _check_writable(file: Path) -> None:
+    """Before anything is begun: whether the demo can have its file in this folder.
+
+    Raises:
+        SettingsError: it cannot; says where to go.
+    """
+    try:
+        if file.exists():
+            file.open("r+b").close()
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{DUCKDB_FILE}-"):
+            pass  # what DuckDB keeps beside the file comes and goes like this one
+    except OSError as error:
+        raise SettingsError(
+            f"The demo keeps its database in the folder that it is run in, and cannot write {file}"
+            f": {error.strerror}. Run eduframe demo in a folder that you may write, for example: "
+            "cd \"$(mktemp -d)\" && eduframe demo"
+        ) from error
 
 
 def query(name: str) -> str:

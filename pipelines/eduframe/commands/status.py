@@ -19,6 +19,9 @@ from sources.eduframe.display import escaped
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import parse_duration, resolve, select
 
+CLOCKS_DIFFER = 300.0
+"""Seconds that the clocks of two machines may be apart."""
+
 COLUMNS = (
     Column("table"),
     Column("rows", right=True),
@@ -48,9 +51,15 @@ class TableStatus:
     last_sync: datetime | None
     last_reconciliation: datetime | None
     age_seconds: float | None
+    """Negative for a sync in the future, by a clock that was wrong."""
     too_old: bool = False
     frozen: str | None = None
     """Why nothing of the list counts as gone, where that is so."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the last sync lies in the future, and so tells nothing of how fresh this is."""
+        return self.age_seconds is not None and self.age_seconds < -CLOCKS_DIFFER
 
 
 def run_status(
@@ -110,21 +119,9 @@ def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableSt
         f"AND {column('resolved_at')} IS NULL",
         resource,
     )
-    ended, status, mode = column("ended_at"), column("status"), column("mode")
-    log = name("_sync_resources")
-    times = _one(
-        dataset,
-        f"SELECT MAX({ended}), MAX(CASE WHEN {mode} = 'reconcile' THEN {ended} END) "
-        f"FROM {log} {by_resource} AND {status} = 'done'",
-        resource,
-    )
-    last = _one(
-        dataset,
-        f"SELECT {status} FROM {log} {by_resource} AND {ended} IS NOT NULL "
-        f"ORDER BY {ended} DESC LIMIT 1",
-        resource,
-    )
-    synced, reconciled = times or (None, None)
+    _, last = _latest(dataset, resource)
+    synced, _ = _latest(dataset, resource, status="done")
+    reconciled, _ = _latest(dataset, resource, status="done", mode="reconcile")
     age = (now_utc() - synced).total_seconds() if synced else None
     found = TableStatus(
         resource,
@@ -132,14 +129,31 @@ def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableSt
         int(counts[1] or 0) if counts else 0,
         int(deletions[0]) if deletions else 0,
         int(aside[0]) if aside else 0,
-        last[0] if last else None,
+        last,
         synced,
         reconciled,
         age,
     )
     if limit is not None and found.status != "off":
-        found.too_old = age is None or age > limit.total_seconds()
+        found.too_old = age is None or age > limit.total_seconds() or found.ahead
     return found
+
+
+def _latest(dataset: Dataset, resource: str, **which: str) -> tuple[datetime | None, str | None]:
+    """When the list's last read that is so ended, and how. The last is that of the last run: the
+    order of runs holds, whatever the clock was."""
+    column = dataset.column
+    run, ended, status = column("run_id"), column("ended_at"), column("status")
+    wanted = {"resource": resource, **which}
+    so = " AND ".join(f"r.{column(name)} = %s" for name in wanted)
+    row = _one(
+        dataset,
+        f"SELECT r.{ended}, r.{status} FROM {dataset.name('_sync_resources')} AS r "
+        f"JOIN {dataset.name('_sync_runs')} AS s ON s.{run} = r.{run} "
+        f"WHERE {so} AND r.{ended} IS NOT NULL ORDER BY s.{column('started_at')} DESC LIMIT 1",
+        *wanted.values(),
+    )
+    return (row[0], row[1]) if row else (None, None)
 
 
 def _one(dataset: Dataset, sql: str, *params: Any) -> tuple[Any, ...] | None:
@@ -181,6 +195,11 @@ def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool
     for one in found:
         if one.frozen:
             print_line(f"{one.resource}: nothing counts as gone here: {one.frozen}")
+    if ahead := [f"{one.resource} ({_age(-(one.age_seconds or 0))})" for one in found if one.ahead]:
+        print_line(
+            "synced in the future, by a clock that was wrong, and so not known to be fresh: "
+            f"{', '.join(ahead)}. Set the clock of the machine that syncs, and sync again"
+        )
     if last_run:
         message = f": {last_run['message']}" if last_run["message"] else ""
         print_line(
@@ -195,6 +214,8 @@ def _time(moment: datetime | None) -> str:
 def _age(seconds: float | None) -> str:
     if seconds is None:
         return "-"
+    if seconds < -CLOCKS_DIFFER:
+        return f"in {_age(-seconds)}"
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
             return f"{seconds / size:.0f}{unit}"

@@ -9,6 +9,7 @@ from sources.eduframe.errors import (
     EduframeError,
     NoAnswerError,
     OtherCustomerError,
+    ProxyError,
     ReadFailedError,
     ResourceOffError,
     StoppedError,
@@ -59,6 +60,12 @@ def identify(
 def _give_up_if_unreachable(client: Client, error: EduframeError) -> None:
     if isinstance(error.__cause__, NoAnswerError):
         raise UnreachableError(
-            f"Cannot reach {urlsplit(client.base_url).netloc}: {error.__cause__}. Check the "
-            "network, and base_url (SOURCES__EDUFRAME__BASE_URL)."
+            f"Cannot reach {urlsplit(client.base_url).netloc}: {error.__cause__}. {advice(error)}."
         ) from error
+
+
+def advice(error: EduframeError) -> str:
+    """What to look at where nothing can be read."""
+    if isinstance(error.__cause__, ProxyError):
+        return "Check the proxy (HTTPS_PROXY or ALL_PROXY); NO_PROXY names hosts that need none"
+    return "Check the network, and base_url (SOURCES__EDUFRAME__BASE_URL)"

@@ -119,10 +119,10 @@ class Report:
         return "; ".join(said) or None
 
     def moment(self, monotonic: float | None) -> datetime | None:
-        """A moment of the monotonic clock as a time of day."""
+        """A moment of the monotonic clock as a time of day, by the machine's clock."""
         if monotonic is None:
             return None
-        return self.started_at + timedelta(seconds=monotonic - self.began)
+        return self.clock + timedelta(seconds=monotonic - self.began)
 
     def run_row(self) -> dict[str, Any]:
         """The run's row in ``_sync_runs``."""

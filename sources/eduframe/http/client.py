@@ -17,6 +17,7 @@ import tenacity
 from sources.eduframe.display import Secret
 from sources.eduframe.errors import (
     NoAnswerError,
+    ProxyError,
     ReadFailedError,
     SettingsError,
     StoppedError,
@@ -273,10 +274,10 @@ class Client:
                 if self._network.late:
                     traffic.in_time(False)
                 words = f"no answer in time ({type(error).__name__})"
-                raise NoAnswerError(self._over_proxy(words)) from None
+                raise self._no_answer(error, words) from None
             except httpx.TransportError as error:
                 words = self._secret.shown(str(error) or type(error).__name__)
-                raise NoAnswerError(self._over_proxy(words)) from None
+                raise self._no_answer(error, words) from None
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise TransientError(self._secret.shown(str(error))) from None
             except CompressionError as error:
@@ -288,8 +289,16 @@ class Client:
                     "right, raise max_page_mb, or max_list_mb for a list without pages"
                 ) from None
 
-    def _over_proxy(self, words: str) -> str:
-        return f"over the proxy {self._proxy}: {words}" if self._proxy else words
+    def _no_answer(self, error: httpx.TransportError, words: str) -> NoAnswerError:
+        """Why there is no answer, which may be the fault of the proxy."""
+        if not self._proxy:
+            return NoAnswerError(words)
+        if isinstance(error, httpx.ProxyError):
+            return ProxyError(f"the proxy {self._proxy} refuses: {words}")
+        connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        if connecting and not self._network.connected:
+            return ProxyError(f"the proxy {self._proxy} cannot be reached: {words}")
+        return NoAnswerError(f"over the proxy {self._proxy}: {words}")
 
 
 def _wait_before_retry(state: tenacity.RetryCallState) -> float:

@@ -41,6 +41,7 @@ class Network(httpcore.SyncBackend):
     def deadline(self, seconds: float) -> Iterator[None]:
         """What this thread does within ends after so many seconds, with a time-out."""
         self._own.until = self._clock() + seconds
+        self._own.connected = False
         try:
             yield
         finally:
@@ -50,6 +51,11 @@ class Network(httpcore.SyncBackend):
     def late(self) -> bool:
         """Whether this thread's deadline is over."""
         return self._clock() >= getattr(self._own, "until", float("inf"))
+
+    @property
+    def connected(self) -> bool:
+        """Whether this thread has made a connection, since its deadline began."""
+        return bool(getattr(self._own, "connected", False))
 
     def end(self) -> None:
         """Break off what is under way, in all threads, and begin nothing any more.
@@ -110,6 +116,7 @@ class Network(httpcore.SyncBackend):
             raise httpcore.ConnectTimeout(f"no connection within {left:.0f} s") from None
         finally:
             self._connecting.discard(connecting)
+        self._own.connected = True
         return _Stream(stream, self, self.watch(stream.get_extra_info("socket")))
 
     def watch(self, connection: socket.socket) -> socket.socket:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from pipelines.eduframe.commands.check.fit import Fit, look, shown_limits
+from pipelines.eduframe.run.customer import advice
 from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.endpoints import ENDPOINTS, IDENTITY
 from sources.eduframe.errors import (
@@ -71,7 +72,7 @@ def identify(client: Client) -> tuple[Api, Answer | None]:
         api.token_accepted = True
         api.message = f"whose token it is cannot be told: {IDENTITY} {error}"
     except ReadFailedError as error:
-        api.message = f"{error}. Check base_url (SOURCES__EDUFRAME__BASE_URL) and the network."
+        api.message = f"{error}. {advice(error)}."
     else:
         api.token_accepted = True
         api.educator_id, name = answer.data.get("id"), answer.data.get("name")
