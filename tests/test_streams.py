@@ -78,7 +78,7 @@ def test_an_output_that_is_full_is_told(warehouse: Warehouse) -> None:
     process = run(**setup)
     assert process.returncode == FAILED
     assert process.stderr.count("\n") == 1
-    assert "disk is full" in process.stderr
+    assert "no space left" in process.stderr
 
 
 def test_json_holds_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
