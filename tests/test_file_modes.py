@@ -203,6 +203,24 @@ def test_a_file_that_could_not_be_made_does_not_stay(warehouse: Warehouse, size:
     assert run(**setup).returncode == DONE
 
 
+def test_a_working_folder_that_is_full_is_named(warehouse: Warehouse) -> None:
+    setup = command(warehouse, "labels")
+    setup["args"][1:3] = ["-c", ONLY_STATE]
+    full = run(**setup)
+    assert full.returncode == FAILED
+    assert "no space left in " in full.stderr.splitlines()[-1]
+    assert f"/pipelines/{warehouse.pipeline.pipeline_name} (" in full.stderr.splitlines()[-1]
+
+
+ONLY_STATE = """
+import errno
+from dlt.pipeline.pipeline import Pipeline
+def full(*args, **how):
+    raise OSError(errno.ENOSPC, "No space left on device")
+Pipeline.sync_destination = full
+from pipelines.eduframe.commands.cli import main
+main()
+"""
 ONLY_DUCKDB = """
 import resource
 import duckdb

@@ -326,8 +326,23 @@ def cause_of(error: BaseException, folder: Path | None = None) -> str:
     if not has_no_space(error):
         return said
     named = getattr(error, "filename", None) or next(iter(_PATH.findall(str(error))), None)
-    where = Path(named).parent if named else folder
+    where = Path(named) if named else folder
+    where = where if where is None or where.is_dir() else where.parent
     return f"there is no space left{f' in {printable(str(where))}' if where else ''} ({said})"
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Let errors of a full disk that do not tell which file they are of tell the folder."""
+    try:
+        yield
+    except Exception as error:
+        bottom: BaseException = error
+        while bottom.__cause__ is not None:
+            bottom = bottom.__cause__
+        if isinstance(bottom, OSError) and has_no_space(bottom) and not bottom.filename:
+            bottom.filename = str(folder)
+        raise
 
 
 def has_no_space(error: BaseException) -> bool:

@@ -24,6 +24,7 @@ from pipelines.eduframe.pipeline import (
     cause_of,
     check_can_delete,
     duckdb_path,
+    naming,
     use_own_destination,
 )
 from pipelines.eduframe.place.working_folder import own_folder_note
@@ -144,6 +145,7 @@ def sync(
     if watch:
         watch(run)
     with (
+        naming(Path(pipeline.working_dir)),
         _stopping_after(max_minutes, run),
         one_at_a_time(pipeline) as still_held,
         Client(
