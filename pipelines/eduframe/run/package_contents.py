@@ -141,6 +141,10 @@ class Loader:
         self.packages += 1
         give_back()
 
+    def give_up(self) -> None:
+        """Throw away the package that is pending, with the state and the schema it would leave."""
+        self.pipeline.abort_packages()
+
     def _shared(self, written: Iterable["_Merged"], name: str) -> Iterator[pa.Table]:
         for merged in written:
             yield from self._rows(merged, name)

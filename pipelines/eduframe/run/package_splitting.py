@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pipelines.eduframe.pipeline import cause_of
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.pending_packages import load_pending, remember_loads
+from pipelines.eduframe.run.refused_tables import lists_of, refusal
 from pipelines.eduframe.run.report import Report
 from sources.eduframe.errors import LoadFailedError
 from sources.eduframe.reading.batch import Batch
@@ -65,6 +66,8 @@ def load(
 ) -> None:
     """Load a package; where the destination fails, try the pending one for a while more.
 
+    Where it refuses one table, the lists of that table fail, and the others are loaded.
+
     Args:
         writing: a context in which the destination is ours to write.
         hurry: set once there is no time left to try again.
@@ -76,6 +79,7 @@ def load(
     folder = Path(loader.pipeline.working_dir)
     failure: PipelineStepFailed | None = None
     while True:
+        package = [batch for batch in package if batch.resource not in report.unloaded]
         try:
             with writing(sparing=failure is None):
                 if failure:
@@ -84,6 +88,13 @@ def load(
                     remember_loads(loader.pipeline)
                     loader.load(package, [report.run_row()], report.resource_rows())
         except PipelineStepFailed as error:
+            found = refusal(loader.pipeline, error)
+            if found and (lists := lists_of(found.table, package)):
+                report.fail_to_load(lists, found.table, found.why)
+                failure = None
+                with writing():
+                    loader.give_up()
+                continue
             failure = error
             late = time.monotonic() >= deadline or hurry.is_set()
             if late or error.step == "extract":

@@ -1,7 +1,8 @@
 """What a run came to: the record that the summary, ``--json`` and the run log are made of."""
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,8 @@ from sources.eduframe.clock import now_utc
 from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.hashing import VERSION
+
+log = logging.getLogger("eduframe.load")
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Report:
     """Resources that were not to be read, with the reason."""
     identity: Traffic = field(default_factory=Traffic)
     """The request that asks whose data it is, where that is no resource of the run."""
+    unloaded: dict[str, str] = field(default_factory=dict)
+    """Resources whose rows the destination refused, with the reason."""
     notes: list[str] = field(default_factory=list)
     fatal: str | None = None
     stopped: str | None = None
@@ -55,7 +60,30 @@ class Report:
         for run in self.runs.values():
             if run.status == "waiting":
                 run.status = "stopped"
+        self._tell_unloaded()
         return self.ended_at
+
+    def fail(self, resource: str, why: str) -> None:
+        """A resource fails in this run, whatever is said of its reading."""
+        self.unloaded.setdefault(resource, why)
+        self._tell_unloaded()
+
+    def fail_to_load(self, resources: Iterable[str], table: str, why: str) -> None:
+        """The destination refuses rows of a table, which is of these resources."""
+        for resource in resources:
+            log.error("%s: rows of %s are not taken: %s", resource, table, why)
+            self.fail(
+                resource,
+                f"the destination does not take rows of {table}: {why}. Nothing of the list is "
+                "lost: the next run takes up what is left. If the table was changed by hand, "
+                f"eduframe refresh {resource} makes it as it must be",
+            )
+
+    def _tell_unloaded(self) -> None:
+        """Once more whenever a reading may have ended: it knows nothing of the loading."""
+        for resource, why in self.unloaded.items():
+            if run := self.runs.get(resource):
+                run.status, run.message, run.settled = "failed", why, None
 
     def leave_out(self, resource: str, why: str) -> None:
         """A resource is not read in this run after all."""

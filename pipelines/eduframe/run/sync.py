@@ -326,6 +326,8 @@ class _Sync:
                 if isinstance(plan.read, WholeList) and plan.endpoint.path == IDENTITY:
                     plan.read.first_answer = self.first_answer
                 for batch in Reader(plan, self.client, run, self.book).batches():
+                    if name in self.report.unloaded:
+                        break
                     self.batches.put(self.spill.keep(batch))
         except AuthenticationError as error:
             if self._is_accepted(run):
