@@ -18,6 +18,8 @@
     │   ├── LockLostError        … the lock in it is gone in the middle of a run
     │   ├── NoDatasetError       … there is no such dataset in it
     │   ├── UpgradeError         … it does not let a column have its new type
+    │   ├── UnfitTableError      … a table of the run log was changed, and cannot be mended
+    │   ├── ViewError            … a view cannot be made anew with a column's new type
     │   ├── ScratchTableError    … a step of ``eduframe check`` failed in it
     │   ├── FileBusyError        … another program holds the DuckDB file open
     │   └── FileUnusableError    … the DuckDB file cannot be opened
@@ -119,6 +121,14 @@ class NoDatasetError(DestinationError):
 
 class UpgradeError(DestinationError):
     """The destination does not let a column have the type that this release gives it."""
+
+
+class UnfitTableError(DestinationError):
+    """A table of the run log is not as it must be, and cannot be made so."""
+
+
+class ViewError(DestinationError):
+    """A view cannot be made anew from its definition, once a column has its type again."""
 
 
 class ScratchTableError(DestinationError):

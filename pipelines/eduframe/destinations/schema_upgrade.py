@@ -49,7 +49,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     notes: list[str] = []
     for name in sorted(set(existing) & set(OURS) & set(schema_tables)):
         table, columns = OURS[name], schema_tables[name]["columns"]
-        wanted = [_as_stored(pipeline, c) for c in table.all_columns]
+        wanted = [as_stored(pipeline, c) for c in table.all_columns]
         added = [c for c in wanted if c.name not in columns]
         changed = [
             c
@@ -59,7 +59,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
         if not added and not changed:
             continue
         if isinstance(table, Table):
-            _forget_hashes(dataset, table)
+            forget_hashes(dataset, lists_of(table))
         if is_a(pipeline, "filesystem"):
             pipeline.destination_client().conform(name, table.arrow_schema)
         for column in changed:
@@ -70,7 +70,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
         if added and isinstance(table, Table):
             names = ", ".join(column.name for column in added)
             notes.append(f"{name} has new columns, which the next read fills: {names}")
-        hints[name] = [_hint(table, column) for column in (*added, *changed)]
+        hints[name] = [hint_for(table, column) for column in (*added, *changed)]
     if changes:
         _change_all(pipeline, dataset, changes)
     if hints:
@@ -84,22 +84,31 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
     return notes
 
 
-def _as_stored(pipeline: Any, column: Column) -> Column:
+def as_stored(pipeline: Any, column: Column) -> Column:
     """A column as the destination has it: in many of them, JSON is text."""
     is_text = column.type == "json" and not is_a(pipeline, *JSON_IN)
     return replace(column, type="text") if is_text else column
 
 
-def _hint(table: AnyTable, column: Column) -> dict[str, Any]:
+def hint_for(table: AnyTable, column: Column) -> dict[str, Any]:
+    """dlt's hint for a column of a table, with the type that it has in the destination."""
     return {**table.dlt_columns()[column.name], "data_type": column.type}
 
 
-def _forget_hashes(dataset: Dataset, table: Table) -> None:
-    """Make the next read write the rows of this table, or the owners of its rows, again."""
-    for main in MAIN_TABLES.values():
-        ours = main is table or any(table.name == c.name for c in CHILD_TABLES[main.name])
-        if ours and main.key != ("_row_hash",):
-            dataset.update(main.name, {"_row_hash": UNKNOWN}, "1 = 1")
+def lists_of(table: AnyTable) -> list[str]:
+    """The lists whose rows a table holds, in whole or in part."""
+    return [
+        name
+        for name, main in MAIN_TABLES.items()
+        if main is table or any(table.name == child.name for child in CHILD_TABLES[name])
+    ]
+
+
+def forget_hashes(dataset: Dataset, lists: Iterable[str]) -> None:
+    """Make the next read of these lists write their rows again."""
+    for name in lists:
+        if MAIN_TABLES[name].key != ("_row_hash",):
+            dataset.update(name, {"_row_hash": UNKNOWN}, "1 = 1")
 
 
 def _change_all(
@@ -111,10 +120,10 @@ def _change_all(
         whole = sql.capabilities.supports_ddl_transactions
         with sql.begin_transaction() if whole else nullcontext():
             if sql.capabilities.sqlglot_dialect == "postgres":
-                _drop_references(dataset, sql)
+                drop_references(dataset, sql)
             for table, column in changes:
                 try:
-                    for statement in _change(client, dataset, table, column):
+                    for statement in statements_for(client, dataset, table, column):
                         sql.execute_sql(statement)
                 except Exception as error:  # each driver has exceptions of its own
                     raise UpgradeError(
@@ -127,7 +136,7 @@ def _change_all(
                     sql.drop_tables(table.name)
 
 
-def _drop_references(dataset: Dataset, sql: Any) -> None:
+def drop_references(dataset: Dataset, sql: Any) -> None:
     """Drop the foreign keys, whose columns could only change both at once.
 
     Without its comment, ``_sync_runs`` says that keys are missing: they are made again at the end
@@ -145,11 +154,11 @@ def _drop_references(dataset: Dataset, sql: Any) -> None:
         sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
 
 
-def _change(client: Any, dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
+def statements_for(client: Any, dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
     """What gives a column its new type, keeping the values that have a meaning in it."""
     name, alter = dataset.column(column.name), f"ALTER TABLE {dataset.name(table.name)}"
     kind = client.type_mapper.to_destination_type(
-        _hint(table, column), client.prepare_load_table(table.name)
+        hint_for(table, column), client.prepare_load_table(table.name)
     )
     dialect = client.capabilities.sqlglot_dialect
     if dialect == "duckdb":

@@ -291,12 +291,13 @@ def make_tables(pipeline: Any, names: Iterable[str]) -> None:
             client.update_stored_schema(only_tables=sorted(names), force=True)
 
 
-def make_dropped_tables(pipeline: Any, missing: Iterable[str]) -> None:
+def make_dropped_tables(pipeline: Any, missing: Iterable[str]) -> list[str]:
     """Make dlt create tables that were dropped by hand, which it believes to be there."""
     schema = pipeline.default_schema_name and pipeline.default_schema
-    dropped = set(missing) & set(schema.tables) if schema else None
+    dropped = sorted(set(missing) & set(schema.tables)) if schema else []
     if dropped:
         make_tables(pipeline, dropped)
+    return dropped
 
 
 _NUL_IN_JSON = r"(^|[^\\])((?:\\\\)*)(?:\\u0000)+"

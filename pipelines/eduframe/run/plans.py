@@ -4,7 +4,7 @@ All of it comes from the destination: what it holds of each list, how far the la
 came, and which parents are still to be asked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -40,6 +40,8 @@ class Context:
     """dlt's state of each resource."""
     existing: set[str]
     """The tables that are there."""
+    anew: Collection[str] = ()
+    """The lists of which every row is to be written again, as their tables were mended."""
 
 
 def come_after_the_last_run(stored: StoredRows, report: Report) -> None:
@@ -72,6 +74,8 @@ def make_plans(
     positions = {e.table: Position.load(context.state.get(e.table, {})) for e in endpoints}
     if refresh:
         ask_for_refresh(positions, context.report)
+    for name in {*positions} & {*context.anew}:
+        positions[name].refresh = positions[name].refresh or context.report.started_at.isoformat()
     for endpoint in endpoints:
         forced_here = forced and (named or not endpoint.params)
         position = positions[endpoint.table]

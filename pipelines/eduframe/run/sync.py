@@ -19,6 +19,8 @@ from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
 from pipelines.eduframe.destinations.schema_upgrade import upgrade
+from pipelines.eduframe.destinations.table_fit import StoredTable, look
+from pipelines.eduframe.destinations.table_mending import Mended, mend_tables
 from pipelines.eduframe.pipeline import (
     about_destination,
     cause_of,
@@ -55,7 +57,7 @@ from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter, share_window
 from sources.eduframe.limits.rate_limiter_file import ages_of_runs
 from sources.eduframe.reading.batch import Batch, ResourceRun
-from sources.eduframe.reading.checkpoint import set_name
+from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
@@ -234,6 +236,8 @@ class _Sync:
         self.batches: Batches = queue.Queue()
         self.spill = SpillFiles(Path(pipeline.working_dir))
         self.first_answer: Answer | None = None
+        self.anew: set[str] = set()
+        """The lists of which every row is to be written again, as their tables were mended."""
 
     def run(self, **how: bool) -> None:
         report = self.report
@@ -246,7 +250,10 @@ class _Sync:
         )
         with self._writing():
             plans, missing = self._plan(**how)
-            make_dropped_tables(self.pipeline, missing)
+            if dropped := make_dropped_tables(self.pipeline, missing):
+                report.notes.append(
+                    f"tables that were dropped are made anew, and filled: {', '.join(dropped)}"
+                )
         loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
         self._remember_refresh(plans, loader)
@@ -258,12 +265,17 @@ class _Sync:
             self._clean_up()
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
-        """Let the destination know at once of a refresh, also of lists that are not begun."""
+        """Let the destination know at once of a refresh, also of lists that are not begun, or not
+        of this run."""
         known = stored_positions(self.pipeline)
+        positions = {name: plan.position for name, plan in plans.items()}
+        for name in self.anew - {*plans}:
+            positions[name] = Position.load(known.get(name, {}))
+            positions[name].refresh = positions[name].refresh or self.report.started_at.isoformat()
         asked = [
-            Batch(name, plan.position)
-            for name, plan in plans.items()
-            if plan.position.refresh and not known.get(name, {}).get("refresh")
+            Batch(name, position)
+            for name, position in positions.items()
+            if position.refresh and not known.get(name, {}).get("refresh")
         ]
         if asked:
             load(loader, asked, self.report, self.settings, self._writing, self.control.hurry)
@@ -291,16 +303,37 @@ class _Sync:
         report = self.report
         wanted = {*ALL_TABLES, *(table.name for table in LOG_TABLES)}
         with StoredRows(self.pipeline) as stored:
+            tables = look(self.pipeline, stored)
+            existing = {*tables}
+            self.anew = self._mend(stored, tables, refresh=how["refresh"]).anew
             recall_window(stored, self.client.limiter)
             come_after_the_last_run(stored, report)
-            existing = stored.existing(wanted)
             report.notes += upgrade(self.pipeline, stored, existing)
             context = Context(
                 self.settings, self.policies, self.client, report,
-                stored_positions(self.pipeline), existing,
+                stored_positions(self.pipeline), existing, self.anew,
             )
-            plans = make_plans(stored, self.endpoints, context, self.book, **how)
+            usable = [e for e in self.endpoints if e.table not in report.unloaded]
+            plans = make_plans(stored, usable, context, self.book, **how)
         return plans, wanted - existing
+
+    def _mend(
+        self, stored: StoredRows, tables: Mapping[str, StoredTable], *, refresh: bool
+    ) -> Mended:
+        """Mend tables that somebody changed; the lists of what cannot be mended fail."""
+        names = [endpoint.table for endpoint in self.endpoints]
+        mended = mend_tables(self.pipeline, stored, tables, names if refresh else ())
+        self.report.notes += mended.notes
+        for endpoint in self.endpoints:
+            parents = {parent.table for parent in endpoint.parents} & mended.unreliable
+            if why := mended.blocked.get(endpoint.table):
+                self.report.fail(endpoint.table, why)
+            elif parents:
+                self.report.fail(
+                    endpoint.table, f"it is read under the rows of {', '.join(parents)}, whose key "
+                    "was changed"
+                )
+        return mended
 
     def _read_and_load(self, plans: Mapping[str, Plan], loader: Loader) -> None:
         scheduler = Scheduler(

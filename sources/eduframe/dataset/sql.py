@@ -88,12 +88,17 @@ class Dataset:
             f"FROM {self.name('_dlt_loads')} WHERE {self.column('status')} = 0)"
         )
 
+    def stored_columns(self, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Those of these tables that are there, with their columns as dlt sees them."""
+        if not self._client.has_dataset():
+            return {}
+        with self.pipeline.destination_client() as client:
+            found = client.get_storage_tables(list(names))
+            return {name: columns for name, columns in found if columns}
+
     def existing(self, names: Iterable[str]) -> set[str]:
         """Which of these tables are there."""
-        if not self._client.has_dataset():
-            return set()
-        with self.pipeline.destination_client() as client:
-            return {name for name, columns in client.get_storage_tables(list(names)) if columns}
+        return {*self.stored_columns(names)}
 
     def select(
         self, table: str, schema: pa.Schema, selected: Sequence[str] | None = None

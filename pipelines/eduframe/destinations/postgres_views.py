@@ -1,0 +1,103 @@
+"""Views that hold on to columns whose type changes: set aside, and made anew from their own words.
+
+All within the transaction that changes the column: if one cannot be made, nothing has changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sources.eduframe.errors import ViewError
+
+_DEPENDENT = """
+WITH RECURSIVE found(oid, depth) AS (
+    SELECT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND d.refobjsubid IN (0, a.attnum)
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.refobjid = %s::regclass AND a.attname = ANY(%s) AND r.ev_class <> d.refobjid
+    UNION
+    SELECT r.ev_class, f.depth + 1 FROM found f JOIN pg_depend d ON d.refobjid = f.oid
+    JOIN pg_rewrite r ON r.oid = d.objid
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND r.ev_class <> f.oid
+)
+SELECT c.oid, format('%%I.%%I', n.nspname, c.relname), c.relkind = 'm', c.relispopulated,
+    pg_get_viewdef(c.oid), quote_ident(pg_get_userbyid(c.relowner)),
+    array_to_string(c.reloptions, ', '), quote_literal(obj_description(c.oid, 'pg_class'))
+FROM (SELECT oid, max(depth) AS depth FROM found GROUP BY oid) f
+JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY f.depth
+"""
+"""The views on some columns, and those on these, in the order in which they can be made."""
+
+_GRANTS = """
+SELECT format('GRANT %%s%%s ON %%s TO %%s%%s', g.privilege_type,
+    CASE WHEN a.attname IS NULL THEN '' ELSE format(' (%%I)', a.attname) END, %s,
+    CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+    CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM (
+    SELECT NULL::name AS attname, relacl AS acl, relowner FROM pg_class WHERE oid = %s
+    UNION ALL SELECT a.attname, a.attacl, c.relowner FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid WHERE c.oid = %s AND a.attacl IS NOT NULL
+) a CROSS JOIN LATERAL aclexplode(a.acl) g WHERE g.grantee <> a.relowner
+"""
+_REST = """
+SELECT format('COMMENT ON COLUMN %%s.%%I IS %%L', %s, a.attname, d.description)
+FROM pg_description d JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
+WHERE d.classoid = 'pg_class'::regclass AND d.objoid = %s
+UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = %s
+UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal
+UNION ALL SELECT format('ALTER VIEW %%s ALTER COLUMN %%I SET DEFAULT %%s', %s, a.attname,
+    pg_get_expr(d.adbin, d.adrelid)) FROM pg_attrdef d
+JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = %s
+"""
+
+
+@contextmanager
+def views_aside(sql: Any, table: str, columns: Sequence[str]) -> Iterator[None]:
+    """Within a transaction: drop the views on these columns, and make them anew afterwards.
+
+    Raises:
+        ViewError: a view cannot be made anew; names it, with its SQL.
+    """
+    views = []
+    for oid, name, is_stored, *rest in sql.execute_sql(_DEPENDENT, table, list(columns)):
+        kind = "MATERIALIZED VIEW" if is_stored else "VIEW"
+        views.append((kind, name, [*_statements(sql, oid, kind, name, *rest)]))
+    for kind, name, _ in reversed(views):
+        sql.execute_sql(f"DROP {kind} {name}")
+    yield
+    for _, name, statements in views:
+        for statement in statements:
+            try:
+                sql.execute_sql(statement)
+            except Exception as error:
+                raise ViewError(
+                    f"the view {name} cannot be made anew with the column as it must be "
+                    f"({str(error).splitlines()[0]}), so nothing was changed. Drop it, refresh, "
+                    f"and make it anew in another way; now it is: {statements[0]}"
+                ) from error
+
+
+def _statements(
+    sql: Any,
+    oid: int,
+    kind: str,
+    name: str,
+    populated: bool,
+    definition: str,
+    owner: str,
+    options: str | None,
+    comment: str | None,
+) -> Iterator[str]:
+    """What makes a view as it is: its definition first."""
+    body = definition.rstrip().rstrip(";")
+    with_options = f" WITH ({options})" if options else ""
+    data = " WITH NO DATA" if not populated else ""
+    yield f"CREATE {kind} {name}{with_options} AS {body}{data}"
+    rest = [(name, oid, oid, oid, name, oid), (name, oid, oid)]
+    for query, parameters in zip((_REST, _GRANTS), rest, strict=True):
+        yield from (row[0] for row in sql.execute_sql(query, *parameters))
+    if comment:
+        yield f"COMMENT ON {kind} {name} IS {comment}"
+    yield f"ALTER {kind} {name} OWNER TO {owner}"
