@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.eduframe.run.report import Report
+from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import (
     EduframeError,
@@ -55,6 +56,15 @@ def identify(
     if educator is None:
         return stored, answer
     return {"educator_id": educator, "host": host}, answer
+
+
+def customer_by_rows(stored: StoredRows, client: Client) -> dict[str, Any] | None:
+    """Whose data the dataset holds, by its rows, where no state tells; None: nobody's."""
+    sql = f"SELECT {stored.column('id')} FROM {stored.name('educators')} LIMIT 1"
+    for rows in stored.query(sql):
+        for educator in rows.column(0).to_pylist():
+            return {"educator_id": educator, "host": urlsplit(client.base_url).hostname}
+    return None
 
 
 def _give_up_if_unreachable(client: Client, error: EduframeError) -> None:

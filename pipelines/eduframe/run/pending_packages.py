@@ -26,6 +26,7 @@ from pipelines.eduframe.place.working_folder import (
     changing_folder,
     check_folder,
 )
+from pipelines.eduframe.run.load_log import mend_load_log
 from pipelines.eduframe.store.state import completed_loads
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.private_files import close_to_others, write_private
@@ -41,12 +42,12 @@ def recover(pipeline: Any) -> list[str]:
     """
     folder = Path(pipeline.working_dir)
     target = target_of(pipeline)
-    notes: list[str] = []
     check_folder(folder)
+    notes = mend_load_log(pipeline)
     owner = _read(folder / TARGET_FILE)
     is_ours = owner is None or target.is_called(owner.decode("utf-8", "replace"))
     if is_ours:
-        notes = _settle(pipeline)
+        notes += _settle(pipeline)
     else:
         log.info("the working folder belonged to another dataset, and is made anew")
     trace = _read(folder / TRACE_FILE)

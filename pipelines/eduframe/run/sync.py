@@ -30,7 +30,7 @@ from pipelines.eduframe.pipeline import (
     use_own_destination,
 )
 from pipelines.eduframe.place.working_folder import own_folder_note
-from pipelines.eduframe.run.customer import identify
+from pipelines.eduframe.run.customer import customer_by_rows, identify
 from pipelines.eduframe.run.package_contents import Loader, make_dropped_tables
 from pipelines.eduframe.run.package_splitting import Batches, load, split
 from pipelines.eduframe.run.pending_packages import recover
@@ -245,9 +245,11 @@ class _Sync:
             report.notes += recover(self.pipeline)
             with Dataset(self.pipeline) as dataset:
                 check_version(self.pipeline, dataset)
-        customer, self.first_answer = identify(
-            self.client, report, source_state(self.pipeline).get("customer")
-        )
+            stored_customer = source_state(self.pipeline).get("customer")
+            if stored_customer is None:
+                with StoredRows(self.pipeline) as stored:
+                    stored_customer = customer_by_rows(stored, self.client)
+        customer, self.first_answer = identify(self.client, report, stored_customer)
         with self._writing():
             plans, missing = self._plan(**how)
             if dropped := make_dropped_tables(self.pipeline, missing):
