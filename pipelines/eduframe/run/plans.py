@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.eduframe.destinations.doubled_rows import remove_doubled
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.hidden_rows import asked_before
 from pipelines.eduframe.store.rejected_rows import set_aside
@@ -22,6 +23,7 @@ from sources.eduframe.http.client import Client
 from sources.eduframe.reading.checkpoint import Position, set_name, why_not_resumed
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, Proof, Read, UnderParents, WholeList, choose_mode
+from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
@@ -156,7 +158,7 @@ def _plan(
     name, report, refresh = endpoint.table, context.report, position.refresh is not None
     whole = {name, *(table.name for table in CHILD_TABLES[name])} <= context.existing
     parent_columns = {c: c for c in endpoint.parent_columns} if endpoint.params else None
-    index = stored.known(MAIN_TABLES[name], parent_columns, whole=whole)
+    index = _known(stored, endpoint, context, parent_columns, whole=whole, forced=forced or refresh)
     policy = context.policies[name]
     mode = choose_mode(
         endpoint,
@@ -177,6 +179,34 @@ def _plan(
     if position.refused:
         plan.refused_before = _together(seen_keys(stored, name, position.refused))
     return plan
+
+
+def _known(
+    stored: StoredRows,
+    endpoint: Endpoint,
+    context: Context,
+    parent_columns: Mapping[str, str] | None,
+    *,
+    whole: bool,
+    forced: bool,
+) -> RowIndex:
+    """What the destination holds of the list; where that is asked for, with one row of each."""
+    name, pipeline = endpoint.table, stored.pipeline
+    index = stored.known(MAIN_TABLES[name], parent_columns, whole=whole)
+    tables = [MAIN_TABLES[name]] if index.doubled else []
+    tables += CHILD_TABLES[name] if forced else []
+    found = {table.name: remove_doubled(pipeline, stored, table) for table in tables}
+    doubled = {table: ids for table, ids in found.items() if len(ids)}
+    if index.doubled and name not in doubled:  # what is written takes the place of both
+        context.report.runs[name].notes.append(f"{index.doubled} rows stood more than once")
+    if doubled:
+        index = stored.known(MAIN_TABLES[name], parent_columns, whole=whole)
+        for ids in doubled.values():
+            index.forget_hashes_of(ids)
+        context.report.runs[name].notes.append(
+            f"rows stood more than once in {', '.join(doubled)}: one of each is left"
+        )
+    return index
 
 
 def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) -> Read:

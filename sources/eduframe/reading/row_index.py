@@ -37,6 +37,8 @@ class RowIndex:
     strays: dict[str, Ids] = field(default_factory=dict)
     """Child table to the owners of child rows whose own row is not there (half-loaded pieces,
     a main table dropped by hand)."""
+    doubled: int = 0
+    """Rows with a key that another one has. They count as one, which must be written again."""
     seen: Flags = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +49,23 @@ class RowIndex:
             self.parents = self.parents[order]
         if self.names is not None:
             self.names = self.names.take(pa.array(order))
+        self._join_doubled()
         self.seen = np.zeros(len(self.keys), np.bool_)
+
+    def _join_doubled(self) -> None:
+        first = np.ones(len(self.keys), np.bool_)
+        first[1:] = self.keys[1:] != self.keys[:-1]
+        self.doubled = int(np.count_nonzero(~first))
+        if not self.doubled:
+            return
+        starts = np.flatnonzero(first)
+        alone = np.diff(np.append(starts, len(first))) == 1
+        self.deleted = np.logical_and.reduceat(self.deleted, starts)
+        self.keys, self.hashes = self.keys[first], np.where(alone, self.hashes[first], UNKNOWN)
+        if self.parents is not None:
+            self.parents = self.parents[first]
+        if self.names is not None:
+            self.names = self.names.filter(pa.array(first))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -62,6 +80,11 @@ class RowIndex:
             return np.zeros(len(ids), np.int64), np.zeros(len(ids), np.bool_)
         places = np.minimum(np.searchsorted(self.keys, ids), len(self.keys) - 1)
         return places, self.keys[places] == ids
+
+    def forget_hashes_of(self, ids: Ids) -> None:
+        """Let these rows count as changed when they are read."""
+        places, found = self.find(ids)
+        self.hashes[places[found]] = UNKNOWN
 
     def mark_seen(self, ids: Ids) -> None:
         places, found = self.find(ids)
