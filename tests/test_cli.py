@@ -234,6 +234,46 @@ def test_demo_says_where_to_go(eduframe: Eduframe, tmp_path: Path) -> None:
     assert "__" not in found.err
 
 
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ("DROP TABLE users", "users: the table users is not there"),
+        ("DROP TABLE user_labels", "users: the table user_labels is not there"),
+        ("DELETE FROM users", "users: the table was emptied"),
+    ],
+)
+def test_what_was_dropped_or_emptied_is_not_fresh(
+    eduframe: Eduframe, here: Simulator, tmp_path: Path, done: str, said: str
+) -> None:
+    given = settings(here) | {"INCLUDE": '["labels", "users"]'}
+    assert eduframe("sync", **given).code == DONE
+    fresh = eduframe("status", "--max-age", "1h", **given)
+    assert fresh.code == DONE, fresh.out
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as database:
+        database.execute(f"USE eduframe; {done}")
+    found = eduframe("status", "--max-age", "1h", **given)
+    assert found.code == PARTLY
+    assert said in found.out
+    assert eduframe("sync", **given).code == DONE
+    assert eduframe("status", "--max-age", "1h", **given).code == DONE
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_list_that_is_off_is_named_and_counts_when_asked_to(
+    eduframe: Eduframe, here: Simulator
+) -> None:
+    here.forbid("leads")
+    given = settings(here) | {"INCLUDE": '["labels", "leads"]'}
+    assert eduframe("sync", **given).code == DONE
+    found = eduframe("status", "--max-age", "1h", **given)
+    assert found.code == DONE
+    assert "off, as the token may not read them (not counted by --max-age" in found.out
+    found = eduframe("status", "--max-age", "1h", "--off-counts", **given)
+    assert found.code == PARTLY
+    assert "may not read them (counted): leads" in found.out
+
+
 def test_demo_sees_no_settings_and_runs_again(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:

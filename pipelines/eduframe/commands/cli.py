@@ -205,8 +205,16 @@ def status(
     dataset: Dataset = "eduframe",
     max_age: Annotated[
         str | None,
-        typer.Option(help="Exit with 3 if a table is older than this, for example 26h."),
+        typer.Option(
+            help="Exit with 3 if a table is older than this, for example 26h, or not there."
+        ),
     ] = None,
+    off_counts: Annotated[
+        bool,
+        typer.Option(
+            "--off-counts", help="Let --max-age count lists, too, that the token may not read."
+        ),
+    ] = False,
     as_json: Json = False,
     wide: Wide = False,
 ) -> None:
@@ -214,7 +222,10 @@ def status(
     from pipelines.eduframe.commands.status import run_status
 
     raise typer.Exit(
-        run_status(destination, dataset, max_age=max_age, as_json=as_json, wide=wide)
+        run_status(
+            destination, dataset, max_age=max_age, as_json=as_json, wide=wide,
+            off_counts=off_counts,
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.display import escaped
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.reading.checkpoint import Position
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES
 from sources.eduframe.settings import parse_duration, resolve, select
 
 CLOCKS_DIFFER = 300.0
@@ -55,6 +57,20 @@ class TableStatus:
     too_old: bool = False
     frozen: str | None = None
     """Why nothing of the list counts as gone, where that is so."""
+    missing: list[str] = field(default_factory=list)
+    """Its tables that are not there."""
+    emptied: bool = False
+    """Whether the table held rows after its last read, and holds none now."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said beside its row."""
+        said = [f"the table {name} is not there" for name in self.missing]
+        if self.emptied:
+            said.append("the table was emptied; the next sync fills it")
+        if self.frozen:
+            said.append(f"nothing counts as gone here: {self.frozen}")
+        return said
 
     @property
     def ahead(self) -> bool:
@@ -69,18 +85,32 @@ def run_status(
     max_age: str | None,
     as_json: bool,
     wide: bool = False,
+    off_counts: bool = False,
 ) -> int:
-    """Print the state of every table that is on. Returns 3 if one is older than ``max_age``."""
+    """Print the state of every table that is on.
+
+    Returns 3 if one is older than ``max_age``, not there, or emptied; lists that the API does not
+    let the token read count only with ``off_counts``.
+    """
     limit = _limit(max_age) if max_age else None
     on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
         with reading_file(pipeline, 10), Dataset(pipeline) as stored:
-            found = [_status(stored, name, limit) for name in on]
+            found = [_status(stored, name) for name in on]
             runs = _last_run(stored)
             positions = state_in_destination(pipeline).get("resources", {})
+            existing = stored.existing(ALL_TABLES)
     for one in found:
-        one.frozen = positions.get(one.resource, {}).get("frozen")
+        position = Position.load(dict(positions.get(one.resource, {})))
+        own = [one.resource, *(table.name for table in CHILD_TABLES[one.resource])]
+        one.frozen = position.frozen
+        one.missing = [name for name in own if name not in existing] if existing else []
+        one.emptied = one.rows == 0 and not one.deleted and position.had_rows
+        if limit is not None and (off_counts or one.status != "off"):
+            old = one.age_seconds is None or one.age_seconds > limit.total_seconds()
+            one.too_old = old or one.ahead or bool(one.missing) or one.emptied
+    off = [one.resource for one in found if one.status == "off"]
     if as_json:
         print_json(
             orjson.dumps(
@@ -90,6 +120,9 @@ def run_status(
         )
     else:
         _print(found, runs, wide)
+        if off:
+            counted = "counted" if off_counts else "not counted by --max-age without --off-counts"
+            print_line(f"off, as the token may not read them ({counted}): {', '.join(off)}")
     if all(f.rows is None for f in found):
         print(f"Nothing has been synced into dataset {escaped(dataset)} yet.", file=sys.stderr)
         return FAILED
@@ -103,7 +136,7 @@ def _limit(max_age: str) -> timedelta:
         raise SettingsError(f"--max-age is {max_age!r}; {error}.") from None
 
 
-def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableStatus:
+def _status(dataset: Dataset, resource: str) -> TableStatus:
     column, name = dataset.column, dataset.name
     gone = column("_deleted_at")
     counts = _one(
@@ -123,7 +156,7 @@ def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableSt
     synced, _ = _latest(dataset, resource, status="done")
     reconciled, _ = _latest(dataset, resource, status="done", mode="reconcile")
     age = (now_utc() - synced).total_seconds() if synced else None
-    found = TableStatus(
+    return TableStatus(
         resource,
         int(counts[0] or 0) if counts else None,
         int(counts[1] or 0) if counts else 0,
@@ -134,9 +167,6 @@ def _status(dataset: Dataset, resource: str, limit: timedelta | None) -> TableSt
         reconciled,
         age,
     )
-    if limit is not None and found.status != "off":
-        found.too_old = age is None or age > limit.total_seconds() or found.ahead
-    return found
 
 
 def _latest(dataset: Dataset, resource: str, **which: str) -> tuple[datetime | None, str | None]:
@@ -193,8 +223,8 @@ def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool
     ]
     print_table(COLUMNS, rows, wide=wide)
     for one in found:
-        if one.frozen:
-            print_line(f"{one.resource}: nothing counts as gone here: {one.frozen}")
+        for remark in one.remarks:
+            print_line(f"{one.resource}: {remark}")
     if ahead := [f"{one.resource} ({_age(-(one.age_seconds or 0))})" for one in found if one.ahead]:
         print_line(
             "synced in the future, by a clock that was wrong, and so not known to be fresh: "

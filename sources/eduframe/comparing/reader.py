@@ -221,7 +221,8 @@ class Reader:
         position.began = checkpoint.began or position.began
         if not self.endpoint.params or len(self.read.answered):
             position.readable = True
-        position.had_rows = bool(plan.index.living or run.new or run.changed)
+        gone_now = sum(len(gone.ids) for gone in verdict.gone)
+        position.had_rows = bool(plan.index.living > gone_now or run.new or run.changed)
         position.checkpoint = None
         if plan.refresh:
             self._refreshed()
