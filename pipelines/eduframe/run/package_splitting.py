@@ -89,20 +89,22 @@ def load(
                     loader.load(package, [report.run_row()], report.resource_rows())
         except PipelineStepFailed as error:
             found = refusal(loader.pipeline, error)
-            if found and (lists := lists_of(found.table, package)):
+            late = time.monotonic() >= deadline or hurry.is_set()
+            waiting = found is not None and found.locked and not late and not report.stopped
+            if found and not waiting and (lists := lists_of(found.table, package)):
                 report.fail_to_load(lists, found.table, found.why)
                 failure = None
                 with writing():
                     loader.give_up()
                 continue
             failure = error
-            late = time.monotonic() >= deadline or hurry.is_set()
             if late or error.step == "extract":
                 raise LoadFailedError(
                     f"The destination does not take the data: {cause_of(error, folder)}. Nothing "
                     "is lost: the next run goes on from what was loaded."
                 ) from error
-            log.warning("loading failed, and is tried again: %s", cause_of(error, folder))
+            why = found.why if found else cause_of(error, folder)
+            log.warning("loading failed, and is tried again: %s", why)
             time.sleep(LOAD_RETRY_SECONDS)
         else:
             break

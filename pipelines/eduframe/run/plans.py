@@ -4,6 +4,7 @@ All of it comes from the destination: what it holds of each list, how far the la
 came, and which parents are still to be asked.
 """
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.eduframe.destinations.doubled_rows import remove_doubled
+from pipelines.eduframe.destinations.postgres_locks import is_locked, who_locks
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.hidden_rows import asked_before
 from pipelines.eduframe.store.rejected_rows import set_aside
@@ -73,6 +75,7 @@ def make_plans(
     """How each list is read."""
     aside, asked = set_aside(stored), asked_before(stored)
     plans: dict[str, Plan] = {}
+    deadline = time.monotonic() + context.settings.lock_wait_seconds
     positions = {e.table: Position.load(context.state.get(e.table, {})) for e in endpoints}
     if refresh:
         ask_for_refresh(positions, context.report)
@@ -84,13 +87,24 @@ def make_plans(
         if refresh and not position.refresh:
             context.report.leave_out(endpoint.table, "done in the refresh that goes on")
             continue
-        plan = _plan(stored, endpoint, position, context, forced=forced_here)
-        plan.set_aside = aside.get(endpoint.table, plan.set_aside)
-        plan.asked_for = asked.get(endpoint.table, plan.asked_for)
-        _resume(plan, stored, context, forced or plan.refresh)
-        if plan.refresh:
-            plan.index.forget_hashes()
-        plan.read = _read(plan, stored, context, book)
+        plan = None
+        while plan is None and endpoint.table not in context.report.unloaded:
+            try:
+                plan = _plan(stored, endpoint, position, context, forced=forced_here)
+                plan.set_aside = aside.get(endpoint.table, plan.set_aside)
+                plan.asked_for = asked.get(endpoint.table, plan.asked_for)
+                _resume(plan, stored, context, forced or plan.refresh)
+                if plan.refresh:
+                    plan.index.forget_hashes()
+                plan.read = _read(plan, stored, context, book)
+            except Exception as error:  # each driver has exceptions of its own
+                if not is_locked(error):
+                    raise
+                plan = None
+                if time.monotonic() >= deadline or context.report.stopped:
+                    context.report.fail(endpoint.table, who_locks(stored.pipeline))
+        if plan is None:
+            continue
         _tell_of_marked(plan, context.report)
         plans[endpoint.table] = plan
     if forced and not named:

@@ -5,7 +5,7 @@ if the run had been killed in it, and made once more without the lists that the 
 positions stay where they were: the next run takes up what is left.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,12 @@ from dlt.common.exceptions import TerminalException
 from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.eduframe.destinations.postgres_locks import LOCK_NOT_AVAILABLE, who_locks
+from pipelines.eduframe.destinations.postgres_locks import (
+    bottom_of,
+    is_locked,
+    sqlstate,
+    who_locks,
+)
 from pipelines.eduframe.pipeline import first_line
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.rows.tables import CHILD_TABLES
@@ -40,21 +45,23 @@ class Refusal:
 
     table: str
     why: str
+    locked: bool = False
+    """Whether somebody only keeps it locked, which may pass."""
 
 
 def refusal(pipeline: Any, failed: PipelineStepFailed) -> Refusal | None:
     """The table that made a load fail; None where the destination as a whole does."""
-    job = next((e for e in _chain(failed) if isinstance(e, LoadClientJobException)), None)
-    if job is None:
+    job = failed.exception
+    if not isinstance(job, LoadClientJobException):
         return None
     error: BaseException = job.client_exception or job
     if not _is_of_a_table(error):
         return None
     table = job.job_id.split(".")[0]
-    if _sqlstate(error) == LOCK_NOT_AVAILABLE:
-        return Refusal(table, who_locks(pipeline, table))
+    if is_locked(error):
+        return Refusal(table, who_locks(pipeline, table), locked=True)
     # not the lines below the first: they hold the row
-    return Refusal(table, first_line([*_chain(error)][-1]))
+    return Refusal(table, first_line(bottom_of(error)))
 
 
 def lists_of(table: str, package: Sequence[Batch]) -> set[str]:
@@ -73,27 +80,9 @@ def lists_of(table: str, package: Sequence[Batch]) -> set[str]:
 
 
 def _is_of_a_table(error: BaseException) -> bool:
-    bottom = [*_chain(error)][-1]
-    if state := _sqlstate(error):
+    bottom = bottom_of(error)
+    if state := sqlstate(error):
         return not state.startswith(OF_THE_WHOLE)
     if isinstance(bottom, duckdb.Error):
         return not isinstance(bottom, OF_THE_FILE)
     return isinstance(error, TerminalException) and not isinstance(bottom, OSError)
-
-
-def _sqlstate(error: BaseException) -> str:
-    """What Postgres calls the error, by either driver; empty for what is none of its errors."""
-    bottom = [*_chain(error)][-1]
-    return str(getattr(bottom, "pgcode", None) or getattr(bottom, "sqlstate", None) or "")
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what lies under it."""
-    known: BaseException | None = error
-    while known is not None:
-        yield known
-        under = getattr(known, "exception", None)
-        dbapi = getattr(known, "dbapi_exception", None)
-        known = next(
-            (e for e in (known.__cause__, dbapi, under) if isinstance(e, BaseException)), None
-        )

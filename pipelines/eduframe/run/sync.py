@@ -18,12 +18,15 @@ from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
+from pipelines.eduframe.destinations.postgres_locks import telling_of_locks
+from pipelines.eduframe.destinations.postgres_room import make_room
 from pipelines.eduframe.destinations.schema_upgrade import upgrade
 from pipelines.eduframe.destinations.table_fit import StoredTable, look
 from pipelines.eduframe.destinations.table_mending import Mended, mend_tables
 from pipelines.eduframe.pipeline import (
     about_destination,
     cause_of,
+    check_address,
     check_can_delete,
     duckdb_path,
     naming,
@@ -51,7 +54,7 @@ from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
-from sources.eduframe.errors import AuthenticationError, EduframeError
+from sources.eduframe.errors import AuthenticationError, EduframeError, LockedTableError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter, share_window
@@ -130,6 +133,7 @@ def sync(
         SettingsError: a setting or a resource's name is wrong, or nothing can be deleted there.
         LockedError: another run into this dataset is going on.
         AuthenticationError: the token is not accepted (found before anything was read).
+        RightsError: the role may not create what the sync needs.
         OtherCustomerError: the dataset holds the data of another customer.
         OlderVersionError: the dataset was written by a newer version.
         LockLostError: the lock in the database was lost on the way.
@@ -141,6 +145,7 @@ def sync(
     chosen = policies(settings, allow_mass_delete)
     use_own_destination(pipeline)
     make_folder(pipeline, settings.permissions)
+    check_address(pipeline)
     report = _new_report(pipeline, selection)
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     run = Run(report, limiter)
@@ -159,9 +164,14 @@ def sync(
         ) as client,
     ):
         share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
-        _Sync(pipeline, settings, selection.on, chosen, client, run, still_held).run(
-            forced=reconcile, named=bool(resources), refresh=refresh
-        )
+        make_room(pipeline)
+        work = _Sync(pipeline, settings, selection.on, chosen, client, run, still_held)
+        try:
+            with telling_of_locks(pipeline):
+                work.run(forced=reconcile, named=bool(resources), refresh=refresh)
+        except LockedTableError as locked:
+            run.stop(str(locked))
+            report.end()
     return report
 
 

@@ -1,0 +1,60 @@
+"""What the sync finds in Postgres before it asks the API for anything: rights, and connections."""
+
+from typing import Any
+
+from pipelines.eduframe.pipeline import is_a
+from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.errors import RightsError
+
+TABLES_AT_ONCE = 4
+"""Each takes connections, and memory for its rows. dlt would load 20 tables at once."""
+CONNECTIONS_A_TABLE = 2
+"""One of dlt's, and one that rows are copied over."""
+
+_RIGHTS = """
+SELECT s.name, n.oid IS NOT NULL, current_user, current_database(),
+    CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+    ELSE has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE') END
+FROM unnest(ARRAY[%s, %s]) WITH ORDINALITY AS s(name, place)
+LEFT JOIN pg_namespace n ON n.nspname = s.name ORDER BY s.place
+"""
+_FREE = """
+SELECT least(
+    (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)
+        - count(*) FILTER (WHERE usename = current_user),
+    (SELECT datconnlimit FROM pg_database WHERE datname = current_database() AND datconnlimit >= 0)
+        - count(*) FILTER (WHERE datname = current_database()),
+    current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int - count(*))
+FROM pg_stat_activity WHERE backend_type = 'client backend'
+"""
+
+
+def make_room(pipeline: Any) -> None:
+    """Check that the role may create what it needs, and load as many tables at a time as there are
+    connections for: one at least.
+
+    Raises:
+        RightsError: names what the role lacks.
+    """
+    if not is_a(pipeline, "postgres"):
+        return
+    with Dataset(pipeline) as dataset:
+        client = dataset.client
+        rights = client.execute_sql(_RIGHTS, client.dataset_name, client.staging_dataset_name)
+        free = client.execute_sql(_FREE)[0][0] + 1  # this one
+    grants = [
+        f'GRANT USAGE, CREATE ON SCHEMA "{schema}" TO "{role}"'
+        if exists
+        else f'CREATE SCHEMA "{schema}" AUTHORIZATION "{role}"'
+        for schema, exists, role, _, may_create in rights
+        if not may_create
+    ]
+    if grants:
+        raise RightsError(
+            f"The role {rights[0][2]} lacks rights in the database {rights[0][3]}, and nothing was "
+            f"read. An administrator gives them with: {'; '.join(grants)}. See "
+            "docs/destinations/postgres.md"
+        )
+    at_once = max(1, min(TABLES_AT_ONCE, free // CONNECTIONS_A_TABLE))
+    pipeline.destination.tables_at_once = at_once

@@ -1,0 +1,145 @@
+"""A Postgres that others use too: their locks, their limits, their tables."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+
+from pipelines.eduframe.destinations import postgres_copy
+from pipelines.eduframe.exit_codes import DONE, PARTLY, WRONG_USE
+from sources.eduframe.errors import RightsError
+from sources.eduframe_simulator import Simulator
+from tests.conftest import Eduframe, MakeWarehouse, settings
+from tests.warehouses import Home, Warehouse
+
+LISTS = ("users", "orders", "labels")
+
+
+@pytest.fixture(scope="session")
+def destination() -> str:
+    return "postgres"
+
+
+@pytest.fixture
+def warehouse(make_warehouse: MakeWarehouse, lists: Simulator) -> Warehouse:
+    return make_warehouse(lists, synced=LISTS)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_copy, "LOCK_SECONDS", 0.1)
+
+
+@contextmanager
+def locked(warehouse: Warehouse, table: str, mode: str) -> Iterator[int]:
+    """Somebody has a table locked: who."""
+    with psycopg2.connect(warehouse.address, application_name="psql") as other:
+        with other.cursor() as cursor:
+            cursor.execute(f'LOCK TABLE eduframe."{table}" IN {mode} MODE')
+        yield other.info.backend_pid
+    other.close()
+
+
+@pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "SHARE"])
+def test_a_locked_table_is_its_lists_failure_and_says_who_it_is(
+    warehouse: Warehouse, lists: Simulator, mode: str
+) -> None:
+    for name in LISTS:
+        lists.add(name)
+    with locked(warehouse, "users", mode) as pid:
+        report = warehouse.sync(*LISTS, lock_wait_seconds=0.2)
+    assert report.exit_code == PARTLY
+    assert {name for name, run in report.runs.items() if run.status != "done"} == {"users"}
+    message = str(report.runs["users"].message)
+    assert f"the table users is locked by somebody else: server process {pid}" in message
+    assert "psql, since 20" in message
+    warehouse.assert_equals_truth("orders", "labels")
+    assert warehouse.sync(*LISTS).exit_code == DONE
+    warehouse.assert_equals_truth(*LISTS)
+
+
+@pytest.mark.parametrize("table", ["_sync_runs", "_dlt_loads"])
+def test_without_the_log_the_run_ends_with_what_is_loaded(
+    warehouse: Warehouse, lists: Simulator, table: str
+) -> None:
+    lists.add("labels")
+    with locked(warehouse, table, "ACCESS EXCLUSIVE") as pid:
+        report = warehouse.sync("labels", lock_wait_seconds=0)
+    assert report.exit_code == PARTLY
+    assert f"{table} is locked by somebody else: server process {pid}" in str(report.stopped)
+    assert warehouse.sync("labels").exit_code == DONE
+
+
+def as_role(warehouse: Warehouse, rights: str, options: str = "") -> None:
+    """From now on the sync is another role."""
+    database = warehouse.query("SELECT current_database() AS name")[0]["name"]
+    role = f"clerk_{database}"
+    warehouse.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x' {options}")
+    if rights:
+        warehouse.execute(rights.format(role=role, database=database))
+    warehouse.address = warehouse.address.replace("postgres:x@", f"{role}:x@")
+    warehouse.pipeline = warehouse.make_pipeline()
+
+
+def test_no_right_to_create_is_found_before_the_first_request(
+    home: Home, destination: str, lists: Simulator, tmp_path: Any
+) -> None:
+    warehouse = home.make(destination, lists, tmp_path, tables=False)
+    as_role(warehouse, "")
+    with pytest.raises(RightsError, match='CREATE SCHEMA "eduframe" AUTHORIZATION "clerk_'):
+        warehouse.sync("labels")
+    assert lists.requests == []
+
+
+@pytest.mark.parametrize("limit", [3, 6])
+def test_as_many_tables_are_loaded_at_a_time_as_there_are_connections_for(
+    home: Home, destination: str, lists: Simulator, tmp_path: Any, limit: int
+) -> None:
+    warehouse = home.make(destination, lists, tmp_path, tables=False)
+    as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", f"CONNECTION LIMIT {limit}")
+    report = warehouse.sync(*LISTS)
+    assert (report.exit_code, report.notes) == (DONE, [])
+    warehouse.assert_equals_truth(*LISTS)
+
+
+def test_the_catalogue_is_read_once_for_all_tables(
+    warehouse: Warehouse, lists: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    import adbc_driver_manager
+
+    real = adbc_driver_manager.AdbcDatabase
+
+    def counted(**given: Any) -> Any:
+        if given["uri"]:  # without one, dlt only looks whether the driver is there
+            made.append(given)
+        return real(**given)
+
+    monkeypatch.setattr(adbc_driver_manager, "AdbcDatabase", counted)
+    for _ in range(2):
+        for name in LISTS:
+            lists.add(name)
+        assert warehouse.sync(*LISTS).exit_code == DONE
+    assert len(made) == 1
+    [others] = warehouse.query(
+        "SELECT count(*) AS n FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert others["n"] == 0  # none is left open
+
+
+def test_no_part_of_a_password_with_an_at_sign_is_shown(
+    eduframe: Eduframe, here: Simulator
+) -> None:
+    for password in ("top@sEcret", "a/b@sEcret", "sEcret@"):
+        address = f"postgresql://clerk:{password}@localhost:1/db"
+        for command in ("sync", "check", "status", "doctor"):
+            found = eduframe(
+                command, "--destination", "postgres",
+                **settings(here), DESTINATION__POSTGRES__CREDENTIALS=address,
+            )
+            assert found.code == WRONG_USE
+            assert "sEcret" not in found.out + found.err
+            assert "%40" in found.err
