@@ -1,16 +1,19 @@
 """What is particular to Delta tables in a folder. What they have in common with databases is
 tested where it is for those: see `in_a_lake_too`."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import dlt
 import pytest
 from deltalake import DeltaTable
 
 from pipelines.eduframe.commands.check.destination import try_destination
+from pipelines.eduframe.destinations.full_disks import telling_of_full_disk
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.sync import sync
-from sources.eduframe.errors import SettingsError
+from sources.eduframe.errors import LoadFailedError, SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import MakeWarehouse, command
 from tests.processes import run
@@ -118,3 +121,17 @@ def test_other_table_formats_are_refused_with_the_reason(
         make_pipeline("filesystem", credentials=lake.address)
     with pytest.raises(SettingsError, match=why):
         sync(lake.pipeline)
+
+
+def test_a_full_disk_is_called_so_with_its_folder(
+    make_warehouse: MakeWarehouse, lists: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = make_warehouse(lists)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+        with pytest.raises(LoadFailedError, match=r"the disk is full \(.*/lake/eduframe/\)"):
+            warehouse.sync("labels", lock_wait_seconds=0)
+    assert warehouse.sync("labels").exit_code == 0
+    said = "Generic LocalFileSystem error: No space left on device (os error 28)"
+    with pytest.raises(OSError, match="/some/lake"), telling_of_full_disk("/some/lake"):
+        raise OSError(said)

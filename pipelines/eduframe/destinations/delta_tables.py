@@ -38,6 +38,8 @@ from dlt.destinations.impl.filesystem.filesystem import (
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
+from pipelines.eduframe.destinations.full_disks import telling_of_full_disk
+
 TIDY_EVERY = 50
 """So many versions of a table apart, its small files are made one, and old files removed."""
 
@@ -108,12 +110,13 @@ class LakeClient(FilesystemClient):
         return DeltaTable.is_deltatable(location, self.storage_options)
 
     def create_delta_table(self, name: str, schema: pa.Schema) -> DeltaTable:
-        return DeltaTable.create(
-            self.get_open_table_location("delta", name),
-            ensure_delta_compatible_arrow_schema(schema),
-            configuration=self.config.deltalake_configuration,
-            storage_options=self.storage_options,
-        )
+        with telling_of_full_disk(self.dataset_path):
+            return DeltaTable.create(
+                self.get_open_table_location("delta", name),
+                ensure_delta_compatible_arrow_schema(schema),
+                configuration=self.config.deltalake_configuration,
+                storage_options=self.storage_options,
+            )
 
     def create_dataset(self) -> None:
         self.fs_client.makedirs(self.dataset_path, exist_ok=True)  # it may have been made by hand
@@ -160,9 +163,11 @@ class LakeClient(FilesystemClient):
 
     def conform(self, name: str, schema: pa.Schema) -> None:
         """Give a table the columns of an Arrow schema: those it lacks, and those of other types."""
-        table = self.delta_table(name)
-        if table is None:
-            return
+        if table := self.delta_table(name):
+            with telling_of_full_disk(self.dataset_path):
+                self._conform(table, schema)
+
+    def _conform(self, table: DeltaTable, schema: pa.Schema) -> None:
         evolve_delta_table_schema(table, schema)
         stored = pa.schema(table.schema())
         wanted = {f.name: f.type for f in schema}
@@ -185,8 +190,9 @@ class LakeClient(FilesystemClient):
             return
         # a crash must not leave half a file
         unfinished = os.path.join(self.dataset_path, "unfinished")
-        super()._write_to_json_file(unfinished, data)
-        os.makedirs(os.path.dirname(filepath), exist_ok=True)
+        with telling_of_full_disk(self.dataset_path):
+            super()._write_to_json_file(unfinished, data)
+            os.makedirs(os.path.dirname(filepath), exist_ok=True)
         os.replace(unfinished, filepath)
 
     def remove_trial(self, table: str, schema_name: str, *, whole: bool) -> None:
@@ -217,6 +223,11 @@ class _ReplaceJob(DeltaLoadFilesystemJob):
             return
         client, rows = self._job_client, self.arrow_dataset
         assert isinstance(client, LakeClient)
+        needed = sum(os.path.getsize(file) for file in rows.files)
+        with telling_of_full_disk(client.dataset_path, needed):
+            self._replace(client, rows, hints)
+
+    def _replace(self, client: LakeClient, rows: Any, hints: Any) -> None:
         name = self.load_table_name
         table = client.delta_table(name) or client.create_delta_table(name, rows.schema)
         evolve_delta_table_schema(table, rows.schema)
@@ -326,9 +337,11 @@ class _SqlClient(WithTableScanners):
             return None
         if isinstance(statement, exp.Update):
             changes = {e.this.name: e.expression.sql("duckdb") for e in statement.expressions}
-            table.update(updates=changes, predicate=where)
+            with telling_of_full_disk(self.remote_client.dataset_path):
+                table.update(updates=changes, predicate=where)
         else:
-            table.delete(where)
+            with telling_of_full_disk(self.remote_client.dataset_path):
+                table.delete(where)
         self._shown.discard(name)
         return None
 
