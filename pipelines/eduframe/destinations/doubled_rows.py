@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.eduframe.pipeline import is_a, kind_of
+from pipelines.eduframe.place.target import is_a, kind_of
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.tables import Table

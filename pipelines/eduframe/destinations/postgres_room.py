@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.eduframe.pipeline import is_a
+from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import RightsError
 

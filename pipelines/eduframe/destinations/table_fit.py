@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.eduframe.destinations.schema_upgrade import OURS, AnyTable, as_stored, statements_for
-from pipelines.eduframe.pipeline import is_a
+from pipelines.eduframe.place.target import is_a
 from schemas.eduframe.models.column_types import DECIMAL_PRECISION, DECIMAL_SCALE
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.rows.tables import Column, Table

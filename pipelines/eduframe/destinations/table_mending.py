@@ -27,7 +27,8 @@ from pipelines.eduframe.destinations.table_fit import (
     compare,
     key_of,
 )
-from pipelines.eduframe.pipeline import error_lines, is_a
+from pipelines.eduframe.pipeline import error_lines
+from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import SYNC_RUNS
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import EduframeError, UnfitTableError

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.eduframe.destinations.schema_upgrade import OURS, forget_hashes
-from pipelines.eduframe.pipeline import is_a
+from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.rows.tables import MAIN_TABLES
 
