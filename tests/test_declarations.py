@@ -205,9 +205,9 @@ def test_what_is_no_element_or_no_tree_stays_as_served() -> None:
 def test_a_table_is_declared_to_dlt_as_its_first_row_would_declare_it(name: str) -> None:
     table = ALL_TABLES[name]
     resource = (
-        shared_resource(name, list, lambda: True)
+        shared_resource(name, list)
         if name in SHARED_TABLES
-        else endpoint_resource(table.endpoint, list, {})
+        else endpoint_resource(table.endpoint, list)
     )
     expected: Any = resource.compute_table_schema(meta=TableNameMeta(name))
     made = declared(table, as_text=False)

@@ -11,6 +11,7 @@
     │   ├── ResourceOffError     … it answers 403 or 404: no right, or switched off
     │   └── ReadFailedError      … errors to the end, or nonsense
     │       └── PositionLostError    … the place where the next page is, is refused
+    ├── ListsFailedError         lists were not read to their end, in a plain dlt run
     ├── StoppedError             a stop was asked for while something waited    (exit code 3)
     │   └── RateLimitedError     … by the API, which wants to be left alone for long
     ├── DestinationError         the destination does not do what it should     (exit code 1)
@@ -103,6 +104,10 @@ class ReadFailedError(ResourceError):
 
 class PositionLostError(ReadFailedError):
     """The API refuses the address of a page that it gave before: a cursor that has expired."""
+
+
+class ListsFailedError(EduframeError):
+    """Lists were not read to their end, in a run of the plain source."""
 
 
 class DestinationError(EduframeError):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from dlt.common.configuration.container import Container
@@ -129,6 +129,8 @@ class Settings(BaseModel):
     """Never these resources."""
     custom_object_types: Names = CUSTOM_OBJECT_TYPES
     """The object types whose custom associations are asked for."""
+    on_failed_list: Annotated[Literal["warn", "raise"], BeforeValidator(_lower)] = "warn"
+    """The plain dlt source alone: whether a list that fails ends its run, and nothing is loaded."""
     reconcile_every: Duration = timedelta(days=1)
     """How old a list's last comparison by content may become; 0 = every sync."""
     reconcile_parents_every: Duration = timedelta(days=7)

@@ -180,4 +180,4 @@ def _resources(
         position = positions.get(endpoint.table)
         yield ready_resource(endpoint, chunks, Position.load(dict(position)) if position else None)
     for name in SHARED_TABLES:
-        yield shared_resource(name, chunks, lambda: True)
+        yield shared_resource(name, chunks)

@@ -120,12 +120,12 @@ class Loader:
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         written = [rows for rows in merged if rows.tables]
         unwritten = [rows for rows in merged if not rows.tables]
-        made = [
+        made: list[DltResource] = [
             ready_resource(BY_TABLE[rows.resource], partial(self._rows, rows), rows.position)
             for rows in written
         ]
         made += [
-            shared_resource(name, partial(self._shared, written), lambda: True)
+            shared_resource(name, partial(self._shared, written))
             for name in sorted({n for rows in written for n in rows.tables if n in SHARED_TABLES})
         ]
         made += self._log_resources(logs, lambda: self._remember(unwritten))

@@ -21,7 +21,7 @@ from sources.eduframe.declare import JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.read import Plan
-from sources.eduframe.rows.hashing import UNKNOWN
+from sources.eduframe.rows.hashing import UNKNOWN, partial_hashes
 from sources.eduframe.rows.keys import Flags, Ids, key_ids, table_key_ids
 from sources.eduframe.rows.normalise import Normalised, Rejected, normalise
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
@@ -94,6 +94,9 @@ class Changes:
         )
         same = np.zeros(len(ids), np.bool_)
         same[found] = index.hashes[places[found]] == batch.hashes[found]
+        if plan.left_out and self._table.key != ("_row_hash",):
+            batch.hashes = partial_hashes(batch.hashes, plan.left_out)
+            same[found] |= index.hashes[places[found]] == batch.hashes[found]
         for table, counts in index.children.items():
             if table not in self.frozen:
                 # a load that was cut off may have changed the children, and not yet their row

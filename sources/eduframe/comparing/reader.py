@@ -7,7 +7,7 @@ proof of what is gone. The position travels with each batch.
 import copy
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,7 +69,7 @@ class Reader:
         self._told = plan.read.answered
         """The parents of which an earlier batch has told that they answered."""
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch]:
         """Read, and hand out what must be written. Failures end up in ``run``, not here.
 
         Raises:

@@ -5,9 +5,9 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-from dlt.extract import DltResource
 
-from sources.eduframe.dataset.merge_hints import json_as_text, table_hints
+from sources.eduframe.dataset.dlt_classes import EduframeResource
+from sources.eduframe.dataset.merge_hints import json_as_text, table_hints, written_alike
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.checkpoint import Position
@@ -21,28 +21,26 @@ def own_tables(endpoint: Endpoint) -> list[Table]:
 
 
 def endpoint_resource(
-    endpoint: Endpoint,
-    batches: Callable[[], Iterable[Batch | None]],
-    leave: Callable[[str, pa.Table], None] | None = None,
-) -> DltResource:
-    """The resource of a list. It yields its own tables; rows of shared ones go to ``leave``."""
+    endpoint: Endpoint, batches: Callable[[], Iterable[Batch | None]]
+) -> EduframeResource:
+    """The resource of a list, which yields the rows of its own tables."""
 
     tables = own_tables(endpoint)
 
     def rows() -> Iterator[Any]:
         json_as_text({table.name: table.all_columns for table in tables})
+        written_alike(table.name for table in tables)
         for batch in batches():
             if batch is None:
                 yield None
                 continue
             for name, table in batch.tables.items():
-                if name not in SHARED_TABLES:
-                    yield dlt.mark.with_table_name(table, name)
-                elif leave is not None:
-                    leave(name, table)
+                # main rows go where the resource says, which may have been told otherwise
+                main = name == endpoint.table
+                yield table if main else dlt.mark.with_table_name(table, name)
             remember_position(batch.resource, batch.position)
 
-    resource = dlt.resource(rows, name=endpoint.table)
+    resource = _resource(rows, endpoint.table)
     for table in tables[:-1]:
         resource.apply_hints(table_name=table.name, create_table_variant=True, **table_hints(table))
     # last, as a table variant starts from the hints that the resource has by then
@@ -52,7 +50,7 @@ def endpoint_resource(
 
 def ready_resource(
     endpoint: Endpoint, tables: Callable[[str], Iterable[pa.Table]], position: Position | None
-) -> DltResource:
+) -> EduframeResource:
     """The resource of a list whose rows are at hand: a table at a time, then the position."""
 
     def batches() -> Iterator[Batch]:
@@ -73,16 +71,21 @@ def remember_position(resource: str, position: Position | None) -> None:
 
 
 def shared_resource(
-    name: str, tables: Callable[[str], Iterable[pa.Table]], ready: Callable[[], bool]
-) -> DltResource:
+    name: str, tables: Callable[[str], Iterable[pa.Table | None]]
+) -> EduframeResource:
     """The resource of a child table with several kinds of owner: what the lists left for it."""
 
     table = SHARED_TABLES[name]
 
     def rows() -> Iterator[Any]:
         json_as_text({name: table.all_columns})
-        while not ready():
-            yield None
+        written_alike([name])
         yield from tables(name)
 
-    return dlt.resource(rows, name=name).apply_hints(**table_hints(table))
+    return _resource(rows, name).apply_hints(**table_hints(table))
+
+
+def _resource(rows: Callable[[], Iterator[Any]], name: str) -> EduframeResource:
+    made: Any = dlt.resource(rows, name=name, _impl_cls=EduframeResource)
+    assert isinstance(made, EduframeResource)
+    return made

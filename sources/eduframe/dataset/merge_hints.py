@@ -64,6 +64,29 @@ def json_as_text(columns: Mapping[str, Iterable[Column]]) -> None:
             resource.apply_hints(table_name=name, columns=text, create_table_variant=True)
 
 
+def written_alike(names: Iterable[str]) -> None:
+    """Within a resource, given its tables: write those of nested parts as the main one.
+
+    They are merged by owner, whatever the strategy: only main tables have a key of their own. In
+    dlt's own Postgres rows go as INSERT statements, as its CSV loses empty strings.
+    """
+    resource: Any = dlt.current.resource()
+    in_postgres = type(current_pipeline().destination) is dlt.destinations.postgres
+    how = {"file_format": "insert_values"} if in_postgres else {}
+    for name in names:
+        if name != resource.name:
+            resource.apply_hints(
+                table_name=name,
+                write_disposition=resource.disposition,
+                create_table_variant=True,
+                **how,
+            )
+        elif name in SHARED_TABLES:
+            resource.apply_hints(write_disposition=resource.disposition, **how)
+        elif how:
+            resource.apply_hints(**how)
+
+
 def current_pipeline() -> Any:
     """The pipeline that is running; as ``dlt.current.pipeline()``, which takes 7 ms to find it."""
     return Container()[PipelineContext].pipeline()
@@ -109,6 +132,7 @@ class _QuietHints(logging.Filter):
     For each JSON column, that its Arrow column is text: it is meant so. For each table with two
     foreign keys to one table, that it keeps the last: so it does. For each table on its way to
     Postgres, that rows are written out as text: slower than its CSV, which loses empty strings.
+    For each table that is not merged, that nothing marks rows for removal there: none come.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -117,6 +141,7 @@ class _QuietHints(logging.Filter):
             "several column hints were different" in message
             or "has multiple references to" in message
             or "ArrowToInsertValuesWriter" in message
+            or 'The "hard_delete" column hint' in message
         )
 
 

@@ -7,7 +7,7 @@ unknown hash, and so are written again. Children are counted for every child tab
 holds none of the list's rows: else a table that was emptied would stay so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,10 +27,17 @@ from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 class StoredRows(Dataset):
     """What a dataset holds of the API's rows."""
 
-    def known(self, table: Table, parent: Mapping[str, str] | None, whole: bool) -> RowIndex:
+    def known(
+        self,
+        table: Table,
+        parent: Mapping[str, str] | None,
+        whole: bool,
+        anew: Collection[str] = (),
+    ) -> RowIndex:
         """The rows of a main table. ``parent`` maps its columns to those of the parent's key.
 
         ``whole`` is False where a child table is missing: then every row must be written again.
+        What the tables in ``anew`` hold does not count.
         """
         columns = [*dict.fromkeys([*table.key, *(parent or {})])]
         by_name = needs_names(table.endpoint)
@@ -41,7 +48,7 @@ class StoredRows(Dataset):
             f"{self.completed()} AS complete FROM {self.name(table.name)}"
         )
         keys, hashes, deleted, parents, names = [], [], [], [], []
-        for rows in self.query(sql):
+        for rows in self.query(sql) if table.name not in anew else ():
             row_hash = ints(rows.column(len(columns)))
             gone = flags(rows.column(len(columns) + 1))
             complete = flags(rows.column(len(columns) + 2))
@@ -70,7 +77,7 @@ class StoredRows(Dataset):
         )
         for child in CHILD_TABLES[table.name]:
             index.no_children(child.name)
-            for owners, counts in self._child_counts(child):
+            for owners, counts in self._child_counts(child) if child.name not in anew else ():
                 index.set_child_counts(child.name, owners, counts)
         return index
 

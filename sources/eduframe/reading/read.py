@@ -10,7 +10,7 @@ it says its :attr:`~Read.proof` and its cost, and yields its pages.
 import itertools
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -277,6 +277,42 @@ class UnderParents:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+@dataclass
+class FirstPages:
+    """The first pages of another read, for a look: it proves nothing of what it does not meet."""
+
+    whole: Read
+    enough: Callable[[int, int], bool]
+    """Whether so many pages, with so many rows, are enough."""
+    proof: Proof = Proof()
+
+    @property
+    def parents(self) -> Sequence[ParentRef]:
+        return self.whole.parents
+
+    @property
+    def answered(self) -> Ids:
+        return self.whole.answered
+
+    @property
+    def refused(self) -> Ids:
+        return self.whole.refused
+
+    def cost(self, rows: int) -> int:
+        return self.whole.cost(rows)
+
+    def pages(self, progress: Progress) -> Iterator[Page | None]:
+        pages = rows = 0
+        if self.enough(pages, rows):
+            return
+        for page in self.whole.pages(progress):
+            yield page
+            if page is not None:
+                pages, rows = pages + 1, rows + len(page.rows)
+                if self.enough(pages, rows):
+                    return
+
+
 def _first_under(
     progress: Progress, ref: ParentRef, within: tuple[Any, ...] = (), url: str | None = None
 ) -> Page | ResourceOffError:
@@ -342,6 +378,8 @@ class Plan:
     """The key ids of parents that answered 404 in the read before, and are asked once more."""
     set_aside: SetAside = field(default_factory=SetAside)
     """The rows that did not fit before."""
+    left_out: frozenset[str] = frozenset()
+    """Tables of nested parts that are not loaded in this run."""
     checkpoint: Checkpoint = field(init=False)
     read: Read = field(init=False)
     """Which part of the list is read."""

@@ -43,6 +43,16 @@ def version_of(row_hash: int) -> int:
     return row_hash >> VERSION_SHIFT
 
 
+def partial_hashes(hashes: Hashes, left_out: Iterable[str]) -> Hashes:
+    """The hashes of rows that are stored without their parts in these tables.
+
+    They differ from those of whole rows, and tell as well whether a row has changed.
+    """
+    names = ",".join(sorted(left_out)).encode()
+    mask = int.from_bytes(hashlib.blake2b(names, digest_size=8).digest(), "big")
+    return hashes ^ np.int64(mask >> (64 - VERSION_SHIFT))
+
+
 def row_texts(columns: Iterable[pa.Array]) -> pa.Array:
     """One text per row that is equal only where all columns are."""
     return pc.binary_join_element_wise(

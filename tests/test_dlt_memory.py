@@ -1,0 +1,248 @@
+"""The plain source by dlt's own front door: what the destination holds is compared only where a run
+merges into it. Everywhere else all is new, and nothing is lost."""
+
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from sources.eduframe import eduframe_source, raise_failed
+from sources.eduframe.errors import ListsFailedError
+from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator.server.faults import Fault
+from tests.conftest import MakeWarehouse
+from tests.warehouses import PLENTY, Warehouse
+
+LISTS = ("users", "orders", "labels")
+SHARED = ("addresses", "custom_values")
+COUNTS = {"users": 120, "orders": 30, "labels": 6}
+
+both = pytest.mark.parametrize("destination", ["duckdb", "postgres"], scope="session")
+
+
+@pytest.fixture
+def sim() -> Any:
+    with Simulator(scale=0, counts=COUNTS, requests_per_window=PLENTY) as sim:
+        for user in sim.rows("users")[::2]:
+            sim.change("users", user["id"], label_ids=[1, 2])
+        yield sim
+
+
+@pytest.fixture
+def mine(make_warehouse: MakeWarehouse, sim: Simulator, tmp_path: Path) -> Warehouse:
+    """A warehouse with nothing in it, and a pipeline of the user's own into dlt's destination."""
+    warehouse = make_warehouse(sim, tables=False)
+    destination = getattr(dlt.destinations, warehouse.destination)
+    warehouse.pipeline = dlt.pipeline(
+        "mine",
+        destination=destination(warehouse.address),
+        dataset_name="eduframe",
+        pipelines_dir=str(tmp_path / "mine"),
+    )
+    return warehouse
+
+
+def source(sim: Simulator, *include: str, **settings: Any) -> Any:
+    return eduframe_source(
+        api_token=sim.token,
+        base_url=sim.base_url,
+        requests_per_window=PLENTY,
+        include=include or LISTS,
+        **settings,
+    )
+
+
+def refuse(sim: Simulator, path: str, status: int) -> None:
+    sim.inject(Fault("status", path=path, status=status, times=None))
+
+
+@both
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+def test_a_refresh_leaves_every_row(mine: Warehouse, refresh: Any) -> None:
+    for run in range(2):
+        mine.pipeline.run(source(mine.sim), refresh=refresh if run else None)
+        mine.assert_equals_truth(*LISTS)
+
+
+def test_a_refresh_that_the_pipeline_was_made_with_leaves_every_row(mine: Warehouse) -> None:
+    mine.pipeline.run(source(mine.sim))
+    mine.pipeline.refresh = "drop_sources"
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+
+
+def test_a_refresh_of_some_lists_leaves_what_the_others_own(mine: Warehouse) -> None:
+    mine.pipeline.run(source(mine.sim))
+    some = source(mine.sim).with_resources("users", "addresses")
+    mine.pipeline.run(some, refresh="drop_resources")
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+
+
+@both
+def test_what_is_replaced_is_whole_each_time(mine: Warehouse) -> None:
+    sim = mine.sim
+    for run in range(3):
+        mine.pipeline.run(source(sim), write_disposition="replace")
+        mine.assert_equals_truth(*LISTS)
+        user = sim.rows("users")[run]
+        sim.change("users", user["id"], label_ids=[], address=None)
+        sim.delete("orders", sim.rows("orders")[0]["id"])
+    mine.pipeline.run(source(sim), write_disposition="merge")
+    gone = mine.query(f"SELECT 1 FROM user_labels WHERE user_id = {user['id']}")
+    assert gone == []
+
+
+def test_one_list_is_replaced_beside_others_that_are_merged(mine: Warehouse) -> None:
+    for _ in range(3):
+        made = source(mine.sim)
+        made.users.apply_hints(write_disposition="replace")
+        mine.pipeline.run(made)
+        mine.assert_equals_truth(*LISTS)
+        user = mine.sim.rows("users")[0]
+        mine.sim.change("users", user["id"], label_ids=[])
+        mine.execute("DELETE FROM addresses WHERE owner_id IN (SELECT min(id) FROM users)")
+
+
+def test_what_is_appended_is_a_whole_copy_each_time(mine: Warehouse) -> None:
+    for run in range(1, 3):
+        mine.pipeline.run(source(mine.sim, "users", "labels"), write_disposition="append")
+        assert mine.count("users") == 120 * run
+        labels = sum(len(row["label_ids"]) for row in mine.sim.rows("users"))
+        assert mine.count("user_labels") == labels * run
+        assert mine.query("SELECT 1 FROM user_labels WHERE _removed") == []
+
+
+@pytest.mark.parametrize("how", [{"write_disposition": "replace"}, {"refresh": "drop_data"}])
+def test_nothing_is_emptied_for_a_list_that_cannot_be_read(
+    mine: Warehouse, no_waiting: None, how: Any
+) -> None:
+    mine.pipeline.run(source(mine.sim))
+    for status in (500, 403):
+        refuse(mine.sim, "/users", status)
+        with pytest.raises(PipelineStepFailed, match="would have emptied"):
+            mine.pipeline.run(source(mine.sim), **how)
+        mine.assert_equals_truth(*LISTS)
+        mine.sim.clear_faults()
+
+
+# ---- parts of the source
+
+
+@both
+def test_parts_that_are_selected_later_arrive(mine: Warehouse) -> None:
+    sim, run = mine.sim, mine.pipeline.run
+    run(source(sim).with_resources("users"))
+    assert mine.count("users") == 120
+    user = next(row for row in sim.rows("users") if row["address"])
+    run(source(sim).with_resources("addresses", "orders"))
+    run(source(sim).with_resources("custom_values", "labels"))
+    mine.assert_equals_truth(*LISTS)
+    sim.change("users", user["id"], address={**user["address"], "city": "Elsewhere"})
+    run(source(sim).with_resources("users"))
+    before = mine.marks()
+    run(source(sim).with_resources("users"))
+    assert mine.marks() == before
+    run(source(sim))
+    mine.assert_equals_truth(*LISTS)
+    before = mine.marks()
+    run(source(sim))
+    assert mine.marks() == before
+
+
+def test_rows_that_are_deleted_by_hand_arrive_again(mine: Warehouse) -> None:
+    mine.pipeline.run(source(mine.sim))
+    for table in ("addresses", "user_labels", "order_items", "labels"):
+        mine.execute(f"DELETE FROM {table}")
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+
+
+def test_two_parts_of_a_source_in_one_run(mine: Warehouse) -> None:
+    whole = source(mine.sim)
+    mine.pipeline.run(
+        [whole.with_resources("users", *SHARED), whole.with_resources("orders", "labels", *SHARED)]
+    )
+    mine.assert_equals_truth(*LISTS)
+
+
+def test_single_resources_in_one_run(mine: Warehouse) -> None:
+    whole = source(mine.sim)
+    mine.pipeline.run([whole.users, whole.addresses, whole.custom_values])
+    mine.assert_equals_truth("users")
+
+
+def test_one_resource_a_run(mine: Warehouse) -> None:
+    for part in source(mine.sim).decompose("scc"):
+        mine.pipeline.run(part)
+    mine.assert_equals_truth(*LISTS)
+
+
+@both
+def test_lists_in_parallel(mine: Warehouse) -> None:
+    for _ in range(2):
+        mine.pipeline.run(source(mine.sim).parallelize())
+        mine.assert_equals_truth(*LISTS)
+        user = next(row for row in mine.sim.rows("users") if row["address"])
+        mine.sim.change("users", user["id"], address={**user["address"], "city": "Elsewhere"})
+
+
+def test_first_in_first_out(mine: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXTRACT__NEXT_ITEM_MODE", "fifo")
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+
+
+@pytest.mark.parametrize(("how", "rows"), [
+    ({"max_items": 1}, 100), ({"max_items": 150, "count_rows": True}, 120), ({"max_items": 0}, 0),
+])
+def test_a_limit_counts_pages_of_main_rows(mine: Warehouse, how: Any, rows: int) -> None:
+    mine.pipeline.run(source(mine.sim))
+    for table in ("users", "user_labels", "addresses"):
+        mine.execute(f"DELETE FROM {table}")
+    mine.sim.clear_requests()
+    mine.pipeline.run(source(mine.sim).add_limit(**how))
+    assert mine.count("users") == rows
+    assert len([r for r in mine.sim.requests if r.path == "/users"]) == -(-rows // 100)
+    for table, owner in (("user_labels", "user_id"), ("addresses", "owner_id")):
+        orphans = f"SELECT 1 FROM {table} WHERE {owner} NOT IN (SELECT id FROM users)"
+        assert mine.query(orphans) == []
+        assert bool(mine.count(table)) == bool(rows)
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+
+
+# ---- lists that fail
+
+
+def test_a_list_that_fails_is_told(
+    mine: Warehouse, no_waiting: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse(mine.sim, "/orders", 500)
+    refuse(mine.sim, "/labels", 403)
+    made = source(mine.sim)
+    info = mine.pipeline.run(made)
+    assert not info.has_failed_jobs
+    assert list(made.failed) == ["orders"]
+    with pytest.raises(ListsFailedError, match=r"orders.*500"):
+        raise_failed(made)
+    mine.assert_equals_truth("users")
+    levels = {(r.levelname, r.getMessage().split(":")[0]) for r in caplog.records}
+    assert ("ERROR", "orders") in levels
+    assert ("WARNING", "labels") in levels
+    mine.sim.clear_faults()
+    mine.pipeline.run(made.with_resources("orders", "labels"))
+    raise_failed(made)
+    assert mine.count("orders") == 30
+
+
+def test_a_list_that_fails_ends_the_run_if_asked(mine: Warehouse, no_waiting: None) -> None:
+    refuse(mine.sim, "/orders", 500)
+    with pytest.raises(PipelineStepFailed, match=r"orders.*Nothing of this run is loaded"):
+        mine.pipeline.run(source(mine.sim, on_failed_list="raise"))
+    assert not mine.pipeline.has_pending_data
+    mine.sim.clear_faults()
+    mine.pipeline.run(source(mine.sim, on_failed_list="raise"))
+    mine.assert_equals_truth(*LISTS)
