@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pipelines.eduframe.commands.progress
-import pipelines.eduframe.destinations.delta_tables
 import pipelines.eduframe.destinations.duckdb_merge
 import pipelines.eduframe.destinations.postgres_copy
 import pipelines.eduframe.run.sync  # noqa: F401  # imported once for all forks

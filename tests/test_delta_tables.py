@@ -72,7 +72,7 @@ def test_killed_around_a_commit_or_the_end_of_a_load_nothing_is_lost_or_doubled(
 def test_old_files_go_after_some_versions(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.eduframe.destinations.delta_tables.TIDY_EVERY", 2)
+    monkeypatch.setattr("sources.eduframe.dataset.delta_tables.TIDY_EVERY", 2)
     lake.sync("labels")
     table = lake.folder_of_tables / "labels"
     at_once = {"delta.deletedFileRetentionDuration": "interval 0 seconds"}

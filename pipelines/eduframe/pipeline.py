@@ -69,7 +69,7 @@ WHY_NOT = {
 
 OURS = {
     "duckdb": "pipelines.eduframe.destinations.duckdb_merge",
-    "filesystem": "pipelines.eduframe.destinations.delta_tables",
+    "filesystem": "sources.eduframe.dataset.delta_tables",
     "postgres": "pipelines.eduframe.destinations.postgres_copy",
 }
 """Where we have a destination of our own, which does what dlt's does not: its module.

@@ -9,12 +9,13 @@ taken from shorter names. Those of :data:`PER_RESOURCE` may also be set for one 
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
+from dlt.common.configuration import known_sections
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.typing import TSecretStrValue
@@ -323,6 +324,21 @@ def select(settings: Settings, wanted: Iterable[str] = ()) -> Selection:
     return Selection(tuple(on), off)
 
 
+DLTS_SECTIONS = {
+    known_sections.SCHEMA,
+    known_sections.EXTRACT,
+    known_sections.NORMALIZE,
+    known_sections.LOAD,
+    known_sections.DATA_WRITER,
+}
+DLTS_SETTINGS = {"max_table_nesting", "root_key", "schema_contract", "parallelized"}
+
+
+def is_dlts(path: Sequence[str]) -> bool:
+    """Whether a key of the source, or of one of its resources, is one of dlt's own settings."""
+    return len(path) > 0 and (path[0] in DLTS_SECTIONS or path[0] in DLTS_SETTINGS)
+
+
 def check_keys() -> None:
     """Refuse a setting that does not exist, so that a slip of the pen is no silent default.
 
@@ -337,6 +353,8 @@ def check_keys() -> None:
         if first in resources and len(rest) == 1 and rest[0] in PER_RESOURCE:
             continue
         if first in known | resources and not rest:
+            continue
+        if is_dlts(path[1:] if first in resources else path):
             continue
         wrong = ".".join(path)
         if first in resources:

@@ -76,6 +76,11 @@ def decide(
         for name, resource in source.selected_resources.items()
         if isinstance(resource, EduframeResource)
     }
+    if _kind(pipeline) == "filesystem" and any(map(_in_delta, selected.values())):
+        # imported here, as its packages are installed only for this destination
+        from sources.eduframe.dataset.delta_tables import take_over
+
+        take_over(pipeline)
     readable = isinstance(pipeline.destination_client(), WithSqlClient)
     _check_names(selected)
     for resource in selected.values():
@@ -113,6 +118,14 @@ def _resources_of(endpoints: Collection[Endpoint]) -> dict[str, str]:
     }
 
 
+def _kind(pipeline: Any) -> str:
+    return str(pipeline.destination.destination_type).rsplit(".", 1)[-1]
+
+
+def _in_delta(resource: EduframeResource) -> bool:
+    return (resource._hints or {}).get("table_format") == "delta"
+
+
 def _check_names(selected: Mapping[str, EduframeResource]) -> None:
     by_table: dict[Any, str] = {}
     for name, resource in selected.items():
@@ -143,7 +156,7 @@ def _check_merge(pipeline: Any, resource: EduframeResource) -> None:
     """Refuse to merge where the destination, or the format of its tables, cannot."""
     capabilities = pipeline.destination.capabilities()
     name = pipeline.destination.destination_name
-    kind = str(pipeline.destination.destination_type).rsplit(".", 1)[-1]
+    kind = _kind(pipeline)
     given: Any = (resource._hints or {}).get("table_format")
     table_format = given or capabilities.preferred_table_format
     why = WHY_NOT.get(str(table_format)) or WHY_NOT.get(kind)

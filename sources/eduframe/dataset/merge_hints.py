@@ -132,7 +132,8 @@ class _QuietHints(logging.Filter):
     For each JSON column, that its Arrow column is text: it is meant so. For each table with two
     foreign keys to one table, that it keeps the last: so it does. For each table on its way to
     Postgres, that rows are written out as text: slower than its CSV, which loses empty strings.
-    For each table that is not merged, that nothing marks rows for removal there: none come.
+    For each table that is not merged, that nothing marks rows for removal there: none come. And
+    that the ``filesystem`` which loaded Delta tables is ours, and not dlt's.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -142,6 +143,7 @@ class _QuietHints(logging.Filter):
             or "has multiple references to" in message
             or "ArrowToInsertValuesWriter" in message
             or 'The "hard_delete" column hint' in message
+            or "dataset.delta_tables.filesystem" in message
         )
 
 

@@ -137,7 +137,13 @@ def _fetched(cursor: Any) -> Iterator[pa.Table]:
             pa.array([dump_json(v) if isinstance(v, dict | list) else v for v in column])
             for column in zip(*rows, strict=True)
         ]
-        yield pa.table(columns, names=[column[0] for column in cursor.description])
+        yield pa.table(columns, names=_names(cursor))
+
+
+def _names(cursor: Any) -> list[str]:
+    if isinstance(cursor, DBApiCursorImpl):  # SQLAlchemy's result has no description
+        return list(cursor._get_columns())
+    return [column[0] for column in cursor.description]
 
 
 def typed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
