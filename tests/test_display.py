@@ -56,6 +56,15 @@ def test_the_token_is_recognised_however_it_is_spelt(spelling: str, around: str)
     assert shown == WITHHELD or INSTEAD in shown
 
 
+@pytest.mark.parametrize("token", ["a", "1", "v1", "users"])
+def test_a_short_token_is_the_whole_of_a_value(token: str) -> None:
+    secret, address = Secret(token), "http://a1.example.com/api/v1/users?per_page=100&cursor="
+    assert not secret.is_in(f"{address}b{token}b")
+    for text in (f"{address}{token}", f"{address}{token}&page=2", f"Bearer {token}", token):
+        assert secret.is_in(text)
+        assert not secret.is_in(secret.shown(text))
+
+
 def test_where_it_can_be_replaced_the_rest_is_shown() -> None:
     assert SECRET.shown(f"no token {TOKEN} here") == f"no token {INSTEAD} here"
     assert SECRET.shown(f"no {percent(TOKEN)}!") == f"no {INSTEAD}!"

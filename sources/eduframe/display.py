@@ -15,9 +15,13 @@ MOST = 200
 LOOKED_AT = 10_000
 """Characters of a foreign text that are looked at: the token is longer when it is encoded."""
 RECOGNISABLE = 8
-"""Letters and digits from which on a token is recognised in every spelling, not only its own."""
+"""Letters and digits from which on a token is recognised in every spelling. A shorter one, which
+stands in many a word, only as it is, and where it is the whole of a value or a word."""
 WITHHELD = "(not shown: it holds the token)"
 INSTEAD = "(token)"
+
+NOTHING = "(?!)"
+"""A pattern that matches nowhere."""
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
@@ -54,10 +58,19 @@ class Secret:
         plain = len(_letters(token)) >= RECOGNISABLE
         self._spellings = {s for s in spellings if len(s) >= RECOGNISABLE} if plain else set()
         self._pattern = re.compile("".join(map(_any_spelling, token)), re.IGNORECASE)
+        self._short = len(token) < RECOGNISABLE
+        own = re.escape(token) or NOTHING
+        edge = r"\w" if self._short else NOTHING
+        self._word = re.compile(f"(?<!{edge}){own}(?!{edge})")
+        self._value = re.compile(rf"(?:^|[=\s\"',:]){own}(?:$|[&#\s\"',;])")
 
     def is_in(self, text: str) -> bool:
         """Whether a text holds the token, in any spelling."""
         for reading in _readings(text):
+            if self._short:
+                if self._value.search(reading):
+                    return True
+                continue
             if self._token in reading:
                 return True
             letters = _letters(reading)
@@ -74,7 +87,7 @@ class Secret:
         if self._spellings:
             text = self._pattern.sub(INSTEAD, text)
         else:
-            text = text.replace(self._token, INSTEAD)
+            text = self._word.sub(INSTEAD, text)
         return WITHHELD if self.is_in(text) else printable(text, most)
 
 

@@ -8,12 +8,14 @@ key that the load has go, and the load's own rows come in their place, in one tr
 from pathlib import Path
 from typing import Any
 
+from dlt.common.configuration import configspec
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob, RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema.utils import get_columns_names_with_prop, get_first_column_name_with_prop
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import duckdb as dlt_duckdb
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 STRAIGHT = "1MB"
@@ -25,8 +27,26 @@ are, and compressed into the file when that is closed.
 """
 
 
+FILE_NOTE = "eduframe-duckdb-file"
+"""Names, in the pipeline's working folder, the file that the last run used."""
+
+
+@configspec(init=False)
+class FileConfiguration(DuckDbClientConfiguration):
+    """Knows the file of the pipeline's last run, where none is configured: so does dlt then, in
+    ``dlt.attach`` and ``dlt pipeline``."""
+
+    def make_location(self, configured_location: str | None, default_location_pat: str) -> str:
+        note = Path(self.pipeline_working_dir or "") / FILE_NOTE
+        if not configured_location and note.is_file():
+            return note.read_text("utf-8")
+        return super().make_location(configured_location or "", default_location_pat)
+
+
 class duckdb(dlt_duckdb):  # the name is the destination's, in dlt's configuration
     """A destination for a dlt pipeline; configured like dlt's own ``duckdb``."""
+
+    spec: type[DuckDbClientConfiguration] = FileConfiguration
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()

@@ -17,7 +17,8 @@ from typing import Any
 from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
 
-from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.destinations.duckdb_merge import FILE_NOTE
+from pipelines.eduframe.pipeline import cause_of, duckdb_path
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import (
     LOADS_FILE,
@@ -50,12 +51,15 @@ def recover(pipeline: Any) -> list[str]:
         notes += _settle(pipeline)
     else:
         log.info("the working folder belonged to another dataset, and is made anew")
-    trace = _read(folder / TRACE_FILE)
+    trace, dataset = _read(folder / TRACE_FILE), pipeline.dataset_name
     with changing_folder(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
         pipeline.drop()
+        pipeline.dataset_name = dataset  # in dev_mode, dlt would give it another time
         write_private(folder / TARGET_FILE, str(target))
     pipeline.activate()
     pipeline.sync_destination()
+    if (file := duckdb_path(pipeline)) is not None:
+        write_private(folder / FILE_NOTE, str(file.absolute()))
     if trace is not None and owner is not None and is_ours:
         (folder / TRACE_FILE).write_bytes(trace)
     close_to_others(folder)

@@ -28,6 +28,7 @@ from pipelines.eduframe.pipeline import (
     cause_of,
     check_address,
     check_can_delete,
+    check_dataset,
     duckdb_path,
     naming,
     use_own_destination,
@@ -50,11 +51,17 @@ from pipelines.eduframe.store.versions import check_version
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.comparing.spill_files import SpillFiles
+from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
-from sources.eduframe.errors import AuthenticationError, EduframeError, LockedTableError
+from sources.eduframe.errors import (
+    AuthenticationError,
+    EduframeError,
+    LockedTableError,
+    SettingsError,
+)
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter, share_window
@@ -139,11 +146,18 @@ def sync(
         LockLostError: the lock in the database was lost on the way.
         UnreachableError: there is no connection to the API.
     """
+    install_defaults()
     check_can_delete(pipeline)
+    if pipeline.refresh:
+        raise SettingsError(
+            f"The pipeline was made with refresh={pipeline.refresh!r}, but sync() drops nothing. "
+            "Make it without, and use sync(…, refresh=True), which writes every row again."
+        )
     settings = settings or resolve()
     selection = select(settings, resources)
     chosen = policies(settings, allow_mass_delete)
     use_own_destination(pipeline)
+    check_dataset(pipeline)
     make_folder(pipeline, settings.permissions)
     check_address(pipeline)
     report = _new_report(pipeline, selection)

@@ -5,6 +5,7 @@ from typing import Any
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.runtime.telemetry import stop_telemetry
 
 DLT_DEFAULTS: dict[str, Any] = {
     # Personal data is about: nothing is reported to anyone.
@@ -37,4 +38,5 @@ def install_defaults() -> None:
         providers.add_provider(
             CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, False, [])
         )
+        stop_telemetry()  # dlt starts it when it is first asked for anything, and then only once
         Container()[PluggableRunContext].initialize_runtime()
