@@ -258,3 +258,16 @@ def test_a_list_that_fails_ends_the_run_if_asked(mine: Warehouse, no_waiting: No
     mine.sim.clear_faults()
     mine.pipeline.run(source(mine.sim, on_failed_list="raise"))
     mine.assert_equals_truth(*LISTS)
+
+
+def test_what_others_do_to_the_schema_of_a_pipeline_leaves_the_source_alone(
+    mine: Warehouse,
+) -> None:
+    """dagster-dlt takes the names out of the columns that it tells of, and drops what is local."""
+    made = source(mine.sim)
+    for _ in range(3):
+        mine.pipeline.drop()
+        mine.pipeline.run(made)
+        mine.assert_equals_truth(*LISTS)
+        for column in mine.pipeline.default_schema.get_table_columns("users").values():
+            column.pop("name")

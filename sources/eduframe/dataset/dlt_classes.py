@@ -4,6 +4,7 @@ tells which lists failed."""
 from collections.abc import Mapping
 from typing import Any, Self
 
+from dlt.common.schema import Schema
 from dlt.extract import DltResource, DltSource
 from dlt.extract.items_transform import LimitItem
 
@@ -84,6 +85,16 @@ class EduframeSource(DltSource):
         """
         resources = self.resources.values()
         return next((r.failed for r in resources if isinstance(r, EduframeResource)), {})
+
+    @property
+    def schema(self) -> Schema:
+        """dlt's schema of the tables. A run makes it the pipeline's own, which others change (as
+        dagster-dlt does, when it tells of columns): here it stays a copy."""
+        return self._schema
+
+    @schema.setter
+    def schema(self, value: Schema) -> None:
+        self._schema = value.clone()
 
     def clone(self, with_name: str | None = None) -> "EduframeSource":
         schema = self.schema.clone(with_name=with_name)  # type: ignore[arg-type]
