@@ -18,6 +18,8 @@ from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
+from pipelines.eduframe.place.working_folder import DUCKDB_NOTE
+
 STRAIGHT = "1MB"
 """A merge of so much, as DuckDB estimates it, goes into the file at once; less waits in the log
 beside it, as usual.
@@ -27,17 +29,13 @@ are, and compressed into the file when that is closed.
 """
 
 
-FILE_NOTE = "eduframe-duckdb-file"
-"""Names, in the pipeline's working folder, the file that the last run used."""
-
-
 @configspec(init=False)
 class FileConfiguration(DuckDbClientConfiguration):
     """Knows the file of the pipeline's last run, where none is configured: so does dlt then, in
     ``dlt.attach`` and ``dlt pipeline``."""
 
     def make_location(self, configured_location: str | None, default_location_pat: str) -> str:
-        note = Path(self.pipeline_working_dir or "") / FILE_NOTE
+        note = Path(self.pipeline_working_dir or "") / DUCKDB_NOTE
         if not configured_location and note.is_file():
             return note.read_text("utf-8")
         return super().make_location(configured_location or "", default_location_pat)

@@ -35,11 +35,13 @@ TARGET_FILE = "eduframe-target"
 """Says, in the working folder, which dataset it belongs to."""
 LOADS_FILE = "eduframe-loads"
 """Says, in the working folder, which loads the dataset held when the last package was made."""
+DUCKDB_NOTE = "eduframe-duckdb-file"
+"""Names, in the working folder, the DuckDB file of the last run, for dlt's own commands."""
 TRACE_FILE = "trace.pickle"
 """dlt's record of the last run, kept for ``dlt pipeline eduframe trace``."""
 STATE_FILE = "state.json"
 KNOWN = {
-    *(STATE_FILE, TRACE_FILE, TARGET_FILE, LOADS_FILE),
+    *(STATE_FILE, TRACE_FILE, TARGET_FILE, LOADS_FILE, DUCKDB_NOTE),
     *("schemas", "normalize", "load", ".DS_Store"),
 }
 """What dlt and we make in a working folder, and what a Mac does in every one."""

@@ -17,10 +17,10 @@ from typing import Any
 from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
 
-from pipelines.eduframe.destinations.duckdb_merge import FILE_NOTE
 from pipelines.eduframe.pipeline import cause_of, duckdb_path
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import (
+    DUCKDB_NOTE,
     LOADS_FILE,
     TARGET_FILE,
     TRACE_FILE,
@@ -59,7 +59,7 @@ def recover(pipeline: Any) -> list[str]:
     pipeline.activate()
     pipeline.sync_destination()
     if (file := duckdb_path(pipeline)) is not None:
-        write_private(folder / FILE_NOTE, str(file.absolute()))
+        write_private(folder / DUCKDB_NOTE, str(file.absolute()))
     if trace is not None and owner is not None and is_ours:
         (folder / TRACE_FILE).write_bytes(trace)
     close_to_others(folder)
