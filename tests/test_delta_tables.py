@@ -69,6 +69,18 @@ def test_killed_around_a_commit_or_the_end_of_a_load_nothing_is_lost_or_doubled(
     lake.assert_equals_truth("users")
 
 
+def test_dlt_knows_which_tables_are_in_delta(
+    make_warehouse: MakeWarehouse, sim: Simulator
+) -> None:
+    lake = make_warehouse(sim, tables=False)
+    lake.sync("labels")
+    destination = dlt.destinations.filesystem(lake.address)
+    tables = dlt.dataset(destination, "eduframe").schema.tables
+    formats = {name: t.get("table_format") for name, t in tables.items() if name[:5] != "_dlt_"}
+    assert set(formats.values()) == {"delta"}
+    assert {"labels", "users", "user_labels", "addresses", "_sync_runs"} <= formats.keys()
+
+
 def test_old_files_go_after_some_versions(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,12 @@ from sources.eduframe.dataset.dlt_resources import (
     shared_resource,
 )
 from sources.eduframe.dataset.joining import with_stored
-from sources.eduframe.dataset.merge_hints import declare_tables, keeps_json, quiet_hints
+from sources.eduframe.dataset.merge_hints import (
+    declare_format,
+    declare_tables,
+    keeps_json,
+    quiet_hints,
+)
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.private_files import close_to_others
@@ -131,6 +136,7 @@ class Loader:
         made += self._log_resources(logs, lambda: self._remember(unwritten))
         package = _package(made)
         declare_tables(package.schema, self._missing, as_text=not keeps_json(self.pipeline))
+        declare_format(package.schema, self._missing | self._known(), self.pipeline)
         try:
             self.pipeline.run(package)
         finally:
@@ -144,6 +150,11 @@ class Loader:
     def give_up(self) -> None:
         """Throw away the package that is pending, with the state and the schema it would leave."""
         self.pipeline.abort_packages()
+
+    def _known(self) -> set[str]:
+        """The tables of which dlt's schema knows."""
+        pipeline = self.pipeline
+        return set(pipeline.default_schema.data_table_names() if pipeline.schema_names else ())
 
     def _shared(self, written: Iterable["_Merged"], name: str) -> Iterator[pa.Table]:
         for merged in written:

@@ -71,8 +71,11 @@ def written_alike(names: Iterable[str]) -> None:
     dlt's own Postgres rows go as INSERT statements, as its CSV loses empty strings.
     """
     resource: Any = dlt.current.resource()
-    in_postgres = type(current_pipeline().destination) is dlt.destinations.postgres
-    how = {"file_format": "insert_values"} if in_postgres else {}
+    how: dict[str, Any] = {}
+    if type(current_pipeline().destination) is dlt.destinations.postgres:
+        how["file_format"] = "insert_values"
+    if found := open_format(current_pipeline()):
+        how["table_format"] = found
     for name in names:
         if name != resource.name:
             resource.apply_hints(
@@ -85,6 +88,21 @@ def written_alike(names: Iterable[str]) -> None:
             resource.apply_hints(write_disposition=resource.disposition, **how)
         elif how:
             resource.apply_hints(**how)
+
+
+def open_format(pipeline: Any) -> str | None:
+    """The format of the tables in our own ``filesystem``: ``delta``. None elsewhere."""
+    if not str(pipeline.destination.destination_type).endswith(".delta_tables.filesystem"):
+        return None
+    return str(pipeline.destination.capabilities().preferred_table_format)
+
+
+def declare_format(schema: dlt.Schema, names: Iterable[str], pipeline: Any) -> None:
+    """Say in a dlt schema in which format tables are, so that dlt by itself can read them."""
+    if found := open_format(pipeline):
+        for name in names:
+            table: Any = {"name": name, "columns": {}, "table_format": found}
+            schema.update_table(table)
 
 
 def current_pipeline() -> Any:
