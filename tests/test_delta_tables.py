@@ -10,9 +10,9 @@ import pytest
 from deltalake import DeltaTable
 
 from pipelines.eduframe.commands.check.destination import try_destination
-from pipelines.eduframe.destinations.full_disks import telling_of_full_disk
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.sync import sync
+from sources.eduframe.dataset.full_disks import telling_of_full_disk
 from sources.eduframe.errors import LoadFailedError, SettingsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import MakeWarehouse, command

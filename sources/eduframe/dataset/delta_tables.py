@@ -38,7 +38,7 @@ from dlt.destinations.impl.filesystem.filesystem import (
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
-from pipelines.eduframe.destinations.full_disks import telling_of_full_disk
+from sources.eduframe.dataset.full_disks import telling_of_full_disk
 
 TIDY_EVERY = 50
 """So many versions of a table apart, its small files are made one, and old files removed."""
