@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -224,6 +226,30 @@ def test_a_limit_counts_pages_of_main_rows(mine: Warehouse, how: Any, rows: int)
         assert bool(mine.count(table)) == bool(rows)
     mine.pipeline.run(source(mine.sim))
     mine.assert_equals_truth(*LISTS)
+
+
+def test_rows_may_be_masked_added_to_and_filtered(mine: Warehouse) -> None:
+    kept: set[int] = set()
+
+    def dutch(rows: pa.Table) -> pa.Table:
+        if "locale" not in rows.column_names:
+            return rows.filter(pc.is_in(rows["user_id"], pa.array(kept, pa.int64())))
+        rows = rows.filter(pc.equal(rows["locale"], "nl"))
+        kept.update(rows["id"].to_pylist())
+        place = rows.schema.get_field_index("email")
+        rows = rows.append_column("domain", pc.replace_substring_regex(rows["email"], ".*@", ""))
+        return rows.set_column(place, "email", pa.nulls(rows.num_rows, pa.string()))
+
+    for _ in range(2):
+        made = source(mine.sim).with_resources("users")
+        made.users.add_map(dutch)
+        mine.pipeline.run(made)
+        rows = mine.rows("users")
+        assert {row["id"] for row in rows} == {
+            row["id"] for row in mine.sim.rows("users") if row["locale"] == "nl"
+        }
+        assert {(row["email"], row["domain"]) for row in rows} == {(None, "example.com")}
+        assert {row["user_id"] for row in mine.rows("user_labels")} <= kept
 
 
 # ---- lists that fail
