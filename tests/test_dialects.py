@@ -23,7 +23,7 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
 from pipelines.eduframe.commands.status import _last_run, _status
-from pipelines.eduframe.destinations.schema_upgrade import _change, _forget_hashes
+from pipelines.eduframe.destinations.schema_upgrade import forget_hashes, statements_for
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.plans import come_after_the_last_run
@@ -335,8 +335,8 @@ def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
         forget_seen(stored, ["read"])
         forget_seen(stored, [])
         _last_run(stored)
-        _status(stored, "orders", None)
-        _forget_hashes(stored, ALL_TABLES["order_items"])
+        _status(stored, "orders")
+        forget_hashes(stored, ["orders"])
     kinds = set()
     for sql, params in pipeline.asked:
         assert sql.count("%s") == len(params)
@@ -358,7 +358,7 @@ def test_a_column_whose_type_a_release_changes_is_made_anew(
     table = ALL_TABLES["orders"]
     [cost] = [c for c in table.columns if c.name == "cost"]
     with StoredRows(Recorder(there)) as stored:  # type: ignore[arg-type, unused-ignore]
-        statements = [there.sql(s) for s in _change(there.client, stored, table, cost)]
+        statements = [there.sql(s) for s in statements_for(there.client, stored, table, cost)]
     drop, add = (statement.args["actions"][0] for statement in statements)
     assert (type(drop), type(add)) == (exp.Drop, exp.ColumnDef)
     assert (drop.this.name, add.name) == (there.same("cost"), there.same("cost"))
