@@ -64,8 +64,11 @@ def database_lock(pipeline: Any) -> Iterator[StillHeld]:
                 f"database{_who(client, key)}. Wait for it to end."
             )
         lock = _Held(client, key, pipeline.dataset_name)
-        with lock.kept_alive():
-            yield lock.check
+        try:
+            with lock.kept_alive():
+                yield lock.check
+        finally:
+            lock.release()
 
 
 def _who(client: Any, key: int) -> str:
@@ -113,6 +116,13 @@ class _Held:
                 "another run may have begun. This one ends; nothing is lost: the next goes on from "
                 "what was loaded."
             )
+
+    def release(self) -> None:
+        """Let the next run in now: the server lets go of a closed connection's locks in a while."""
+        try:
+            self._client.execute_sql("SELECT pg_advisory_unlock(%s)", self._key)
+        except Exception as error:  # the connection is gone, and with it the lock
+            log.debug("the lock could not be released: %s", cause_of(error))
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
