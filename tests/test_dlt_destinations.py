@@ -84,11 +84,16 @@ def test_dummy(sim: Simulator, tmp_path: Path) -> None:
         assert not info.has_failed_jobs
 
 
-def test_sqlite(sim: Simulator, tmp_path: Path) -> None:
+def test_sqlite(tmp_path: Path) -> None:
+    with filled_simulator(invoices=5, payments=8) as sim:
+        run_in_sqlite(sim, tmp_path)
+
+
+def run_in_sqlite(sim: Simulator, tmp_path: Path) -> None:
     destination = dlt.destinations.sqlalchemy(f"sqlite:///{tmp_path}/mine.sqlite")
     for run in range(3):
         pipeline = pipeline_into(destination, tmp_path)
-        pipeline.run(source(sim))
+        pipeline.run(source(sim, *LISTS, "invoices", "payments"))
         with pipeline.sql_client() as client:
             def count(table: str, where: str = "1 = 1") -> int:
                 name = client.make_qualified_table_name(table)
@@ -101,6 +106,7 @@ def test_sqlite(sim: Simulator, tmp_path: Path) -> None:
             written = count("users", "_dlt_load_id = (SELECT MAX(load_id) FROM "
                             f"{client.make_qualified_table_name('_dlt_loads')})")
             assert written == (120 if not run else 2)
+            assert count("payments") == len(sim.rows("payments")) > 0
         users = [row for row in sim.rows("users") if row.get("address") and row.get("label_ids")]
         sim.change("users", users[run]["id"], address=None, label_ids=[])
         sim.change("users", sim.rows("users")[100 + run]["id"], first_name="Renamed")

@@ -27,9 +27,9 @@ both = pytest.mark.parametrize("destination", ["duckdb", "postgres"], scope="ses
 
 
 @contextmanager
-def filled_simulator() -> Iterator[Simulator]:
+def filled_simulator(**counts: int) -> Iterator[Simulator]:
     """One whose rows fill all tables of :data:`LISTS`."""
-    with Simulator(scale=0, counts=COUNTS, requests_per_window=PLENTY) as sim:
+    with Simulator(scale=0, counts=COUNTS | counts, requests_per_window=PLENTY) as sim:
         for user in sim.rows("users")[::2]:
             sim.change("users", user["id"], label_ids=[1, 2])
         yield sim

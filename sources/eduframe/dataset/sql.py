@@ -51,7 +51,10 @@ class Dataset:
         """The result of a query, in Arrow tables. A table that is not there gives no rows."""
         try:
             with self._client.execute_query(sql, *params) as cursor:
-                yield from _chunks(cursor)
+                try:
+                    yield from _chunks(cursor)
+                except GeneratorExit:  # who has seen enough; SQLAlchemy wants it ended
+                    return
         except DatabaseUndefinedRelation:
             return
 
