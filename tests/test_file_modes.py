@@ -14,6 +14,8 @@ import pytest
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.place.local_lock import lock_file
+from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.run.sync import sync
 from sources.eduframe.errors import LoadFailedError, SettingsError
 from sources.eduframe.private_files import mode_of
@@ -236,3 +238,14 @@ duckdb.connect = connect
 from pipelines.eduframe.commands.cli import main
 main()
 """
+
+
+def test_who_may_write_the_data_may_hold_its_lock(warehouse: Warehouse) -> None:
+    file = Path(warehouse.address)
+    file.chmod(0o600)  # the template of the tests has another
+    warehouse.sync("labels")
+    lock = lock_file(target_of(warehouse.pipeline))
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    file.chmod(0o660)
+    warehouse.sync("labels")
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o660

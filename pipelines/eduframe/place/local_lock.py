@@ -15,8 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipelines.eduframe.place.target import Target
-from sources.eduframe.errors import LockedError
-from sources.eduframe.private_files import PRIVATE, write_private
+from sources.eduframe.errors import LockedError, SettingsError
+from sources.eduframe.private_files import PRIVATE, restrict, write_private
 from sources.eduframe.state_folder import state_folder
 
 
@@ -26,12 +26,19 @@ def local_lock(target: Target) -> Iterator[None]:
 
     Raises:
         LockedError: another program, or another thread of this one, holds it; says who.
+        SettingsError: it belongs to another user, who keeps it private.
     """
-    path = lock_file(target)
+    path, mode = lock_file(target), _mode(target)
     holder = path.with_suffix(".holder")
-    lock = FileLock(path, timeout=0, mode=PRIVATE)
+    lock = FileLock(path, timeout=0, mode=mode)
     try:
         lock.acquire()
+        restrict(path, mode)
+    except PermissionError as error:
+        raise SettingsError(
+            f"The lock of dataset {target.dataset}, {path}, cannot be opened: {error.strerror}. "
+            "Its owner lets others in by making the data writable for them, and syncing once more."
+        ) from error
     except Timeout:
         raise LockedError(
             f"Another run into dataset {target.dataset} is going on{_who(holder)}. Wait for it to "
@@ -58,6 +65,13 @@ def lock_file(target: Target) -> Path:
     if target.path is not None and os.access(target.path.parent, os.W_OK | os.X_OK):
         return target.path.parent / f".{target.path.name}.{target.dataset}.lock"
     return state_folder() / f"dataset.{target.number}.lock"
+
+
+def _mode(target: Target) -> int:
+    """The permissions of the lock: who may write the data may hold it."""
+    if target.path is None or not target.path.exists():
+        return PRIVATE
+    return PRIVATE | target.path.stat().st_mode & 0o066
 
 
 def _who(holder: Path) -> str:
