@@ -38,11 +38,6 @@ def hash_rows(texts: pa.Array) -> Hashes:
     return hashes.astype(np.int64) | np.int64(VERSION << VERSION_SHIFT)
 
 
-def version_of(row_hash: int) -> int:
-    """The version of the method that made a stored hash; 0 for :data:`UNKNOWN`."""
-    return row_hash >> VERSION_SHIFT
-
-
 def partial_hashes(hashes: Hashes, left_out: Iterable[str]) -> Hashes:
     """The hashes of rows that are stored without their parts in these tables.
 

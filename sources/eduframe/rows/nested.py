@@ -5,10 +5,9 @@ table, without the owner's columns, and what in it is no such row: that stays, a
 owner. Null means that there are no children, and so does what is empty, of the part's own shape.
 """
 
-import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 from itertools import chain
 from operator import itemgetter
@@ -17,7 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.eduframe.models.column_types import BIGINT, parse_decimal, parse_int, parse_text
+from schemas.eduframe.models.column_types import (
+    BIGINT,
+    parse_date,
+    parse_decimal,
+    parse_int,
+    parse_text,
+)
 from sources.eduframe.declare import Child, JsonRow, Shape
 from sources.eduframe.rows.columns import parse
 from sources.eduframe.rows.findings import NO_KEY, json_type
@@ -25,9 +30,6 @@ from sources.eduframe.rows.json_text import dump_deep_json
 from sources.eduframe.rows.tables import Table
 
 Indices = npt.NDArray[np.int64]
-
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-
 
 @dataclass(frozen=True)
 class Odd:
@@ -211,11 +213,9 @@ def _typed_value(item: Any) -> JsonRow:
             except ValueError:
                 return {"value_text": str(item)}
         case str():
-            if _DATE.fullmatch(item):
-                try:
-                    return {"value_date": date.fromisoformat(item)}
-                except ValueError:
-                    return {"value_text": item}
+            if len(item) == len("2026-01-31"):
+                with suppress(ValueError):
+                    return {"value_date": parse_date(item)}
             return {"value_text": item}
         case _:
             return {"value_text": dump_deep_json(item)}
