@@ -240,7 +240,9 @@ def test_demo_says_where_to_go(eduframe: Eduframe, tmp_path: Path) -> None:
     [
         ("DROP TABLE users", "users: the table users is not there"),
         ("DROP TABLE user_labels", "users: the table user_labels is not there"),
-        ("DELETE FROM users", "users: the table was emptied"),
+        ("DELETE FROM users", "users: the table users was emptied"),
+        ("DELETE FROM user_labels", "users: the table user_labels was emptied"),
+        ("DELETE FROM addresses", "users: the table addresses was emptied"),
     ],
 )
 def test_what_was_dropped_or_emptied_is_not_fresh(

@@ -28,9 +28,9 @@ def warehouse(make_warehouse: MakeWarehouse, lists: Simulator) -> Warehouse:
         ("DELETE FROM _dlt_loads", "_dlt_loads was empty: it is made anew"),
         ("DROP TABLE _dlt_version", "_dlt_version was dropped"),
         ("DROP TABLE _dlt_pipeline_state", "_dlt_pipeline_state was dropped: how far"),
-        ("DROP TABLE _sync_runs", "dropped are made anew, and filled: _sync_runs"),
-        ("DROP TABLE _deletions", "dropped are made anew, and filled: _deletions"),
-        ("DROP TABLE _sync_seen", "dropped are made anew, and filled: _sync_seen"),
+        ("DROP TABLE _sync_runs", "lists are read: _sync_runs"),
+        ("DROP TABLE _deletions", "lists are read: _deletions"),
+        ("DROP TABLE _sync_seen", "lists are read: _sync_seen"),
     ],
 )
 def test_what_was_deleted_is_found_and_what_is_there_is_not_new(

@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 
-from sources.eduframe_simulator import Simulator
-from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, in_a_lake_too
+from pipelines.eduframe.exit_codes import PARTLY
+from sources.eduframe_simulator import Fault, Simulator
+from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, in_a_lake_too, stop_after
+from tests.warehouses import Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
@@ -70,3 +72,32 @@ def test_a_restored_backup_catches_up(lists: Simulator, make_warehouse: MakeWare
     warehouse.restore()
     warehouse.sync("labels", "users")
     warehouse.assert_equals_truth("labels", "users")
+
+
+NESTED = ("user_labels", "addresses", "order_items")
+
+
+@pytest.mark.parametrize("how", ["dropped", "emptied"])
+@pytest.mark.parametrize("first", ["another list", "a list that fails", "cut short"])
+def test_nested_tables_heal_whatever_the_next_run_reads(
+    warehouse: Warehouse, sim: Simulator, how: str, first: str
+) -> None:
+    """A run in between that does not read their owners makes no difference."""
+    lists = ("users", "orders", "labels")
+    warehouse.sync(*lists)
+    warehouse.sync(*lists)
+    for table in NESTED:
+        warehouse.execute(f"{'DROP TABLE' if how == 'dropped' else 'DELETE FROM'} {table}")
+    if first == "another list":
+        warehouse.sync("labels")
+    elif first == "cut short":
+        warehouse.sync(*lists, watch=stop_after(sim, 1))
+        sim.before_response = None
+    else:
+        sim.inject(Fault("status", path="/users", times=None, status=500))
+        sim.inject(Fault("status", path="/orders", times=None, status=500))
+        assert warehouse.sync(*lists).exit_code == PARTLY
+        sim.clear_faults()
+    sim.change("users", sim.rows("users")[0]["id"], first_name="Changed")
+    assert warehouse.sync(*lists).exit_code == 0
+    warehouse.assert_equals_truth(*lists)

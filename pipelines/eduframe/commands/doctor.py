@@ -13,7 +13,6 @@ from pipelines.eduframe.destinations.duckdb_file import holding_file, reading_fi
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
-from pipelines.eduframe.run.package_contents import make_dropped_tables
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.store.run_log import SYNC_RUNS
 from pipelines.eduframe.store.seen_keys import forget_seen
@@ -93,9 +92,8 @@ def _look(pipeline: Any, settings: Settings) -> list[str]:
         found.append(f"{running} runs did not come to their end")
     missing = set(ALL_TABLES) - existing
     if existing and missing:
-        make_dropped_tables(pipeline, missing)
-        found.append(f"tables were missing, and are made anew: {', '.join(sorted(missing))}; "
-                     "the next sync fills them")
+        found.append(f"tables are missing: {', '.join(sorted(missing))}; the next sync makes them "
+                     "anew, and fills them")
     return found
 
 

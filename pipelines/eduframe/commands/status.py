@@ -59,15 +59,14 @@ class TableStatus:
     """Why nothing of the list counts as gone, where that is so."""
     missing: list[str] = field(default_factory=list)
     """Its tables that are not there."""
-    emptied: bool = False
-    """Whether the table held rows after its last read, and holds none now."""
+    emptied: list[str] = field(default_factory=list)
+    """Its tables that held rows after its last read, and hold none now."""
 
     @property
     def remarks(self) -> list[str]:
         """What is to be said beside its row."""
         said = [f"the table {name} is not there" for name in self.missing]
-        if self.emptied:
-            said.append("the table was emptied; the next sync fills it")
+        said += [f"the table {name} was emptied; the next sync fills it" for name in self.emptied]
         if self.frozen:
             said.append(f"nothing counts as gone here: {self.frozen}")
         return said
@@ -101,15 +100,18 @@ def run_status(
             runs = _last_run(stored)
             positions = state_in_destination(pipeline).get("resources", {})
             existing = stored.existing(ALL_TABLES)
+            emptied = {name: _emptied(stored, name, positions, existing) for name in on}
     for one in found:
         position = Position.load(dict(positions.get(one.resource, {})))
         own = [one.resource, *(table.name for table in CHILD_TABLES[one.resource])]
         one.frozen = position.frozen
         one.missing = [name for name in own if name not in existing] if existing else []
-        one.emptied = one.rows == 0 and not one.deleted and position.had_rows
+        one.emptied = emptied.get(one.resource, [])
+        if one.rows == 0 and not one.deleted and position.had_rows:
+            one.emptied = [one.resource]
         if limit is not None and (off_counts or one.status != "off"):
             old = one.age_seconds is None or one.age_seconds > limit.total_seconds()
-            one.too_old = old or one.ahead or bool(one.missing) or one.emptied
+            one.too_old = old or one.ahead or bool(one.missing or one.emptied)
     off = [one.resource for one in found if one.status == "off"]
     if as_json:
         print_json(
@@ -167,6 +169,25 @@ def _status(dataset: Dataset, resource: str) -> TableStatus:
         reconciled,
         age,
     )
+
+
+def _emptied(
+    dataset: Dataset, resource: str, positions: dict[str, Any], existing: set[str]
+) -> list[str]:
+    """The tables of nested parts that held rows of a list, and hold none now."""
+    found = []
+    filled = Position.load(dict(positions.get(resource, {}))).filled
+    for table in CHILD_TABLES[resource]:
+        if table.name not in filled or table.name not in existing:
+            continue
+        assert table.child is not None
+        shared = table.child.shared
+        where = f" WHERE {dataset.column('owner_table')} = %s" if shared else ""
+        params = (resource,) if shared else ()
+        sql = f"SELECT 1 AS one FROM {dataset.name(table.name)}{where} LIMIT 1"
+        if not any(rows.num_rows for rows in dataset.query(sql, *params)):
+            found.append(table.name)
+    return found
 
 
 def _latest(dataset: Dataset, resource: str, **which: str) -> tuple[datetime | None, str | None]:

@@ -148,8 +148,8 @@ def _tell_of_not_compared(
 def ask_for_refresh(positions: Mapping[str, Position], report: Report) -> None:
     """Note in the positions that every row is to be written again.
 
-    If an earlier such request is not done yet, this goes on with it: lists that are done are left
-    out, so that runs that are cut short come to an end.
+    If an earlier such request is not done yet, as its run was cut short, this goes on with it:
+    lists that are done are left out, so that such runs come to an end.
     """
     waiting = [position.refresh for position in positions.values() if position.refresh]
     request = min(waiting, default=report.started_at.isoformat())
@@ -174,13 +174,18 @@ def _plan(
     parent_columns = {c: c for c in endpoint.parent_columns} if endpoint.params else None
     index = _known(stored, endpoint, context, parent_columns, whole=whole, forced=forced or refresh)
     policy = context.policies[name]
+    emptied = index.emptied(position.filled)
+    if emptied:
+        report.runs[name].notes.append(
+            f"{', '.join(emptied)} held rows and holds none now: the list is read completely"
+        )
     mode = choose_mode(
         endpoint,
         position,
         index,
         policy.reconcile_every,
         report.clock,
-        forced=not whole or refresh or forced,
+        forced=not whole or refresh or forced or bool(emptied),
     )
     plan = Plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,

@@ -20,7 +20,7 @@ from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
 from pipelines.eduframe.destinations.postgres_locks import telling_of_locks
 from pipelines.eduframe.destinations.postgres_room import make_room
-from pipelines.eduframe.destinations.schema_upgrade import upgrade
+from pipelines.eduframe.destinations.schema_upgrade import lists_of, upgrade
 from pipelines.eduframe.destinations.table_fit import StoredTable, look
 from pipelines.eduframe.destinations.table_mending import Mended, mend_tables
 from pipelines.eduframe.pipeline import (
@@ -71,7 +71,7 @@ from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
-from sources.eduframe.rows.tables import ALL_TABLES
+from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
 from sources.eduframe.settings import Selection, Settings, policies, resolve, select
 from sources.eduframe.version import version
 
@@ -278,7 +278,8 @@ class _Sync:
             plans, missing = self._plan(**how)
             if dropped := make_dropped_tables(self.pipeline, missing):
                 report.notes.append(
-                    f"tables that were dropped are made anew, and filled: {', '.join(dropped)}"
+                    f"tables that were dropped are made anew, and filled as their lists are "
+                    f"read: {', '.join(dropped)}"
                 )
         loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
@@ -332,6 +333,12 @@ class _Sync:
             tables = look(self.pipeline, stored)
             existing = {*tables}
             self.anew = self._mend(stored, tables, refresh=how["refresh"]).anew
+            self.anew |= {
+                owner
+                for name in ALL_TABLES.keys() - MAIN_TABLES.keys() - existing
+                for owner in lists_of(ALL_TABLES[name])
+                if owner in existing
+            }
             recall_window(stored, self.client.limiter)
             come_after_the_last_run(stored, report)
             report.notes += upgrade(self.pipeline, stored, existing)

@@ -66,6 +66,8 @@ class Reader:
         self._buffered_bytes = 0
         self._rejected: set[str] = set()
         self._flushed_at = time.monotonic()
+        self._filled = {name for name, counts in plan.index.children.items() if counts.any()}
+        """The tables of nested parts that hold rows of the list, or get some."""
         self._told = plan.read.answered
         """The parents of which an earlier batch has told that they answered."""
 
@@ -173,6 +175,7 @@ class Reader:
             found = self._changes.detect(rows)
         self._note_newest(found.read)
         batch.fill(found.tables)
+        self._filled |= _filled_by(found.tables) & self.plan.index.children.keys()
         batch.additions = self._changes.additions()
         batch.rejected = found.rejected
         self._rejected |= {rejected.key for rejected in found.rejected}
@@ -223,6 +226,7 @@ class Reader:
             position.readable = True
         gone_now = sum(len(gone.ids) for gone in verdict.gone)
         position.had_rows = bool(plan.index.living > gone_now or run.new or run.changed)
+        position.filled = sorted(self._filled)
         position.checkpoint = None
         if plan.refresh:
             self._refreshed()
@@ -354,3 +358,9 @@ class Reader:
         self._position.readable = False
         self._refreshed()
         self._position.checkpoint = None
+
+
+def _filled_by(tables: Mapping[str, pa.Table]) -> set[str]:
+    """The tables of which there are rows that stay."""
+    removed = {name: rows.column("_removed") for name, rows in tables.items()}
+    return {name for name, flags in removed.items() if len(flags) > flags.to_pylist().count(True)}

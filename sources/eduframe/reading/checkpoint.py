@@ -71,6 +71,8 @@ class Position:
     """The set of parents that answered 404 in the last read: they are asked once more."""
     had_rows: bool = False
     """Whether the table held rows after the last read."""
+    filled: list[str] = field(default_factory=list)
+    """The tables of nested parts that held rows of the list after the last read."""
     refresh: str | None = None
     """When it was asked for that every row is written again, until that is done."""
     refreshed: str | None = None

@@ -4,7 +4,7 @@ A row costs 17 bytes, and 4 for every child table; one under a parent 8 more. Ke
 that `rows/keys.py` makes of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,12 @@ class RowIndex:
     def no_children(self, table: str) -> None:
         """No row has a row in this child table, as long as nothing else is said."""
         self.children[table] = np.zeros(len(self.keys), np.int32)
+
+    def emptied(self, filled: Iterable[str]) -> list[str]:
+        """Of these child tables those without a row, where rows of the list itself are there."""
+        if not len(self.keys):
+            return []
+        return [n for n in filled if n in self.children and not self.children[n].any()]
 
     def set_child_counts(self, table: str, owners: Ids, counts: npt.NDArray[np.int64]) -> None:
         places, found = self.find(owners)
