@@ -6,7 +6,7 @@ import pytest
 
 from sources.eduframe.errors import SettingsError
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import MakeWarehouse, asked, stop_after
+from tests.conftest import LISTS, MakeWarehouse, asked, stop_after
 from tests.warehouses import PLENTY, Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -164,3 +164,17 @@ def test_one_list_that_answers_401_fails_alone(warehouse: Warehouse) -> None:
 def test_what_is_excluded_is_not_read_by_name(warehouse: Warehouse) -> None:
     with pytest.raises(SettingsError, match="leads is excluded"):
         warehouse.sync("leads", exclude=["leads"])
+
+
+def test_a_refresh_after_one_of_which_a_list_failed_is_a_whole_one(
+    make_warehouse: MakeWarehouse, lists: Simulator
+) -> None:
+    warehouse = make_warehouse(lists, synced=LISTS)
+    lists.inject(Fault("status", path="/labels", times=None, status=500))
+    assert warehouse.sync(*LISTS, refresh=True).runs["labels"].status == "failed"
+    lists.clear_faults()
+    warehouse.execute("UPDATE users SET first_name = 'damaged'")
+    report = warehouse.sync(*LISTS, refresh=True)
+    assert report.exit_code == 0
+    assert {*report.runs} == {*LISTS}
+    warehouse.assert_equals_truth(*LISTS)

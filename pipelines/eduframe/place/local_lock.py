@@ -71,7 +71,8 @@ def _mode(target: Target) -> int:
     """The permissions of the lock: who may write the data may hold it."""
     if target.path is None or not target.path.exists():
         return PRIVATE
-    return PRIVATE | target.path.stat().st_mode & 0o066
+    others = target.path.stat().st_mode & 0o022
+    return PRIVATE | others | others << 1
 
 
 def _who(holder: Path) -> str:

@@ -78,7 +78,7 @@ def make_plans(
     deadline = time.monotonic() + context.settings.lock_wait_seconds
     positions = {e.table: Position.load(context.state.get(e.table, {})) for e in endpoints}
     if refresh:
-        ask_for_refresh(positions, context.report)
+        ask_for_refresh(positions, context.report, goes_on=was_cut_short(stored))
     for name in {*positions} & {*context.anew}:
         positions[name].refresh = positions[name].refresh or context.report.started_at.isoformat()
     for endpoint in endpoints:
@@ -145,17 +145,36 @@ def _tell_of_not_compared(
     )
 
 
-def ask_for_refresh(positions: Mapping[str, Position], report: Report) -> None:
+def was_cut_short(stored: StoredRows) -> bool:
+    """Whether the last run was killed, or stopped before each of its lists was read."""
+    runs, lists = stored.name("_sync_runs"), stored.name("_sync_resources")
+    run, status = stored.column("run_id"), stored.column("status")
+    last = (
+        f"SELECT {run}, {status} FROM {runs} "
+        f"ORDER BY {stored.column('started_at')} DESC LIMIT 1"
+    )
+    for rows in stored.query(last):
+        for run_id, how in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            if how in ("running", "interrupted"):
+                return True
+            stopped = f"SELECT 1 AS one FROM {lists} WHERE {run} = %s AND {status} = 'stopped'"
+            return any(found.num_rows for found in stored.query(f"{stopped} LIMIT 1", run_id))
+    return False
+
+
+def ask_for_refresh(
+    positions: Mapping[str, Position], report: Report, *, goes_on: bool
+) -> None:
     """Note in the positions that every row is to be written again.
 
     If an earlier such request is not done yet, as its run was cut short, this goes on with it:
     lists that are done are left out, so that such runs come to an end.
     """
-    waiting = [position.refresh for position in positions.values() if position.refresh]
+    waiting = [p.refresh for p in positions.values() if p.refresh and goes_on]
     request = min(waiting, default=report.started_at.isoformat())
     for position in positions.values():
         if position.refreshed != request:
-            position.refresh = position.refresh or request
+            position.refresh = request
     if waiting:
         names = ", ".join(name for name, position in positions.items() if position.refresh)
         report.notes.append(f"the refresh asked for at {request[:16]} goes on: {names}")
