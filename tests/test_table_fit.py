@@ -135,6 +135,23 @@ def test_what_is_in_the_way_fails_its_list_alone_until_a_refresh(
     warehouse.assert_equals_truth(*LISTS)
 
 
+def test_a_view_in_the_place_of_a_table_is_called_one_and_the_next_sync_heals(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.execute("DROP TABLE labels CASCADE; CREATE VIEW labels AS SELECT 1 AS id")
+    for refresh in (False, True):
+        report = warehouse.sync("labels", "users", refresh=refresh)
+        assert report.exit_code == PARTLY
+        said = report.runs["labels"].message or ""
+        assert "labels is a view, where a table belongs" in said
+        assert "DROP VIEW" in said
+        assert "eduframe refresh" not in said
+        assert report.runs["users"].status == "done"
+    warehouse.execute("DROP VIEW labels")
+    assert warehouse.sync("labels", "users").exit_code == 0
+    warehouse.assert_equals_truth("labels", "users")
+
+
 @in_a_lake_too
 def test_a_table_that_nobody_touched_needs_nothing(
     warehouse: Warehouse, lists: Simulator

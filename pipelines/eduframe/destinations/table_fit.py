@@ -33,7 +33,7 @@ _WIDER = {"hugeint", "numeric"}
 _CATALOGS = {
     "duckdb": (
         "SELECT table_name, column_name, lower(data_type), is_nullable, "
-        "column_default FROM duckdb_columns() "
+        "column_default, table_oid IN (SELECT view_oid FROM duckdb_views()) FROM duckdb_columns() "
         "WHERE database_name = current_database() AND schema_name = %s ORDER BY column_index",
         "SELECT table_name, index_name, CAST(NULL AS VARCHAR[]), false FROM duckdb_indexes() "
         "WHERE database_name = current_database() AND schema_name = %s AND is_unique "
@@ -43,9 +43,11 @@ _CATALOGS = {
     ),
     "postgres": (
         "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, "
-        "CASE WHEN a.atthasdef OR a.attidentity <> '' THEN 'its own' END FROM pg_class c "
+        "CASE WHEN a.atthasdef OR a.attidentity <> '' THEN 'its own' END, "
+        "c.relkind NOT IN ('r', 'p') FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
-        "WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped "
+        "WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
+        "AND a.attnum > 0 AND NOT a.attisdropped "
         "ORDER BY a.attnum",
         "SELECT c.relname, i.relname, ARRAY(SELECT a.attname::text FROM pg_attribute a "
         "WHERE a.attrelid = c.oid AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])), "
@@ -85,6 +87,8 @@ class StoredTable:
 
     columns: dict[str, StoredColumn] = field(default_factory=dict)
     uniques: list[Unique] = field(default_factory=list)
+    is_view: bool = False
+    """Whether it is no table, but something else in its place."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +126,11 @@ def look(pipeline: Any, dataset: Dataset) -> dict[str, StoredTable]:
         if not client.has_dataset():
             return {}
         columns, uniques = _CATALOGS["postgres" if is_a(pipeline, "postgres") else "duckdb"]
-        for table, name, kind, nullable, default in client.execute_sql(
+        for table, name, kind, nullable, default, is_view in client.execute_sql(
             columns, client.dataset_name
         ):
             if table in OURS:
-                stored = found.setdefault(table, StoredTable())
+                stored = found.setdefault(table, StoredTable(is_view=bool(is_view)))
                 stored.columns[name] = StoredColumn(kind, bool(nullable), default)
         for table, name, keys, constraint in client.execute_sql(
             uniques, client.dataset_name, client.dataset_name
@@ -155,6 +159,10 @@ def compare(pipeline: Any, dataset: Dataset, tables: Mapping[str, StoredTable]) 
             if not known or column.name in known
         ]
         if not stored.columns:
+            continue
+        if stored.is_view:
+            what = f"{name} is a view, where a table belongs: drop or rename it, and sync again"
+            yield Fit(table, stored, [], [Misfit(what, (f"DROP VIEW {dataset.name(name)}",))])
             continue
         fit = Fit(table, stored, [c for c in wanted if c.name not in stored.columns], [])
         if any(column.type for column in stored.columns.values()):

@@ -62,7 +62,8 @@ def mend_tables(
     fits = [*compare(pipeline, dataset, tables)]
     for fit in fits:
         ours = not isinstance(fit.table, Table)
-        if fit.misfits and not ours and not {*lists_of(fit.table)} & {*whole}:
+        asked_for = ours or {*lists_of(fit.table)} & {*whole}
+        if fit.stored.is_view or (fit.misfits and not asked_for):
             _block(mended, fit, _told(fit.misfits))
         else:
             _mend_one(pipeline, dataset, fit, tables, mended)
@@ -102,10 +103,11 @@ def _block(mended: Mended, fit: Fit, why: str) -> None:
             "else helps: the next run makes it anew."
         )
     for name in lists:
-        text = f"{why}eduframe refresh {name} makes it as it must be"
+        helps = not fit.stored.is_view
+        text = f"{why}eduframe refresh {name} makes it as it must be" if helps else why.strip()
         mended.blocked[name] = f"{mended.blocked[name]}; {text}" if name in mended.blocked else text
     lost = {c.name for c in fit.missing} | {m.column for m in fit.misfits if m.retyped}
-    if lost & {*key_of(fit.table)}:
+    if fit.stored.is_view or lost & {*key_of(fit.table)}:
         mended.unreliable.add(fit.table.name)
 
 
