@@ -125,4 +125,4 @@ def test_where_no_row_can_be_asked_for_none_is_deleted(
     paged.inject(Fault("status", path="/labels/*", status=404, times=None))
     report = warehouse.sync("labels", reconcile=True)
     assert report.total("deleted") == 0
-    assert "by its id" in " ".join(report.runs["labels"].notes)
+    assert "by its id" in " ".join(report.runs["labels"].frozen)

@@ -301,3 +301,19 @@ def test_parents_that_may_not_be_read_concern_their_own_lists_only(
     assert report.runs["payments"].status == "off"
     assert "invoices:read" in (report.runs["payments"].message or "")
     warehouse.assert_equals_truth("orders", "users", "attendances")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_one_parent_answers_is_that_parents(
+    make_warehouse: MakeWarehouse, sim: Simulator, status: int
+) -> None:
+    """Also where it is asked before all others."""
+    warehouse = make_warehouse(sim)
+    first = min(row["id"] for row in sim.rows("invoices"))
+    sim.inject(Fault("status", path=f"/invoices/{first}/payments", status=status, times=None))
+    for _ in range(2):
+        report = warehouse.sync("invoices", "payments")
+        assert report.runs["payments"].status == "done"
+    sim.clear_faults()
+    warehouse.sync("invoices", "payments", reconcile=True)
+    warehouse.assert_equals_truth("invoices", "payments")

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import BOTH, MakeWarehouse, ids, living
+from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, living
 from tests.warehouses import PLENTY, Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -205,3 +206,49 @@ def test_a_child_table_without_any_row_is_filled_again(warehouse: Warehouse) -> 
     before = warehouse.marks()
     warehouse.sync("orders", "users", reconcile=True)
     assert warehouse.marks() == before
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"errors": {}, "code": 404, "message": "not found"},
+        {"data": {"id": 1}},
+        {},
+        {"id": 1, "name": "no row"},
+    ],
+)
+def test_what_is_not_the_row_is_not_taken_for_it(
+    make_warehouse: MakeWarehouse, lists: Simulator, answer: dict[str, Any]
+) -> None:
+    """A row is missing from its list, and its own path answers 200 with something else."""
+    warehouse = make_warehouse(lists, synced=LISTS)
+    row = lists.rows("users")[0]
+    answer = {**answer, **({"id": row["id"]} if "id" in answer else {})}
+    lists.inject(Fault("tamper", path="/users", times=None,
+                       tamper=lambda rows: [r for r in rows if r["id"] != row["id"]]))
+    lists.inject(Fault("tamper", path=f"/users/{row['id']}", times=None,
+                       tamper=lambda _: orjson.dumps(answer)))
+    before = warehouse.query(f"SELECT * FROM users WHERE id = {row['id']}")
+    report = warehouse.sync("users", reconcile=True)
+    assert report.total("deleted") == 0
+    assert warehouse.query(f"SELECT * FROM users WHERE id = {row['id']}") == before
+    lists.clear_faults()
+    warehouse.sync("users")
+    warehouse.assert_equals_truth("users")
+
+
+def test_a_refusal_of_every_rows_own_path_proves_nothing(
+    make_warehouse: MakeWarehouse, lists: Simulator
+) -> None:
+    warehouse = make_warehouse(lists, synced=LISTS)
+    hidden = {row["id"] for row in lists.rows("labels")[:2]}
+    lists.inject(Fault("tamper", path="/labels", times=None,
+                       tamper=lambda rows: [r for r in rows if r["id"] not in hidden]))
+    lists.inject(Fault("status", path="/labels/*", status=403, times=None))
+    for _ in range(3):
+        report = warehouse.sync("labels", reconcile=True)
+        assert report.total("deleted") == 0
+        assert report.runs["labels"].frozen
+    lists.clear_faults()
+    warehouse.sync("labels", reconcile=True)
+    warehouse.assert_equals_truth("labels")

@@ -106,7 +106,7 @@ class Report:
     def exit_code(self) -> int:
         if self.fatal or (self.nothing_readable and not self.stopped):
             return FAILED
-        if self.stopped or any(run.incomplete for run in self.runs.values()):
+        if any(run.incomplete for run in self.runs.values()):
             return PARTLY
         return DONE
 
@@ -132,7 +132,8 @@ class Report:
                 "The token could read nothing. Check its scopes in Eduframe, and base_url: "
                 "a wrong path answers 404 too."
             )
-        return self.stopped or self._news
+        cut_short = self.stopped if self.exit_code == PARTLY else None
+        return cut_short or self._news
 
     @property
     def _news(self) -> str | None:

@@ -235,10 +235,10 @@ class Judge:
         if said == "there":
             return True
         if len(met) or len(others):
-            self._run.notes.append(
+            self._run.frozen.append(
                 "rows are missing, but no row can be read by its id: left for a later reading"
             )
-        return None if said == "unclear" and (len(met) or len(others)) else False
+        return None if said in ("unclear", "refused") and (len(met) or len(others)) else False
 
     def _was_cut(self, new: Ids) -> bool:
         """Whether the list seems to have been cut: many are missing at once, and half are there."""

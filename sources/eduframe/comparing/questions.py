@@ -85,12 +85,13 @@ class Questions:
         except ResourceError as error:
             log.warning("%s: cannot tell whether it is gone: %s", path, error)
             return Reply("unclear")
-        row = {**named, **outer, **row}
-        met = key_of(endpoint, row)
-        if met is None or key_id(met) != key_id(key):
-            log.warning("%s: cannot tell whether it is gone: another row came", path)
+        from_path = {n: v for n, v in named.items() if endpoint.params and n != "id"}
+        whole = {**from_path, **outer, **row}
+        met = key_of(endpoint, whole)
+        if met is None or key_id(met) != key_id(key) or not looks_like_a_row(endpoint, row):
+            log.warning("%s: cannot tell whether it is gone: something else came", path)
             return Reply("unclear")
-        return Reply("there", row)
+        return Reply("there", whole)
 
     def answered(self, keys: list[tuple[Any, ...]]) -> Said:
         """Whether rows can be asked for: what the paths of rows that are there say.
@@ -104,6 +105,12 @@ class Questions:
             if said in ("there", "unclear"):
                 break
         return said
+
+
+def looks_like_a_row(endpoint: Endpoint, row: JsonRow) -> bool:
+    """Whether an answer has most of the fields of a row, and is no error or row of another kind."""
+    fields = endpoint.row.model_fields.keys()
+    return 2 * len(fields & row.keys()) >= len(fields)
 
 
 def outer_columns(endpoint: Endpoint, index: RowIndex, place: int) -> JsonRow:

@@ -35,6 +35,8 @@ from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Flags, Ids
 
 PARENTS_AT_ONCE = 4
+PARENT_REFUSALS = 3
+"""A list that answers 403 for so many parents, and 200 for none, is off."""
 PARENT_MISSES = 20
 """A list that answers 404 for so many parents, low ones and others, and 200 for none, is off."""
 LOWEST_FIRST = 5
@@ -222,10 +224,12 @@ class UnderParents:
             self.proof = replace(self.proof, of_list=False)
         self.parents = sorted(gathered, key=lambda ref: _order(ref.params))
         done = set(self.answered_before.tolist())
+        forbidden = 0
         for ref, page in self._first_pages(self._in_turn(done), progress):
             if isinstance(page, ResourceOffError):
                 self._refused.append(ref.key_id)
-                if page.status == 403 or self._is_off(len(done)):
+                forbidden += page.status == 403
+                if self._is_off(len(done), forbidden, len(self.parents)):
                     raise page
             else:
                 yield from progress.fetcher.walk(page, ref)
@@ -237,16 +241,27 @@ class UnderParents:
         if misses > 1 and not self._answered and not done and not self.ever_answered:
             raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
         if misses:
-            progress.note(f"{misses} parents answered 404; what they held stays")
+            statuses = "403 or 404" if forbidden else "404"
+            progress.note(f"{misses} parents answered {statuses}; what they held stays")
 
-    def _is_off(self, answered_before: int) -> bool:
-        """One parent's 404 is that parent's; many, and nothing else, are the list's."""
-        return not self._answered and not answered_before and len(self._refused) >= PARENT_MISSES
+    def _is_off(self, answered_before: int, forbidden: int, parents: int) -> bool:
+        """What one parent answers is that parent's; many, and nothing else, are the list's.
+
+        Of a list that answered before, only a whole read tells: of some parents, the ones that
+        were refused may be all that is asked.
+        """
+        if self._answered or answered_before:
+            return False
+        tells = self.proof.of_list or not self.ever_answered
+        if forbidden >= (min(PARENT_REFUSALS, parents) if tells else PARENT_REFUSALS):
+            return True
+        return tells and len(self._refused) >= PARENT_MISSES
 
     def _in_turn(self, done: Set[int]) -> list[ParentRef]:
         """The parents that are left, in order; of a list that never answered, some of all first."""
         left = [ref for ref in self.parents if ref.key_id not in done]
-        if self.ever_answered or len(left) <= PARENT_MISSES:
+        partly = self.ever_answered and not self.proof.of_list
+        if partly or len(left) <= PARENT_MISSES:
             return left
         lowest, rest = left[:LOWEST_FIRST], left[LOWEST_FIRST:]
         step = len(rest) // (PARENT_MISSES - LOWEST_FIRST)
