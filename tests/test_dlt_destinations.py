@@ -54,7 +54,8 @@ def test_formats_without_merge_are_refused(
 def test_whole_copies_go_into_plain_files(sim: Simulator, tmp_path: Path) -> None:
     pipeline = pipeline_into(dlt.destinations.filesystem(f"file://{tmp_path}/files"), tmp_path)
     for _ in range(2):
-        pipeline.run(source(sim), write_disposition="replace", loader_file_format="parquet")
+        copied = source(sim, *LISTS, "educators")
+        pipeline.run(copied, write_disposition="replace", loader_file_format="parquet")
         assert len(pipeline.dataset()["users"].fetchall()) == 120
 
 

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from pipelines.eduframe.pipeline import cause_of
 from sources.eduframe import eduframe_source, raise_failed
-from sources.eduframe.errors import ListsFailedError
+from sources.eduframe.errors import ListsFailedError, OtherCustomerError
 from sources.eduframe_simulator import Simulator
 from sources.eduframe_simulator.server.faults import Fault
 from tests.conftest import MakeWarehouse
@@ -46,11 +47,11 @@ def mine(make_warehouse: MakeWarehouse, sim: Simulator, tmp_path: Path) -> Wareh
     return own_pipeline(make_warehouse(sim, tables=False), tmp_path)
 
 
-def own_pipeline(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
+def own_pipeline(warehouse: Warehouse, tmp_path: Path, name: str = "mine") -> Warehouse:
     """A warehouse with a pipeline of the user's own into dlt's own destination."""
     destination = getattr(dlt.destinations, warehouse.destination)
     warehouse.pipeline = dlt.pipeline(
-        "mine",
+        name,
         destination=destination(warehouse.address),
         dataset_name="eduframe",
         pipelines_dir=str(tmp_path / "mine"),
@@ -297,3 +298,88 @@ def test_what_others_do_to_the_schema_of_a_pipeline_leaves_the_source_alone(
         mine.assert_equals_truth(*LISTS)
         for column in mine.pipeline.default_schema.get_table_columns("users").values():
             column.pop("name")
+
+
+# ---- what others did to the dataset
+
+
+@both
+@pytest.mark.parametrize(("name", "lists"), [
+    ("mine", ["users", "educators"]),  # by the rows
+    ("eduframe", ["users"]),  # by the command's state
+])
+def test_the_data_of_another_educator_is_refused_before_a_row_is_read(
+    make_warehouse: MakeWarehouse, sim: Simulator, tmp_path: Path, name: str, lists: list[str]
+) -> None:
+    mine = make_warehouse(sim, tables=False)
+    mine.sync(*lists)
+    own_pipeline(mine, tmp_path, name)
+    mine.sim.clear_requests()
+    mine.pipeline.run(source(mine.sim, *lists).parallelize())
+    asked = [request.path for request in mine.sim.requests]
+    assert asked.count("/educators/current") == 1
+    before = mine.rows("users")
+    with Simulator(
+        scale=0, counts=COUNTS, educator_id=2, token="other-token-1", requests_per_window=PLENTY
+    ) as other:
+        for how in ({}, {"write_disposition": "replace"}):
+            with pytest.raises(PipelineStepFailed, match=r"educator 1.*educator 2") as refused:
+                mine.pipeline.run(source(other), **how)
+            assert cause_of(refused.value).startswith(OtherCustomerError.__name__)
+        assert {request.path for request in other.requests} == {"/educators/current"}
+    assert mine.rows("users") == before
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+
+
+def test_nothing_is_asked_where_nobody_is_known(mine: Warehouse) -> None:
+    for _ in range(2):
+        mine.pipeline.run(source(mine.sim))
+    assert "/educators/current" not in {request.path for request in mine.sim.requests}
+
+
+@both
+@pytest.mark.parametrize("table", ["users", "addresses", "user_labels", "order_items", "labels"])
+def test_a_table_that_is_dropped_is_made_and_filled_again(mine: Warehouse, table: str) -> None:
+    mine.pipeline.run(source(mine.sim))
+    mine.execute(f"DROP TABLE {table}")
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)
+    before = mine.marks()
+    mine.pipeline.run(source(mine.sim))
+    assert mine.marks() == before
+
+
+@both
+@pytest.mark.parametrize(("table", "column"), [
+    ("users", "email"), ("users", "_row_hash"), ("addresses", "city"), ("users", "_deleted_at"),
+    ("order_items", "_removed"), ("users", "_synced_at"),
+])
+def test_a_column_that_is_dropped_is_made_and_filled_again(
+    mine: Warehouse, no_waiting: None, table: str, column: str
+) -> None:
+    mine.pipeline.run(source(mine.sim))
+    mine.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    refuse(mine.sim, "/users", 500)  # it is not forgotten for a list that fails in that run
+    mine.pipeline.run(source(mine.sim).with_resources("users", *SHARED))
+    mine.sim.clear_faults()
+    for _ in range(2):
+        mine.pipeline.run(source(mine.sim))
+        mine.assert_equals_truth(*LISTS)
+    before = mine.marks()
+    mine.pipeline.run(source(mine.sim))
+    assert mine.marks() == before
+
+
+@both
+@pytest.mark.parametrize(("table", "column"), [("users", "id"), ("user_labels", "user_id")])
+def test_a_key_that_is_dropped_is_told_with_what_to_do(
+    mine: Warehouse, table: str, column: str
+) -> None:
+    mine.pipeline.run(source(mine.sim))
+    mine.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    with pytest.raises(PipelineStepFailed, match=f"Drop the table {table}"):
+        mine.pipeline.run(source(mine.sim))
+    mine.execute(f"DROP TABLE {table}")
+    mine.pipeline.run(source(mine.sim))
+    mine.assert_equals_truth(*LISTS)

@@ -61,6 +61,8 @@ def eduframe_source(
 
     Raises:
         AuthenticationError: the API does not accept the token.
+        OtherCustomerError: the destination holds the data of another educator; in the run, before a
+            row is read.
         SettingsError: a setting is no value of its kind, or there is no such setting.
     """
     install_defaults()
@@ -97,7 +99,8 @@ def eduframe_source(
                     current_pipeline(), source, package["state"], client, chosen,
                     settings.custom_object_types, failed,
                     raises=settings.on_failed_list == "raise",
-                    loaded=last[0][1].loaded if going_on else set(),
+                    before=last[0][1] if going_on else None,
+                    customer=dlt.current.source_state().get("customer"),
                 ))]
         return last[0][1]
 

@@ -38,6 +38,7 @@ from sources.eduframe.dataset.dlt_resources import (
     remember_position,
     shared_resource,
 )
+from sources.eduframe.dataset.dropped import make_tables
 from sources.eduframe.dataset.joining import with_stored
 from sources.eduframe.dataset.merge_hints import (
     declare_format,
@@ -293,22 +294,6 @@ class Loader:
             rows = rows or [table.arrow_schema.empty_table()]
             made.append(table.resource(rows, *([remember] if table is SYNC_RUNS else [])))
         return made
-
-
-def make_tables(pipeline: Any, names: Iterable[str]) -> None:
-    """Make tables that dlt's schema has and the destination lacks, new ones or dropped ones."""
-    with pipeline.destination_client() as client:
-        if client.is_storage_initialized():
-            client.update_stored_schema(only_tables=sorted(names), force=True)
-
-
-def make_dropped_tables(pipeline: Any, missing: Iterable[str]) -> list[str]:
-    """Make dlt create tables that were dropped by hand, which it believes to be there."""
-    schema = pipeline.default_schema_name and pipeline.default_schema
-    dropped = sorted(set(missing) & set(schema.tables)) if schema else []
-    if dropped:
-        make_tables(pipeline, dropped)
-    return dropped
 
 
 _NUL_IN_JSON = r"(^|[^\\])((?:\\\\)*)(?:\\u0000)+"

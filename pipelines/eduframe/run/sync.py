@@ -34,8 +34,7 @@ from pipelines.eduframe.pipeline import (
     use_own_destination,
 )
 from pipelines.eduframe.place.working_folder import own_folder_note
-from pipelines.eduframe.run.customer import customer_by_rows, identify
-from pipelines.eduframe.run.package_contents import Loader, make_dropped_tables
+from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
@@ -51,7 +50,9 @@ from pipelines.eduframe.store.versions import check_version
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.comparing.spill_files import SpillFiles
+from sources.eduframe.dataset.customer import customer_by_rows, identify
 from sources.eduframe.dataset.dlt_defaults import install_defaults
+from sources.eduframe.dataset.dropped import make_dropped_tables
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
@@ -273,7 +274,13 @@ class _Sync:
             if stored_customer is None:
                 with StoredRows(self.pipeline) as stored:
                     stored_customer = customer_by_rows(stored, self.client)
-        customer, self.first_answer = identify(self.client, report, stored_customer)
+        run = report.runs.get("educators")
+        customer, self.first_answer = identify(
+            self.client, report.dataset, stored_customer,
+            run.traffic if run else report.identity, report.notes.append,
+        )
+        if run and self.first_answer:
+            run.pages = 0
         with self._writing():
             plans, missing = self._plan(**how)
             if dropped := make_dropped_tables(self.pipeline, missing):

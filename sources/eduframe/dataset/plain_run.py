@@ -23,17 +23,21 @@ from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.comparing.row_versions import later_wins
 from sources.eduframe.comparing.spill_files import SpillFiles
+from sources.eduframe.dataset.customer import customer_by_rows, identify
 from sources.eduframe.dataset.dlt_classes import Failed, PageLimit, lists_failed
+from sources.eduframe.dataset.dropped import make_dropped
 from sources.eduframe.dataset.joining import with_stored
 from sources.eduframe.dataset.memory import decide, tables_of
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
-from sources.eduframe.endpoints import filled_by
+from sources.eduframe.endpoints import IDENTITY, filled_by
+from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Client
+from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import Batch, ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentBook
-from sources.eduframe.reading.read import FirstPages, Plan, UnderParents
+from sources.eduframe.reading.read import FirstPages, Plan, UnderParents, WholeList
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import MAIN_TABLES, SHARED_TABLES
@@ -51,6 +55,9 @@ class PlainRun:
 
     Raises:
         SettingsError: dlt cannot load our tables the way that is asked for.
+        OtherCustomerError: the dataset holds the data of another educator or host.
+        UnreachableError: it holds somebody's data, and there is no connection to the API.
+        UnfitTableError: a table lacks a column that its rows cannot be without.
     """
 
     def __init__(
@@ -64,12 +71,13 @@ class PlainRun:
         failed: Failed,
         *,
         raises: bool,
-        loaded: set[tuple[str, str]],
+        before: "PlainRun | None",
+        customer: dict[str, Any] | None,
     ) -> None:
         """``failed`` gets the lists that fail; if it ``raises``, the first of them ends the run.
 
-        ``loaded`` are lists, each with one of its tables, that the load package has rows of: dlt
-        puts all sources of a run into one package.
+        ``before`` is that of another part of the source in the same load package, into which dlt
+        puts all sources of a run. ``customer`` is whose data the state tells of.
         """
         self.source = source
         self.failed = failed
@@ -77,10 +85,11 @@ class PlainRun:
         self._endpoints = endpoints
         self._object_types = object_types
         self._raises = raises
-        self.loaded = loaded
+        self.loaded: set[tuple[str, str]] = before.loaded if before else set()
+        """Lists, each with one of its tables, that the load package has rows of."""
         self._now = now_utc()
         self._selected = {e.table for e in endpoints} & source.selected_resources.keys()
-        self._loaded_before = frozenset(loaded)
+        self._loaded_before = frozenset(self.loaded)
         self._book = ParentBook(endpoints)
         self._stored = StoredRows(pipeline)
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="eduframe-destination")
@@ -91,11 +100,32 @@ class PlainRun:
                 "loaded, in this run and the next",
                 pipeline.destination.destination_name,
             )
+        self.first_answer: Answer | None = (
+            before.first_answer if before else self._identify(pipeline, customer)
+        )
+        """That says whose data the token reads; None where it was not asked, or not told."""
+        self._mended = self._ask(
+            make_dropped, pipeline, self._stored, source.schema.name, source.resources
+        )
         self._left: dict[str, list[pa.Table]] = {}
         self._spill = SpillFiles()
         self._lock = threading.Lock()
         self._taken: set[str] = set()
         self._ended: set[str] = set()
+
+    def _identify(self, pipeline: Any, customer: dict[str, Any] | None) -> Answer | None:
+        """Ask whose data the token reads, if the destination holds somebody's."""
+        if customer is None and self.memory.readable:
+            customer = self._ask(self._customer_by_rows)
+        if customer is None:
+            return None
+        return identify(
+            self._client, pipeline.dataset_name, customer, Traffic(), log.warning
+        )[1]
+
+    def _customer_by_rows(self) -> dict[str, Any] | None:
+        with self._stored as stored:
+            return customer_by_rows(stored, self._client)
 
     # ---- what the resources ask for
 
@@ -214,7 +244,12 @@ class PlainRun:
         for name in unfilled:
             index.children.pop(name, None)
         policy = Policy(deletes="ignore")
-        plan = Plan(endpoint, "reconcile", position, index, policy, self._now, self._now)
+        plan = Plan(
+            endpoint, "reconcile", position, index, policy, self._now, self._now,
+            refresh=bool(tables_of(endpoint) & self._mended),
+        )
+        if isinstance(plan.read, WholeList) and endpoint.path == IDENTITY:
+            plan.read.first_answer = self.first_answer
         if endpoint.table in self._selected:
             plan.left_out = frozenset(unfilled)
         if endpoint.params:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from pipelines.eduframe.commands.check.fit import Fit, look, shown_limits
-from pipelines.eduframe.run.customer import advice
+from sources.eduframe.dataset.customer import advice
 from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.endpoints import ENDPOINTS, IDENTITY
 from sources.eduframe.errors import (

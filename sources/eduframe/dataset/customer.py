@@ -1,9 +1,9 @@
 """Whose data it is: a token of another customer is refused before a row is read."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipelines.eduframe.run.report import Report
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import (
@@ -18,14 +18,20 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Client
+from sources.eduframe.limits.traffic import Traffic
 
 
 def identify(
-    client: Client, report: Report, stored: dict[str, Any] | None
+    client: Client,
+    dataset: str,
+    stored: dict[str, Any] | None,
+    traffic: Traffic,
+    note: Callable[[str], object],
 ) -> tuple[dict[str, Any] | None, Answer | None]:
     """Whose data the token reads, and that the dataset is theirs, before a row is read.
 
     Returns what to store with the dataset, and the answer, which is also the ``educators`` row.
+    ``stored`` is whose data it holds, by its state or its rows. ``note`` gets what cannot be told.
 
     Raises:
         OtherCustomerError: the dataset holds the data of another educator or host.
@@ -33,25 +39,22 @@ def identify(
         AuthenticationError: the token is not accepted.
     """
     host = urlsplit(client.base_url).hostname
-    run = report.runs.get("educators")
-    traffic = run.traffic if run else report.identity
     answer: Answer | None = None
     try:
         answer = client.get(IDENTITY, expect="object", traffic=traffic)
     except (ReadFailedError, ResourceOffError) as error:
         _give_up_if_unreachable(client, error)
-        report.notes.append(f"whose data this is cannot be told: {IDENTITY}: {error}")
+        note(f"whose data this is cannot be told: {IDENTITY}: {error}")
     except StoppedError:
         return stored, None
-    if run and answer:
-        run.pages = 0
     educator = answer.data.get("id") if answer else (stored or {}).get("educator_id")
     if stored and (stored.get("educator_id"), stored.get("host")) != (educator, host):
         raise OtherCustomerError(
-            f"The dataset {report.dataset} holds the data of educator "
+            f"The dataset {dataset} holds the data of educator "
             f"{stored.get('educator_id')} at {stored.get('host')}, but the token reads "
             f"educator {client.shown(str(educator))} at {host}. Nothing was read. Use another "
-            "dataset (--dataset), or the token of that educator."
+            "dataset (--dataset, or dataset_name of a pipeline of your own), or the token of that "
+            "educator."
         )
     if educator is None:
         return stored, answer
