@@ -38,6 +38,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
     fatal: str | None = None
     stopped: str | None = None
+    broken_off: bool = False
+    """Whether somebody broke it off, by a signal: then it is partly done, whatever was read."""
     ended_at: datetime | None = None
     packages: int = 0
     """Load packages that were loaded."""
@@ -106,7 +108,7 @@ class Report:
     def exit_code(self) -> int:
         if self.fatal or (self.nothing_readable and not self.stopped):
             return FAILED
-        if any(run.incomplete for run in self.runs.values()):
+        if self.broken_off or any(run.incomplete for run in self.runs.values()):
             return PARTLY
         return DONE
 

@@ -100,6 +100,7 @@ class Run:
         """
         self.report.stopped = self.report.stopped or why
         if hurry:
+            self.report.broken_off = True
             self.hurry.set()
         self.end_reading()
 
