@@ -59,10 +59,11 @@ class _CopyJob(PostgresParquetCopyJob):
         from adbc_driver_manager import AdbcConnection, dbapi
 
         credentials: Any = self._job_client.config.credentials
-        with _one_makes_it:
+        with _one_at_a_time:
             database = _database(credentials.to_native_representation())
-        lasting: Any = _Lasting(database)
-        connection = dbapi.Connection(lasting, AdbcConnection(database))
+            lasting: Any = _Lasting(database)
+            connection = dbapi.Connection(lasting, AdbcConnection(database))
+        _close_alone(connection)
         connection.execute(f"SET lock_timeout = {_milliseconds()}").close()
         return connection
 
@@ -77,7 +78,20 @@ class _Lasting:
         """Nothing: the next connection is to find it open."""
 
 
-_one_makes_it = threading.Lock()
+_one_at_a_time = threading.RLock()
+"""The driver counts the connections of a database, and not safely where threads open and close
+them at once ("Open connection count underflowed")."""
+
+
+def _close_alone(connection: Any) -> None:
+    """Let a connection be closed while no other is opened or closed."""
+    close = connection.close
+
+    def close_alone() -> None:
+        with _one_at_a_time:
+            close()
+
+    connection.close = close_alone
 
 
 @lru_cache(maxsize=2)
