@@ -175,7 +175,11 @@ class Reader:
             found = self._changes.detect(rows)
         self._note_newest(found.read)
         batch.fill(found.tables)
-        self._filled |= _filled_by(found.tables) & self.plan.index.children.keys()
+        self._filled |= {
+            name
+            for name in self.plan.index.children.keys() & found.tables.keys()
+            if found.tables[name].column("_removed").null_count  # True where a row goes, else null
+        }
         batch.additions = self._changes.additions()
         batch.rejected = found.rejected
         self._rejected |= {rejected.key for rejected in found.rejected}
@@ -358,9 +362,3 @@ class Reader:
         self._position.readable = False
         self._refreshed()
         self._position.checkpoint = None
-
-
-def _filled_by(tables: Mapping[str, pa.Table]) -> set[str]:
-    """The tables of which there are rows that stay."""
-    removed = {name: rows.column("_removed") for name, rows in tables.items()}
-    return {name for name, flags in removed.items() if len(flags) > flags.to_pylist().count(True)}
