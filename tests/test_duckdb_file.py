@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -118,6 +119,31 @@ def test_a_file_that_cannot_be_used_is_no_busy_file(
     spoil(Path(warehouse.address))
     with pytest.raises(FileUnusableError, match="damaged, or no DuckDB file"):
         warehouse.sync("labels")
+
+
+def test_who_made_a_file_leaves_it_to_another_of_the_same_program(tmp_path: Path) -> None:
+    file = tmp_path / "w.duckdb"
+    first, second = holding_file(file, 1), holding_file(file, 1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS i")
+    second.__exit__(None, None, None)
+    with duckdb.connect(str(file)) as connection:
+        assert connection.execute("FROM t").fetchall() == [(1,)]
+
+
+def test_threads_open_and_close_one_file_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "w.duckdb"
+
+    def hold(times: int) -> None:
+        for _ in range(times):
+            with holding_file(file, 20), duckdb.connect(str(file)) as connection:
+                connection.execute("SELECT 1")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hold, [30] * 4))
 
 
 def test_a_folder_that_is_missing_is_no_busy_file(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
@@ -25,6 +26,7 @@ RETRY_SECONDS = 0.25
 HURRIED_SECONDS = 2.0
 """Who was told to end waits no longer than this for a file."""
 _HOLDER = re.compile(r"(?:held in|already open in)\s+(\S.*?)\s*\(PID (\d+)\)")
+_CLOSING = "Unique file handle conflict"
 _DAMAGED = re.compile(
     r"not a valid DuckDB|read enough bytes|corrupt|checksum|deserialize|storage version", re.I
 )
@@ -32,6 +34,10 @@ HEADERS = 12_288
 """Bytes of a DuckDB file without anything in it."""
 LITTLE = "80MB"
 """DuckDB fills what it may have with what it might need again; a load needs less than this."""
+_opening = threading.RLock()
+"""One thread at a time opens or closes a file: DuckDB refuses one that it is just closing."""
+_holders: Counter[Path] = Counter()
+"""How often each file is held within this program, as by runs into two datasets of one file."""
 
 
 @contextmanager
@@ -61,16 +67,19 @@ def holding_file(
         return
     existed = path.exists()
     connection = _open(path, seconds, mode=mode, hurry=hurry)
+    _holders[path] += 1
     if sparing:
         connection.execute(f"SET memory_limit = '{LITTLE}'")
         connection.execute("SET threads = 1")  # each has buffers of its own
     try:
         yield
     finally:
-        unused = not existed and _is_empty(connection)
-        connection.close()
-        if unused:
-            _remove(path)
+        with _opening:
+            _holders[path] -= 1
+            unused = not existed and not _holders[path] and _is_empty(connection)
+            connection.close()
+            if unused:
+                _remove(path)
 
 
 @contextmanager
@@ -87,8 +96,12 @@ def reading_file(pipeline: Any, seconds: float) -> Iterator[None]:
     pipeline.destination.config_params["credentials"] = DuckDbCredentials(
         str(path), read_only=True
     )
-    with _open(path, seconds, read_only=True):
+    connection = _open(path, seconds, read_only=True)
+    try:
         yield
+    finally:
+        with _opening:
+            connection.close()
 
 
 def _open(
@@ -106,11 +119,12 @@ def _open(
         new = not read_only and not path.exists()
         try:
             if new:
-                with files_made_with(mode):
+                with _opening, files_made_with(mode):
                     return duckdb.connect(str(path))
             if _log(path).exists():  # of a run that was killed
                 restrict(_log(path), mode_of(path))
-            return duckdb.connect(str(path), read_only=read_only)
+            with _opening:
+                return duckdb.connect(str(path), read_only=read_only)
         except duckdb.Error as error:
             if not is_busy(path, error):
                 if new and path.exists() and path.stat().st_size <= HEADERS:
@@ -147,8 +161,11 @@ def is_busy(path: Path, error: duckdb.Error) -> bool:
 
     On Linux and macOS DuckDB says so ("Could not set lock on file"). On Windows the first half of
     its message is the system's, in the system's language, and the second names who it is, where
-    Windows tells: ``File is already open in C:\\...\\python.exe (PID 1234)``.
+    Windows tells: ``File is already open in C:\\...\\python.exe (PID 1234)``. Within this program
+    DuckDB refuses a file for the moment in which another thread closes it.
     """
+    if _CLOSING in str(error):
+        return True
     if not isinstance(error, duckdb.IOException):
         return False
     said = str(error).replace(str(path), "")

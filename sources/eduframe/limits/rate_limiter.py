@@ -108,7 +108,7 @@ class Limiter:
         journal.open()
         with self._changed:
             self.journal = journal
-            self._catch_up(self._clock(), inherited=True)
+            self._catch_up(inherited=True)
 
     def acquire(self) -> float:
         """Wait for a place in the window and take it. Returns the seconds waited.
@@ -124,14 +124,13 @@ class Limiter:
                 while True:
                     if self.stop.is_set():
                         raise StoppedError("stopped before all was read")
-                    now = self._clock()
-                    self._catch_up(now)
+                    now = self._catch_up()
                     if self.ended:
                         break
                     delay = self._delay(now)
                     if self._alone not in (None, me):
                         delay = max(delay, 1.0)
-                    if delay <= 0 and self._take(now):
+                    if delay <= 0 and self._take():
                         return now - began
                     if delay <= 0:
                         continue  # another program was quicker
@@ -147,22 +146,27 @@ class Limiter:
         self.wake()
         raise self.ended
 
-    def _take(self, now: float) -> bool:
+    def _take(self) -> bool:
         """Take a place, unless another program has just taken the last one."""
         if self.journal:
             with self.journal.exclusive():
-                self._catch_up(now)
+                now = self._catch_up()
                 if self.ended or self._delay(now) > 0:
                     return False
                 self.journal.sent()
         self._in_flight += 1
         return True
 
-    def _catch_up(self, now: float, *, inherited: bool = False) -> None:
-        """Take over what the other programs tell of their requests and of their 429s."""
+    def _catch_up(self, *, inherited: bool = False) -> float:
+        """Take over what the other programs tell of their requests and of their 429s.
+
+        Returns the time of now. It is taken after the ages in the file were: between the two a
+        busy machine may do other things, and a request must not seem older than it is.
+        """
         if not self.journal:
-            return
+            return self._clock()
         news = self.journal.news()
+        now = self._clock()
         if news.whole:
             self._finished.clear()
             self._others.clear()
@@ -193,6 +197,7 @@ class Limiter:
                 answered = sorted([*self._finished, *answered])
                 self._finished.clear()
             self._finished.extend(answered)
+        return now
 
     def _hear_of_pause(self, now: float, seconds: float, *, inherited: bool) -> None:
         """Another program was answered 429, and is to leave the API alone for so long from now."""
@@ -244,8 +249,7 @@ class Limiter:
         with self._changed:
             patience = self._clock() + self.window + (self.journal.longest if self.journal else 0.0)
             while not self.stop.is_set():
-                now = self._clock()
-                self._catch_up(now)
+                now = self._catch_up()
                 self._forget(now)
                 many = len(self._finished) - int(self._allowed(now) * MOST_USED)
                 if not self._in_flight and (many <= 0 or now >= patience):

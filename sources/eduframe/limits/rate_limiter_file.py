@@ -167,10 +167,11 @@ class WindowFile:
         return news
 
     def sent(self) -> None:
-        self._write(f"+{self._clock():.3f} {self.me}\n")
+        self._write(f"+{self._clock():.6f} {self.me}\n")
 
     def answered(self) -> None:
-        self._write(f"-{self._clock():.3f} {self.me}\n")
+        with self.exclusive():  # a program that writes the file anew at this moment would lose it
+            self._write(f"-{self._clock():.6f} {self.me}\n")
 
     def paused(self, seconds: float) -> None:
         self._write(f"!{self._clock():.3f} {seconds:.3f} {self.me}\n")
