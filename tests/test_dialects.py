@@ -173,7 +173,7 @@ def render(name: str, folder: str) -> Rendered:
     pipeline = make_pipeline(name, "eduframe", pipelines_dir=folder)
     now = datetime.now(UTC)
     report = Report("run", now, name, "eduframe", "0")
-    loader = Loader(pipeline, "run", now, dict.fromkeys(MAIN_TABLES, Policy()), None)
+    loader = Loader(StoredRows(pipeline), "run", now, dict.fromkeys(MAIN_TABLES, Policy()), None)
     loader.create(set(OURS))
     batches = [
         Batch(name, None, {t.name: one_row(t) for t in (table, *CHILD_TABLES[name])})

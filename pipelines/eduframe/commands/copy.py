@@ -72,7 +72,7 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
             holding_file(duckdb_path(into), seconds, mode=mode),
         ):
             counts = copy_dataset(origin, into)
-            notes = declare_constraints(into)
+            notes = declare_constraints(StoredRows(into))
     for name, count in counts.items():
         if count:
             print_line(f"{name:<32}{count:>12,}")

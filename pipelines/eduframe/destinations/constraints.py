@@ -182,14 +182,14 @@ def constraint_name(table: str, key: ForeignKey) -> str:
     return f"{name[: LONGEST_NAME - 9]}_{hash_text(name) & 0xFFFFFFFF:08x}"
 
 
-def declare_constraints(pipeline: Any) -> list[str]:
+def declare_constraints(dataset: Dataset) -> list[str]:
     """Make the comments and keys that are missing. Returns what is to be told about it."""
-    dialect = DIALECTS.get(kind_of(pipeline))
+    dialect = DIALECTS.get(kind_of(dataset.pipeline))
     if dialect is None:
         return []
     try:
-        with Dataset(pipeline) as dataset:
-            Declaring(dataset, dialect, pipeline.dataset_name).run()
+        with dataset:
+            Declaring(dataset, dialect, dataset.pipeline.dataset_name).run()
     except Exception as error:  # whatever it is, the data is loaded
         log.debug("comments and keys", exc_info=True)
         return [f"comments and keys could not all be made: {cause_of(error)}"]

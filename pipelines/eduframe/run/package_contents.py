@@ -85,14 +85,14 @@ class Loader:
 
     def __init__(
         self,
-        pipeline: Any,
+        stored: StoredRows,
         run_id: str,
         synced_at: datetime,
         policies: Mapping[str, Policy],
         customer: Mapping[str, Any] | None,
     ) -> None:
-        self.pipeline = pipeline
-        self._stored = StoredRows(pipeline)
+        self.pipeline = stored.pipeline
+        self.stored = stored
         self._run_id = run_id
         self._synced_at = synced_at
         self._policies = policies
@@ -171,7 +171,7 @@ class Loader:
         """The batches of one list as one; its log rows go to ``logs``."""
         table = MAIN_TABLES[name]
         last = batches[-1]
-        parts = [with_stored(self._stored, batch) for batch in batches]
+        parts = [with_stored(self.stored, batch) for batch in batches]
         parts += self._deletions(batches, logs)
         for batch in batches:
             self._log_rejected(batch, logs)
@@ -189,7 +189,7 @@ class Loader:
         for batch in batches:
             for table in CHILD_TABLES[batch.resource]:
                 if table.name in batch.ownerless:
-                    with self._stored as stored:
+                    with self.stored as stored:
                         owners = stored.owners(table, batch.ownerless[table.name])
                     yield table.name, removals(table, owners)
 
@@ -202,7 +202,7 @@ class Loader:
             table = MAIN_TABLES[batch.resource]
             hard = self._policies[batch.resource].deletes == "hard" or table.key == ("_row_hash",)
             for gone in batch.gone:
-                with self._stored as stored:
+                with self.stored as stored:
                     rows = stored.rows(table, gone.ids)
                     keys = _key_texts([rows.column(name) for name in table.key])
                     forget_unproven(stored, batch.resource, keys)

@@ -85,7 +85,7 @@ def load(
                 if failure:
                     load_pending(loader.pipeline)
                 else:
-                    remember_loads(loader.pipeline)
+                    remember_loads(loader.stored)
                     loader.load(package, [report.run_row()], report.resource_rows())
         except PipelineStepFailed as error:
             found = refusal(loader.pipeline, error)

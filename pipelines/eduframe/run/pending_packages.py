@@ -10,7 +10,6 @@ backup rows would be missing for good.
 
 import logging
 import shutil
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +65,10 @@ def recover(pipeline: Any) -> list[str]:
     return notes
 
 
-def remember_loads(pipeline: Any) -> None:
+def remember_loads(dataset: Dataset) -> None:
     """Note, before a package is made, which loads the dataset holds that it is to follow."""
-    write_private(Path(pipeline.working_dir) / LOADS_FILE, _loads(pipeline))
-
-
-def _loads(pipeline: Any, besides: Collection[str] = ()) -> str:
-    with Dataset(pipeline) as dataset:
-        return completed_loads(dataset, besides)
+    with dataset:
+        write_private(Path(dataset.pipeline.working_dir) / LOADS_FILE, completed_loads(dataset))
 
 
 def _is_of_now(pipeline: Any) -> bool:
@@ -82,7 +77,8 @@ def _is_of_now(pipeline: Any) -> bool:
     if noted is None:
         return True  # a package that dlt made without us, or a copy into an empty dataset
     pending = pipeline.list_extracted_load_packages() + pipeline.list_normalized_load_packages()
-    return noted == _loads(pipeline, pending).encode()
+    with Dataset(pipeline) as dataset:
+        return noted == completed_loads(dataset, pending).encode()
 
 
 def _read(path: Path) -> bytes | None:

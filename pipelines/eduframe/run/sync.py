@@ -53,7 +53,6 @@ from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.dataset.customer import customer_by_rows, identify
 from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.dataset.dropped import make_dropped_tables
-from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
@@ -261,6 +260,7 @@ class _Sync:
         self.book = ParentBook(endpoints)
         self.batches: Batches = queue.Queue()
         self.spill = SpillFiles(Path(pipeline.working_dir))
+        self.stored = StoredRows(pipeline)
         self.first_answer: Answer | None = None
         self.anew: set[str] = set()
         """The lists of which every row is to be written again, as their tables were mended."""
@@ -269,11 +269,10 @@ class _Sync:
         report = self.report
         with self._writing():
             report.notes += recover(self.pipeline)
-            with Dataset(self.pipeline) as dataset:
-                check_version(self.pipeline, dataset)
-            stored_customer = source_state(self.pipeline).get("customer")
-            if stored_customer is None:
-                with StoredRows(self.pipeline) as stored:
+            with self.stored as stored:
+                check_version(self.pipeline, stored)
+                stored_customer = source_state(self.pipeline).get("customer")
+                if stored_customer is None:
                     stored_customer = customer_by_rows(stored, self.client)
         run = report.runs.get("educators")
         customer, self.first_answer = identify(
@@ -289,14 +288,14 @@ class _Sync:
                     f"tables that were dropped are made anew, and filled as their lists are "
                     f"read: {', '.join(dropped)}"
                 )
-        loader = Loader(self.pipeline, report.run_id, report.started_at, self.policies, customer)
+        loader = Loader(self.stored, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
         self._remember_refresh(plans, loader)
         self._read_and_load(plans, loader)
         report.notes += self.client.notes
         report.packages = loader.packages
         with self._writing():
-            report.notes += declare_constraints(self.pipeline)
+            report.notes += declare_constraints(self.stored)
             self._clean_up()
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
@@ -337,7 +336,7 @@ class _Sync:
         """How each list is read, and the tables that the destination lacks."""
         report = self.report
         wanted = {*ALL_TABLES, *(table.name for table in LOG_TABLES)}
-        with StoredRows(self.pipeline) as stored:
+        with self.stored as stored:
             tables = look(self.pipeline, stored)
             existing = {*tables}
             self.anew = self._mend(stored, tables, refresh=how["refresh"]).anew
@@ -457,7 +456,7 @@ class _Sync:
         reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
         lasting = [*reads, *(set_name(read, "parents") for read in reads)]
         lasting += [p[name] for p in positions for name in ("missed", "refused") if p.get(name)]
-        with StoredRows(self.pipeline) as stored:
+        with self.stored as stored:
             forget_seen(stored, lasting)
             forget_settled(stored)
             for resource in set_aside(stored):
