@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ import pytest
 from pipelines.eduframe.commands.cli import GARBAGE_EVERY, main
 from pipelines.eduframe.run.sync import Run
 from sources.eduframe.endpoints import BY_TABLE
+from sources.eduframe.errors import DoesNotCastError
+from sources.eduframe.rows import columns
 from sources.eduframe_simulator import Simulator
 from sources.eduframe_simulator.server.faults import Fault
+from tests.clocks import Clock
 from tests.quicker_dlt import make_dlt_quicker
+from tests.single_rows import Slowly
 from tests.warehouses import PLENTY, Home, Warehouse
 
 gc.set_threshold(GARBAGE_EVERY)  # as the command line does
@@ -234,3 +239,25 @@ def settings(sim: Simulator) -> dict[str, str]:
         "BASE_URL": sim.base_url,
         "REQUESTS_PER_WINDOW": "4000",
     }
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Slowly:
+    """Within it no column is cast as a whole, whatever it holds."""
+
+    def no_cast(values: Any, column: Any) -> Any:
+        raise DoesNotCastError("not today")
+
+    @contextmanager
+    def slowly() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr(columns, "_CASTS", dict.fromkeys(columns._CASTS, no_cast))
+            yield
+
+    return slowly
+
