@@ -17,6 +17,7 @@ from copy import copy, deepcopy
 from typing import Any
 
 import dlt.common.configuration.specs.base_configuration as specs
+import dlt.common.configuration.utils
 import dlt.common.destination.utils
 import dlt.common.normalizers.json.helpers
 import dlt.common.schema.schema
@@ -26,6 +27,8 @@ import dlt.common.validation
 import dlt.pipeline.pipeline
 import orjson
 from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.destination import Destination
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 
@@ -59,6 +62,9 @@ def make_dlt_quicker() -> None:
     _replace(dlt.common.destination.utils.resolve_merge_strategy, _merge_strategy)
     _replace(dlt.common.schema.utils.validate_stored_schema, _validate)
     _replace(dlt.common.schema.utils.get_nested_tables, _nested_tables)
+    _replace(dlt.common.normalizers.json.helpers.requires_root_key, _requires_root_key)
+    _replace(dlt.common.configuration.utils.log_traces, _no_traces)
+    Destination.capabilities = _capabilities(Destination.capabilities)
     for module in (dlt.common.schema.schema, dlt.common.schema.utils):
         module.deepcopy = _copied
     fields = functools.cache(specs.BaseConfiguration.get_resolvable_fields.__func__)
@@ -189,3 +195,46 @@ def _merge_strategy(original: Any) -> Callable[..., Any]:
         return inner(tables, {**table, "columns": {}}, destination_capabilities)
 
     return strategy
+
+
+def _requires_root_key(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a source says that it wants no root keys, dlt finds out first how tables are merged."""
+
+    def requires_root_key(schema: Any, root_table: Any, propagation: bool | None) -> bool:
+        if propagation is False and not any("parent" in t for t in schema.tables.values()):
+            return any(column.get("root_key") for column in root_table["columns"].values())
+        return bool(original(schema, root_table, propagation))
+
+    return requires_root_key
+
+
+def _no_traces(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Of every setting that was looked for dlt keeps where it was not found; nobody asks for it."""
+
+    def log_traces(*_: Any) -> None:
+        pass
+
+    return log_traces
+
+
+def _capabilities(original: Callable[..., Any]) -> Callable[..., Any]:
+    """They depend on the destination and on its settings, which stay the same in most of a test."""
+
+    def capabilities(destination: Any, config: Any = None, naming: Any = None) -> Any:
+        if config is not None:
+            return original(destination, config, naming)
+        providers = Container()[PluggableRunContext].providers.providers
+        given = [*destination.config_params.items(), *destination.caps_params.items()]
+        key = (
+            type(naming),
+            getattr(naming, "max_length", None),
+            frozenset(os.environ.items()),
+            *((name, id(value)) for name, value in given),
+            *((id(p), repr(getattr(p, "_config_doc", None))) for p in providers),
+        )
+        known = vars(destination).setdefault("known_capabilities", {})
+        if key not in known:  # what is kept with it keeps its id
+            known[key] = (original(destination, config, naming), given, [*providers])
+        return copy(known[key][0])
+
+    return capabilities
