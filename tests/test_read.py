@@ -15,8 +15,9 @@ from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.fetching import Page
 from sources.eduframe.reading.parents import ParentBook
-from sources.eduframe.reading.read import Plan, Progress, Proof, UnderParents, WholeList
+from sources.eduframe.reading.read import Plan, Progress, Proof, WholeList
 from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe_simulator import Simulator
@@ -49,6 +50,14 @@ class Items:
             path = f"{self.endpoint.path}/{number}"
             answer = progress.fetcher.client.get(path, expect="object")
             yield Page([answer.data], None, answer.date)
+
+    @property
+    def failed(self) -> Ids:
+        return np.zeros(0, np.int64)
+
+    @property
+    def failure(self) -> None:
+        return None
 
     @property
     def refused(self) -> Ids:

@@ -10,7 +10,9 @@
     ├── ResourceError            one list could not be read                     (exit code 3)
     │   ├── ResourceOffError     … it answers 403 or 404: no right, or switched off
     │   └── ReadFailedError      … errors to the end, or nonsense
-    │       └── PositionLostError    … the place where the next page is, is refused
+    │       ├── PositionLostError    … the place where the next page is, is refused
+    │       ├── RefusedError         … this address alone is refused
+    │       └── ExhaustedError       … however often it was asked
     ├── ListsFailedError         lists were not read to their end, in a plain dlt run
     ├── StoppedError             a stop was asked for while something waited    (exit code 3)
     │   └── RateLimitedError     … by the API, which wants to be left alone for long
@@ -104,6 +106,14 @@ class ReadFailedError(ResourceError):
 
 class PositionLostError(ReadFailedError):
     """The API refuses the address of a page that it gave before: a cursor that has expired."""
+
+
+class RefusedError(ReadFailedError):
+    """The API refuses one address, by an answer that no further attempt changes."""
+
+
+class ExhaustedError(ReadFailedError):
+    """Errors, nonsense or no answer, however often it was asked."""
 
 
 class ListsFailedError(EduframeError):

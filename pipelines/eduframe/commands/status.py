@@ -12,6 +12,7 @@ from pipelines.eduframe.commands.output import Column, Row, print_json, print_li
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.store.seen_keys import count_seen
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
@@ -61,6 +62,14 @@ class TableStatus:
     """Its tables that are not there."""
     emptied: list[str] = field(default_factory=list)
     """Its tables that held rows after its last read, and hold none now."""
+    in_doubt: int = 0
+    """Rows that are missing from the list, and not proven gone."""
+    parents_unread: int = 0
+    """Parents whose lists could not be read."""
+    refresh: str | None = None
+    """When a refresh was asked for that is not done yet."""
+    message: str | None = None
+    """Why the last read failed, or its deletions are held back."""
 
     @property
     def remarks(self) -> list[str]:
@@ -69,6 +78,24 @@ class TableStatus:
         said += [f"the table {name} was emptied; the next sync fills it" for name in self.emptied]
         if self.frozen:
             said.append(f"nothing counts as gone here: {self.frozen}")
+        if self.status in ("failed", "held back") and self.message:
+            said.append(f"{self.status}: {self.message}")
+        if self.parents_unread:
+            said.append(
+                f"the lists under {self.parents_unread} parents could not be read: what they held "
+                "stays, and each sync asks for them again"
+            )
+        if self.in_doubt:
+            said.append(
+                f"{self.in_doubt} rows are in doubt: missing from the list, but not proven gone. "
+                f"They stay until a complete reading tells: eduframe sync {self.resource} "
+                "--reconcile. Those whose own path does not tell are in _hidden_rows, as open"
+            )
+        if self.refresh:
+            said.append(
+                f"the refresh asked for at {self.refresh[:16]} is not done yet: each sync goes on "
+                "with it"
+            )
         return said
 
     @property
@@ -101,8 +128,13 @@ def run_status(
             positions = state_in_destination(pipeline).get("resources", {})
             existing = stored.existing(ALL_TABLES)
             emptied = {name: _emptied(stored, name, positions, existing) for name in on}
+            for one in found:
+                position = Position.load(dict(positions.get(one.resource, {})))
+                one.in_doubt = count_seen(stored, one.resource, position.missed)
+                one.parents_unread = count_seen(stored, one.resource, position.failed)
     for one in found:
         position = Position.load(dict(positions.get(one.resource, {})))
+        one.refresh = position.refresh
         own = [one.resource, *(table.name for table in CHILD_TABLES[one.resource])]
         one.frozen = position.frozen
         one.missing = [name for name in own if name not in existing] if existing else []
@@ -154,9 +186,9 @@ def _status(dataset: Dataset, resource: str) -> TableStatus:
         f"AND {column('resolved_at')} IS NULL",
         resource,
     )
-    _, last = _latest(dataset, resource)
-    synced, _ = _latest(dataset, resource, status="done")
-    reconciled, _ = _latest(dataset, resource, status="done", mode="reconcile")
+    _, last, message = _latest(dataset, resource)
+    synced, _, _ = _latest(dataset, resource, status="done")
+    reconciled, _, _ = _latest(dataset, resource, status="done", mode="reconcile")
     age = (now_utc() - synced).total_seconds() if synced else None
     return TableStatus(
         resource,
@@ -168,6 +200,7 @@ def _status(dataset: Dataset, resource: str) -> TableStatus:
         synced,
         reconciled,
         age,
+        message=message,
     )
 
 
@@ -190,21 +223,24 @@ def _emptied(
     return found
 
 
-def _latest(dataset: Dataset, resource: str, **which: str) -> tuple[datetime | None, str | None]:
-    """When the list's last read that is so ended, and how. The last is that of the last run: the
+def _latest(
+    dataset: Dataset, resource: str, **which: str
+) -> tuple[datetime | None, str | None, str | None]:
+    """When the list's last read that is so ended, how, and what was said of it. The last is that of the last run: the
     order of runs holds, whatever the clock was."""
     column = dataset.column
     run, ended, status = column("run_id"), column("ended_at"), column("status")
+    message = column("message")
     wanted = {"resource": resource, **which}
     so = " AND ".join(f"r.{column(name)} = %s" for name in wanted)
     row = _one(
         dataset,
-        f"SELECT r.{ended}, r.{status} FROM {dataset.name('_sync_resources')} AS r "
+        f"SELECT r.{ended}, r.{status}, r.{message} FROM {dataset.name('_sync_resources')} AS r "
         f"JOIN {dataset.name('_sync_runs')} AS s ON s.{run} = r.{run} "
         f"WHERE {so} AND r.{ended} IS NOT NULL ORDER BY s.{column('started_at')} DESC LIMIT 1",
         *wanted.values(),
     )
-    return (row[0], row[1]) if row else (None, None)
+    return (row[0], row[1], row[2]) if row else (None, None, None)
 
 
 def _one(dataset: Dataset, sql: str, *params: Any) -> tuple[Any, ...] | None:

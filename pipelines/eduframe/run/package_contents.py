@@ -334,11 +334,12 @@ def _sets(batches: Sequence[Batch]) -> dict[str, Ids]:
     if last.finished:
         return last.left
     if last.position is None or last.position.checkpoint is None:
-        return {}
+        return last.left
     seen = [batch.seen for batch in batches if batch.seen is not None]
     answered = [batch.answered for batch in batches if batch.answered is not None]
     sets = {last.read_id: seen, set_name(last.read_id, "parents"): answered}
-    return {name: np.unique(np.concatenate(parts)) for name, parts in sets.items() if parts}
+    met = {name: np.unique(np.concatenate(parts)) for name, parts in sets.items() if parts}
+    return {**met, **last.left}
 
 
 def _keys(resource: str, read_id: str, ids: Ids) -> pa.Table:

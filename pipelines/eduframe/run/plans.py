@@ -24,8 +24,9 @@ from sources.eduframe.declare import Endpoint, Parent
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.checkpoint import Position, set_name, why_not_resumed
 from sources.eduframe.reading.parents import ParentBook
-from sources.eduframe.reading.read import Plan, Proof, Read, UnderParents, WholeList, choose_mode
+from sources.eduframe.reading.read import Plan, Proof, Read, WholeList, choose_mode
 from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES
@@ -216,6 +217,10 @@ def _plan(
         plan.missed_before = _together(seen_keys(stored, name, position.missed))
     if position.refused:
         plan.refused_before = _together(seen_keys(stored, name, position.refused))
+    if position.failed:
+        plan.failed_before = _together(seen_keys(stored, name, position.failed))
+        if position.failed_anew and index.parents is not None:
+            index.forget_hashes_of(index.keys[np.isin(index.parents, plan.failed_before)])
     return plan
 
 
@@ -264,6 +269,7 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         context.settings.custom_object_types,
         Proof(of_list=whole, of_answered_parents=True),
         answered,
+        plan.failed_before,
         plan.position.readable is True,
     )
 
@@ -271,11 +277,12 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
 def _parents(plan: Plan, stored: StoredRows) -> list[list[tuple[Any, ...]] | None]:
     """The parents that the destination holds and that are to be asked, for each declared one.
 
-    Unless all are: those that were written since, that lacked rows, or that were refused.
+    Unless all are: those that were written since, that lacked rows, that were refused, or that
+    failed.
     """
     whole = plan.mode == "reconcile"
     written_after = None if whole else parse(plan.position.parents_until)
-    again = plan.refused_before
+    again = np.union1d(plan.refused_before, plan.failed_before)
     if plan.index.parents is not None and len(plan.missed_before):
         places, known = plan.index.find(plan.missed_before)
         again = np.union1d(again, plan.index.parents[places[known]])

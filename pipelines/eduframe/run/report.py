@@ -99,7 +99,7 @@ class Report:
             self.runs.values()
         )
         tried = [r for r in asked if r.traffic.requests]
-        unread = [r for r in tried if r.status in ("off", "failed")]
+        unread = [r for r in tried if r.status in ("off", "failed") and not r.read]
         if not tried or len(unread) < len(tried):
             return False
         return len(tried) > 1 or unread[0].status == "off"

@@ -57,7 +57,6 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import IDENTITY
 from sources.eduframe.errors import (
-    AuthenticationError,
     EduframeError,
     LockedTableError,
     SettingsError,
@@ -402,15 +401,6 @@ class _Sync:
                     if name in self.report.unloaded:
                         break
                     self.batches.put(self.spill.keep(batch))
-        except AuthenticationError as error:
-            if self._is_accepted(run):
-                run.status = "failed"
-                run.message = (
-                    "answered 401, though the token is accepted elsewhere: it may need "
-                    f"{plan.endpoint.needs}"
-                )
-            else:
-                self._end(run, error)
         except EduframeError as error:
             self._end(run, error)
         except Exception as error:
@@ -420,16 +410,6 @@ class _Sync:
             run.status, run.message = "failed", f"unexpected: {said}"
         finally:
             self.book.end(name)
-
-    def _is_accepted(self, run: ResourceRun) -> bool:
-        """Whether the token is still accepted, where one list alone may have refused it."""
-        try:
-            self.client.get(IDENTITY, expect="object", traffic=run.traffic)
-        except AuthenticationError:
-            return False
-        except EduframeError as error:
-            log.warning("whether the token is still accepted cannot be told: %s", error)
-        return True
 
     def _end(self, run: ResourceRun, error: EduframeError) -> None:
         """Something is wrong that concerns every list."""
@@ -452,10 +432,17 @@ class _Sync:
         """Forget the keys of reads that are over, settle rows that were set aside, and note the
         end: the row of the run was loaded with the last package, which takes its time."""
         report = self.report
-        positions = stored_positions(self.pipeline).values()
+        stored_now = stored_positions(self.pipeline)
+        if waiting := sorted(name for name, p in stored_now.items() if p.get("refresh")):
+            report.notes.append(
+                f"a refresh that was asked for is not done yet: {', '.join(waiting)}. Each sync "
+                "goes on with it, until it has read these lists completely"
+            )
+        positions = stored_now.values()
         reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
         lasting = [*reads, *(set_name(read, "parents") for read in reads)]
-        lasting += [p[name] for p in positions for name in ("missed", "refused") if p.get(name)]
+        sets = ("missed", "refused", "failed")
+        lasting += [p[name] for p in positions for name in sets if p.get(name)]
         with self.stored as stored:
             forget_seen(stored, lasting)
             forget_settled(stored)

@@ -17,6 +17,11 @@ def seen_keys(dataset: Dataset, resource: str, read_id: str) -> Iterable[Ids]:
         yield ints(rows.column(0))
 
 
+def count_seen(dataset: Dataset, resource: str, set_id: str | None) -> int:
+    """How many key ids are in a set that a read left."""
+    return sum(len(ids) for ids in seen_keys(dataset, resource, set_id)) if set_id else 0
+
+
 def forget_seen(dataset: Dataset, unfinished: Iterable[str]) -> None:
     """Remove the keys of reads that are over; ``unfinished`` are the ids of those that last."""
     keep = list(unfinished)

@@ -79,7 +79,7 @@ class Evidence:
             read.proof.of_list and not under_parents,
             read.answered if read.proof.of_answered_parents else NOTHING,
             parents,
-            read.proof.of_list and not len(read.refused),
+            read.proof.of_list and not len(read.refused) and not len(read.failed),
             why_not,
             limits,
         )
@@ -153,7 +153,8 @@ class Judge:
         self._verdict = Verdict()
         self._absent: list[int] = []
         self._there: list[int] = []
-        self._unclear: list[int] = []
+        self._unclear: dict[int, str] = {}
+        """Key id to what its own path said that does not tell."""
         self._moved = 0
         self._dice = np.random.default_rng(int(plan.checkpoint.id[:8], 16))
 
@@ -297,7 +298,7 @@ class Judge:
                 self._moved += moved
                 state = "there" if moved else "hidden"
             else:
-                self._unclear.append(one)
+                self._unclear[one] = reply.why
             self._verdict.asked_for.append(
                 AskedFor(one, key_text(key), state, self._plan.synced_at)
             )
@@ -371,3 +372,21 @@ class Judge:
         still = known.copy()
         still[known] = ~index.seen[places[known]] & ~index.deleted[places[known]]
         verdict.left = np.setdiff1d(waiting[still], np.concatenate(settled))
+        self._tell_of_doubts(len(verdict.left))
+
+    def _tell_of_doubts(self, left: int) -> None:
+        """Name the rows of which it is still open whether they are gone."""
+        if self._verdict.held:
+            return
+        notes, unclear = self._run.notes, len(self._unclear)
+        if unclear:
+            notes.append(
+                f"{unclear} rows are missing, but their own paths do not tell whether they are "
+                f"gone ({next(iter(self._unclear.values()))}): they stay, and are asked for "
+                "again. If that lasts, look at them in Eduframe: _hidden_rows has them as open"
+            )
+        if left > unclear and self._questions.asked:
+            notes.append(
+                f"{left - unclear} rows are missing and were not asked for yet: they stay until "
+                "the next complete readings, which go on with it (max_absence_questions)"
+            )

@@ -27,6 +27,8 @@ class Reply:
 
     said: Said
     row: JsonRow | None = None
+    why: str = ""
+    """What came instead of an answer that tells."""
 
 
 def item_params(endpoint: Endpoint) -> dict[str, str] | None:
@@ -57,6 +59,7 @@ class Questions:
         self._params = item_params(endpoint)
         self.left = most if self._params is not None else 0
         """How many more may be asked."""
+        self.asked = 0
 
     def ask(self, key: tuple[Any, ...], outer: JsonRow) -> Reply:
         """What the row's own path says. ``outer`` are columns that the answer may lack.
@@ -65,6 +68,7 @@ class Questions:
             AuthenticationError: the token is no longer accepted.
         """
         self.left -= 1
+        self.asked += 1
         return self._ask(key, outer)
 
     def _ask(self, key: tuple[Any, ...], outer: JsonRow) -> Reply:
@@ -78,19 +82,21 @@ class Questions:
         try:
             row = self._fetcher.item(path)
         except ResourceOffError as off:
-            return Reply("absent" if off.status == 404 else "refused")
+            if off.status == 404:
+                return Reply("absent")
+            return Reply("refused", why=f"{path} answered {off.status}")
         except StoppedError:
             self.left = 0
-            return Reply("unclear")
+            return Reply("unclear", why="the run was stopped")
         except ResourceError as error:
             log.warning("%s: cannot tell whether it is gone: %s", path, error)
-            return Reply("unclear")
+            return Reply("unclear", why=str(error))
         from_path = {n: v for n, v in named.items() if endpoint.params and n != "id"}
         whole = {**from_path, **outer, **row}
         met = key_of(endpoint, whole)
         if met is None or key_id(met) != key_id(key) or not looks_like_a_row(endpoint, row):
             log.warning("%s: cannot tell whether it is gone: something else came", path)
-            return Reply("unclear")
+            return Reply("unclear", why=f"{path} serves something else")
         return Reply("there", whole)
 
     def answered(self, keys: list[tuple[Any, ...]]) -> Said:

@@ -157,6 +157,7 @@ class Reader:
         self._position.checkpoint = copy.copy(self.checkpoint)
         if not self.checkpoint.began:
             self._position.checkpoint = None
+        self._leave_failed(batch, "failing")
         batch.position = self._stored()
         answered = self.read.answered
         batch.answered = np.setdiff1d(answered, self._told)
@@ -219,10 +220,13 @@ class Reader:
             batch.ownerless = evidence.ownerless(plan.index, self._changes.new)
         self._leave(batch, verdict)
         held = [*filter(None, [verdict.held]), *self._changes.braked]
-        if held:
-            run.status, run.message = "held back", "; ".join(held)
+        failure = self.read.failure
+        if held or failure:
+            run.status = "held back" if held else "failed"
+            run.message = "; ".join([*held, *filter(None, [failure])])
         if run.status == "reading":
             run.status = "done"
+        if not held:
             run.settled = self._settled(evidence.parents.proven)
         position.cursor = self._next_cursor(parse(checkpoint.began))
         position.began = checkpoint.began or position.began
@@ -232,12 +236,14 @@ class Reader:
         position.had_rows = bool(plan.index.living > gone_now or run.new or run.changed)
         position.filled = sorted(self._filled)
         position.checkpoint = None
+        position.failed_anew = bool(failure) and (position.failed_anew or plan.refresh)
         if plan.refresh:
             self._refreshed()
         self._tell_unfit(position)
         if plan.mode == "reconcile":
             position.frozen = "; ".join(run.frozen) or None
-        if plan.mode == "reconcile" and run.status == "done":
+        compared = not held and (not failure or len(self.read.answered) > 0)
+        if plan.mode == "reconcile" and compared:
             position.reconciled_at = plan.clock.isoformat()
         if verdict.anew and not self.endpoint.params:
             position.reconciled_at = None
@@ -305,6 +311,14 @@ class Reader:
         if len(again):
             position.refused = set_name(read_id, "refused")
             batch.left[position.refused] = again
+        self._leave_failed(batch, "failed")
+
+    def _leave_failed(self, batch: Batch, what: str) -> None:
+        """Remember the parents whose lists could not be read."""
+        failed, position = self.read.failed, self._position
+        position.failed = set_name(self.checkpoint.id, what) if len(failed) else None
+        if position.failed:
+            batch.left[position.failed] = failed
 
     def _settled(self, parents_gone: Ids) -> Settled:
         before = parse(self.checkpoint.stamp) or self.plan.synced_at

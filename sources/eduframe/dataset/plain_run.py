@@ -37,8 +37,9 @@ from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import Batch, ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentBook
-from sources.eduframe.reading.read import FirstPages, Plan, UnderParents, WholeList
+from sources.eduframe.reading.read import FirstPages, Plan, WholeList
 from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import MAIN_TABLES, SHARED_TABLES
 

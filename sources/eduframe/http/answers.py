@@ -19,6 +19,7 @@ from sources.eduframe.errors import (
     AuthenticationError,
     PositionLostError,
     ReadFailedError,
+    RefusedError,
     ResourceOffError,
     TransientError,
 )
@@ -83,7 +84,7 @@ class Checker:
             raise TransientError(f"the server answered {status}", pause)
         if status != 200:
             lost = status in (400, 410, 422) and "cursor" in parse_qs(urlsplit(reply.url).query)
-            raise (PositionLostError if lost else ReadFailedError)(
+            raise (PositionLostError if lost else RefusedError)(
                 f"{self.name(reply.url)}: the server answered {status}: {self._said(reply)}"
             )
         data, mended = self._parsed(reply)

@@ -16,6 +16,7 @@ import tenacity
 
 from sources.eduframe.display import Secret
 from sources.eduframe.errors import (
+    ExhaustedError,
     NoAnswerError,
     ProxyError,
     ReadFailedError,
@@ -147,6 +148,10 @@ class Client:
         """Whether the address has the scheme, host and port that the token is for."""
         return self._check.trusts(url)
 
+    def name(self, address: str) -> str:
+        """An address, or a path of the API, for people."""
+        return self._check.name(address if "://" in address else self.base_url + address)
+
     def abort(self) -> None:
         """Break off all requests, now and for good. The limiter does so when it is stopped."""
         self._network.end()
@@ -175,7 +180,7 @@ class Client:
         address = url if "://" in url else self.base_url + url
         most = self._bounds.page_bytes if paged else self._bounds.list_bytes
         if traffic.late >= LATE_IN_A_ROW:
-            raise ReadFailedError(f"{self._check.name(address)}: not asked any more: {TOO_LATE}")
+            raise ExhaustedError(f"{self._check.name(address)}: not asked any more: {TOO_LATE}")
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             stop=lambda state: (
@@ -191,7 +196,7 @@ class Client:
         except TransientError as error:
             attempts = retrying.statistics["attempt_number"]
             name = self._check.name(address)
-            raise ReadFailedError(f"{name}: {error} ({attempts} attempts)") from error
+            raise ExhaustedError(f"{name}: {error} ({attempts} attempts)") from error
 
     def _wait(self, seconds: float) -> None:
         self.limiter.stop.wait(seconds)

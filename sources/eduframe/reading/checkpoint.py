@@ -69,6 +69,10 @@ class Position:
     """The set of rows that the last reads missed, of whose absence a second witness is wanted."""
     refused: str | None = None
     """The set of parents that answered 404 in the last read: they are asked once more."""
+    failed: str | None = None
+    """The set of parents whose lists could not be read: each read asks them again."""
+    failed_anew: bool = False
+    """Whether the rows under those are to be written again, changed or not."""
     had_rows: bool = False
     """Whether the table held rows after the last read."""
     filled: list[str] = field(default_factory=list)

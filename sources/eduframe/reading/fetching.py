@@ -4,6 +4,7 @@ What the answers lack is added: the columns that come from the path, and the fie
 row's own path gives.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,13 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from sources.eduframe.declare import DISPLACED, Endpoint, JsonRow, ParentRef
-from sources.eduframe.errors import ResourceOffError
+from sources.eduframe.endpoints import IDENTITY
+from sources.eduframe.errors import (
+    AuthenticationError,
+    RefusedError,
+    ResourceError,
+    ResourceOffError,
+)
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Client
 from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
@@ -19,6 +26,8 @@ from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.columns import parse
 from sources.eduframe.rows.tables import MAIN_TABLES, Column
 from sources.eduframe.rows.trees import flatten
+
+log = logging.getLogger("eduframe.reader")
 
 MENDED = (
     "some values were no JSON, and are kept as near as can be: halves of characters as \ufffd, "
@@ -70,6 +79,7 @@ class Fetcher:
         Raises:
             ResourceOffError: 403 or 404.
             ReadFailedError: errors or nonsense to the end.
+            AuthenticationError: the token is no longer accepted.
             StoppedError: a stop was asked for.
         """
         path = self._endpoint.path if ref is None else self._endpoint.path_under(ref)
@@ -102,22 +112,59 @@ class Fetcher:
 
     def item(self, path: str) -> JsonRow:
         """One row, from its own path. Raises like :meth:`first`."""
-        answer = self.client.get(path, expect="object", traffic=self._run.traffic)
-        self._note_mended(answer)
-        row: JsonRow = answer.data
+        row: JsonRow = self._get(path, expect="object").data
         return row
+
+    def accepts_token(self) -> bool:
+        """Whether the token is still accepted, where one address alone may have refused it.
+
+        Raises:
+            StoppedError: a stop was asked for.
+        """
+        try:
+            self.client.get(IDENTITY, expect="object", traffic=self._run.traffic)
+        except AuthenticationError:
+            return False
+        except ResourceError as error:
+            log.warning("whether the token is still accepted cannot be told: %s", error)
+        return True
 
     def _ask(
         self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None
     ) -> Page:
         expect: Literal["list", "object"] = "object" if self._endpoint.single else "list"
-        answer = self.client.get(
-            url, params, expect=expect, paged=self._endpoint.paged, traffic=self._run.traffic
-        )
-        self._note_mended(answer)
+        answer = self._get(url, params, expect=expect, paged=self._endpoint.paged)
         page = self.from_answer(answer, ref)
         self._run.pages += 1
         return page
+
+    def _get(
+        self,
+        url: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        expect: Literal["list", "object"],
+        paged: bool = True,
+    ) -> Answer:
+        """An answer of the API, which may refuse the token for one address alone.
+
+        Raises:
+            AuthenticationError: the token is no longer accepted anywhere.
+            RefusedError: it is, but not here.
+        """
+        try:
+            answer = self.client.get(
+                url, params, expect=expect, paged=paged, traffic=self._run.traffic
+            )
+        except AuthenticationError:
+            if not self.accepts_token():
+                raise
+            raise RefusedError(
+                f"{self.client.name(url)}: answered 401, though the token is accepted elsewhere: "
+                f"it may need {self._endpoint.needs}"
+            ) from None
+        self._note_mended(answer)
+        return answer
 
     def _detailed(self, row: Any, detail_path: str) -> Any:
         """A row with the fields of its own answer, where the list gives less than that."""
@@ -129,13 +176,16 @@ class Fetcher:
         except KeyError:
             return row
         try:
-            answer = self.client.get(path, expect="object", traffic=self._run.traffic)
+            answer = self._get(path, expect="object")
         except ResourceOffError as off:
-            self._run.notes.append(f"{path} answered {off.status}: details are not read")
-            self.refused = row
-            return row
-        self._note_mended(answer)
-        return {**row, **answer.data}
+            said = f"{path} answered {off.status}"
+        except RefusedError as refusal:
+            said = str(refusal)
+        else:
+            return {**row, **answer.data}
+        self._run.notes.append(f"{said}: details are not read")
+        self.refused = row
+        return row
 
     def _note_mended(self, answer: Answer) -> None:
         if answer.mended and MENDED not in self._run.notes:

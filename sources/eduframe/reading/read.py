@@ -1,22 +1,19 @@
 """A read, as a value: which part of a list is read, what that costs, and what it may prove.
 
-:class:`WholeList` and :class:`UnderParents` are the kinds there are. Each gives pages; one loop
-(`reader.py`) takes the pages of any kind to batches. A kind more is a class more here:
-it says its :attr:`~Read.proof` and its cost, and yields its pages.
+:class:`WholeList` and `UnderParents` (`under_parents.py`) are the kinds there are. Each gives
+pages; one loop (`reader.py`) takes the pages of any kind to batches. A kind more is a class more
+here: it says its :attr:`~Read.proof` and its cost, and yields its pages.
 
 :class:`Plan` is a read of this run with all that it needs to know beforehand.
 """
 
-import itertools
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,18 +26,9 @@ from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.batch import SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
-from sources.eduframe.reading.parents import ParentBook, gather_parents
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Flags, Ids
-
-PARENTS_AT_ONCE = 4
-PARENT_REFUSALS = 3
-"""A list that answers 403 for so many parents, and 200 for none, is off."""
-PARENT_MISSES = 20
-"""A list that answers 404 for so many parents, low ones and others, and 200 for none, is off."""
-LOWEST_FIRST = 5
-"""A list that never answered is asked for so many of the lowest parents, then for others."""
 
 
 def _no_ids() -> Ids:
@@ -104,7 +92,15 @@ class Read(Protocol):
 
     @property
     def refused(self) -> Ids:
-        """The key ids of the parents whose lists answered 404."""
+        """The key ids of the parents whose lists answered 403 or 404."""
+
+    @property
+    def failed(self) -> Ids:
+        """The key ids of the parents whose lists could not be read: they are asked again."""
+
+    @property
+    def failure(self) -> str | None:
+        """What is to be said of those, and what to do."""
 
 
 @dataclass
@@ -182,114 +178,13 @@ class WholeList:
     def refused(self) -> Ids:
         return np.zeros(0, np.int64)
 
-
-@dataclass
-class UnderParents:
-    """A list under parents: those that are to be asked, in order, each from first to last page."""
-
-    endpoint: Endpoint
-    book: ParentBook
-    stored: Sequence[Sequence[tuple[Any, ...]] | None] = ()
-    """For each declared parent, the ones that the destination holds and that are to be asked;
-    None where it holds none at all."""
-    object_types: Sequence[str] = ()
-    """The values of the setting that stands in for parents."""
-    proof: Proof = Proof(of_answered_parents=True)
-    answered_before: Ids = field(default_factory=_no_ids)
-    """The key ids of the parents that were asked and answered before the read was interrupted."""
-    ever_answered: bool = True
-    """Whether the list answered in an earlier read."""
-    parents: Sequence[ParentRef] = field(init=False, default=())
-    _answered: list[int] = field(init=False, default_factory=list)
-    _refused: list[int] = field(init=False, default_factory=list)
+    @property
+    def failed(self) -> Ids:
+        return np.zeros(0, np.int64)
 
     @property
-    def answered(self) -> Ids:
-        return np.union1d(self.answered_before, np.array(self._answered, np.int64))
-
-    @property
-    def refused(self) -> Ids:
-        return np.array(sorted(self._refused), np.int64)
-
-    def cost(self, rows: int) -> int:
-        known = sum(len(values or ()) for values in self.stored)
-        return max(known, len(self.object_types) if self.endpoint.parent_setting else 0)
-
-    def pages(self, progress: Progress) -> Iterator[Page | None]:
-        gathered = gather_parents(
-            progress.fetcher, self.endpoint, self.book, self.stored, self.object_types
-        )
-        met = (self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents)))
-        if any(parents.untold for parents in met):
-            self.proof = replace(self.proof, of_list=False)
-        self.parents = sorted(gathered, key=lambda ref: _order(ref.params))
-        done = set(self.answered_before.tolist())
-        forbidden = 0
-        for ref, page in self._first_pages(self._in_turn(done), progress):
-            if isinstance(page, ResourceOffError):
-                self._refused.append(ref.key_id)
-                forbidden += page.status == 403
-                if self._is_off(len(done), forbidden, len(self.parents)):
-                    raise page
-            else:
-                yield from progress.fetcher.walk(page, ref)
-                self._answered.append(ref.key_id)
-            progress.checkpoint.parent = list(ref.params)
-            progress.checkpoint.within = progress.checkpoint.next_url = None
-            yield None
-        misses = len(self._refused)
-        if misses > 1 and not self._answered and not done and not self.ever_answered:
-            raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
-        if misses:
-            statuses = "403 or 404" if forbidden else "404"
-            progress.note(f"{misses} parents answered {statuses}; what they held stays")
-
-    def _is_off(self, answered_before: int, forbidden: int, parents: int) -> bool:
-        """What one parent answers is that parent's; many, and nothing else, are the list's.
-
-        Of a list that answered before, only a whole read tells: of some parents, the ones that
-        were refused may be all that is asked.
-        """
-        if self._answered or answered_before:
-            return False
-        tells = self.proof.of_list or not self.ever_answered
-        if forbidden >= (min(PARENT_REFUSALS, parents) if tells else PARENT_REFUSALS):
-            return True
-        return tells and len(self._refused) >= PARENT_MISSES
-
-    def _in_turn(self, done: Set[int]) -> list[ParentRef]:
-        """The parents that are left, in order; of a list that never answered, some of all first."""
-        left = [ref for ref in self.parents if ref.key_id not in done]
-        partly = self.ever_answered and not self.proof.of_list
-        if partly or len(left) <= PARENT_MISSES:
-            return left
-        lowest, rest = left[:LOWEST_FIRST], left[LOWEST_FIRST:]
-        step = len(rest) // (PARENT_MISSES - LOWEST_FIRST)
-        spread = rest[::-1][::step]
-        chosen = set(spread)
-        return [*lowest, *spread, *(ref for ref in rest if ref not in chosen)]
-
-    def _first_pages(
-        self, parents: Sequence[ParentRef], progress: Progress
-    ) -> Iterator[tuple[ParentRef, Page | ResourceOffError]]:
-        """The first page under each parent, in order, a few requests at a time."""
-        reached = (tuple(progress.checkpoint.within or ()), progress.checkpoint.next_url)
-        queue = iter(parents)
-        pool = ThreadPoolExecutor(PARENTS_AT_ONCE, thread_name_prefix=self.endpoint.table)
-        waiting: deque[tuple[ParentRef, Future[Page | ResourceOffError]]] = deque()
-        try:
-            for ref in itertools.islice(queue, PARENTS_AT_ONCE):
-                waiting.append((ref, pool.submit(_first_under, progress, ref, *reached)))
-            while waiting:
-                ref, future = waiting.popleft()
-                page = future.result()
-                following = next(queue, None)
-                if following is not None:
-                    task = pool.submit(_first_under, progress, following, *reached)
-                    waiting.append((following, task))
-                yield ref, page
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def failure(self) -> str | None:
+        return None
 
 
 @dataclass
@@ -313,6 +208,14 @@ class FirstPages:
     def refused(self) -> Ids:
         return self.whole.refused
 
+    @property
+    def failed(self) -> Ids:
+        return self.whole.failed
+
+    @property
+    def failure(self) -> str | None:
+        return self.whole.failure
+
     def cost(self, rows: int) -> int:
         return self.whole.cost(rows)
 
@@ -326,28 +229,6 @@ class FirstPages:
                 pages, rows = pages + 1, rows + len(page.rows)
                 if self.enough(pages, rows):
                     return
-
-
-def _first_under(
-    progress: Progress, ref: ParentRef, within: tuple[Any, ...] = (), url: str | None = None
-) -> Page | ResourceOffError:
-    """The first page under a parent, or the one that an interrupted read had come to."""
-    if url is not None and ref.params == within:
-        try:
-            return progress.fetcher.at(url, ref)
-        except (PositionLostError, ResourceOffError) as error:
-            progress.note(f"a parent's list is read anew: its position is lost ({error})")
-    try:
-        return progress.fetcher.first(ref)
-    except ResourceOffError as off:
-        return off
-
-
-def _order(params: Sequence[Any]) -> tuple[tuple[int, int, str], ...]:
-    """Orders ids as numbers and slugs as text, whatever stands beside what."""
-    return tuple(
-        (0, value, "") if isinstance(value, int) else (1, 0, str(value)) for value in params
-    )
 
 
 @dataclass
@@ -391,6 +272,8 @@ class Plan:
     """The key ids of parents that were proven gone before this run."""
     refused_before: Ids = field(default_factory=_no_ids)
     """The key ids of parents that answered 404 in the read before, and are asked once more."""
+    failed_before: Ids = field(default_factory=_no_ids)
+    """The key ids of parents whose lists could not be read when they were last asked."""
     set_aside: SetAside = field(default_factory=SetAside)
     """The rows that did not fit before."""
     left_out: frozenset[str] = frozenset()
