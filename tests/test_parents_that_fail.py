@@ -7,7 +7,6 @@ import pytest
 
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, MakeWarehouse, asked, living
-from tests.warehouses import Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 

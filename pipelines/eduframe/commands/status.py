@@ -226,8 +226,8 @@ def _emptied(
 def _latest(
     dataset: Dataset, resource: str, **which: str
 ) -> tuple[datetime | None, str | None, str | None]:
-    """When the list's last read that is so ended, how, and what was said of it. The last is that of the last run: the
-    order of runs holds, whatever the clock was."""
+    """When the list's last read that is so ended, how, and what was said of it. The last is that
+    of the last run: the order of runs holds, whatever the clock was."""
     column = dataset.column
     run, ended, status = column("run_id"), column("ended_at"), column("status")
     message = column("message")
