@@ -145,14 +145,23 @@ def test_a_row_whose_own_path_alone_refuses_the_token_ends_nothing(
     assert odd in living(warehouse, "labels")
 
 
-def test_an_object_whose_details_refuse_the_token_keeps_its_list(
-    make_warehouse: MakeWarehouse, sim: Simulator
+@pytest.mark.parametrize("status", [401, 403, 422])
+def test_an_object_whose_details_are_refused_keeps_them_and_its_list(
+    make_warehouse: MakeWarehouse, sim: Simulator, status: int
 ) -> None:
     warehouse = make_warehouse(sim, synced=("custom_objects",))
-    slug: Any = sim.rows("custom_objects")[0]["slug"]
-    sim.inject(Fault("status", path=f"/custom/objects/{slug}", status=401, times=None))
+    before = warehouse.rows("custom_object_fields")
+    first, other, *_ = sim.rows("custom_objects")
+    slug: Any = first["slug"]
+    sim.inject(Fault("status", path=f"/custom/objects/{slug}", status=status, times=None))
+    sim.change("custom_objects", other["id"], fields=other["fields"][:1])
     report = warehouse.sync("custom_objects", reconcile=True)
     assert report.runs["custom_objects"].status == "done"
+    after = warehouse.rows("custom_object_fields")
+    for object_slug, left in ((slug, None), (other["slug"], 1)):
+        held = [row for row in before if row["object_slug"] == object_slug]
+        now = [row for row in after if row["object_slug"] == object_slug]
+        assert len(now) == (left or len(held)) > 0
     sim.clear_faults()
     warehouse.sync("custom_objects", reconcile=True)
     warehouse.assert_equals_truth("custom_objects")

@@ -17,7 +17,6 @@ import pyarrow as pa
 from sources.eduframe.comparing.absent_parts import AbsentParts
 from sources.eduframe.comparing.cursor import nested_updates, newest_text, to_the_millisecond
 from sources.eduframe.comparing.row_versions import complete, concat, last_of_each, removals
-from sources.eduframe.declare import JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.read import Plan
@@ -72,8 +71,6 @@ class Changes:
         self._lost: Counter[str] = Counter()
         self._totals = {name: int(counts.sum()) for name, counts in plan.index.children.items()}
         self.braked: list[str] = []
-        self.frozen: set[str] = set()
-        """Child tables that this read cannot speak of: they keep what they have."""
 
     def detect(self, rows: list[Any], *, again: bool = False) -> Found:
         """Normalise raw rows, and keep those that differ from what the destination holds."""
@@ -98,12 +95,11 @@ class Changes:
             batch.hashes = partial_hashes(batch.hashes, plan.left_out)
             same[found] |= index.hashes[places[found]] == batch.hashes[found]
         for table, counts in index.children.items():
-            if table not in self.frozen:
-                # a load that was cut off may have changed the children, and not yet their row
-                alike = counts[places[found]] == batch.counts(table)[found]
-                if table in batch.incomplete:
-                    alike |= batch.incomplete[table][found]
-                same[found] &= alike
+            # a load that was cut off may have changed the children, and not yet their row
+            alike = counts[places[found]] == batch.counts(table)[found]
+            if table in batch.incomplete:
+                alike |= batch.incomplete[table][found]
+            same[found] &= alike
         write = last & ~same & ~wait
         run.new += int(np.count_nonzero(write & ~found))
         run.changed += self._newly_changed(ids[write & found], again)
@@ -185,7 +181,7 @@ class Changes:
             )
         self._run.frozen += self.absent.kept()
         braked = self._suspicious()
-        for name in sorted(braked - self.frozen):
+        for name in sorted(braked):
             lost, total = self._lost[name], self._totals[name]
             self.braked.append(
                 f"{name}: {lost} of {total} rows ({lost / total:.0%}) would be removed, as their "
@@ -198,12 +194,6 @@ class Changes:
         ]
         self._postponed = []
         return concat([*undecided, *parts])
-
-    def freeze(self, row: JsonRow) -> None:
-        """The row came without its details: leave alone what is held of the parts it lacks."""
-        self.frozen |= {
-            table.name for table in self._children if table.child and table.child.field not in row
-        }
 
     def _write(self, rows: Normalised, ids: Ids, places: Ids) -> dict[str, pa.Table]:
         losing = self._losses(rows, places)
@@ -261,8 +251,8 @@ class Changes:
     def _suspicious(self) -> set[str]:
         policy = self._plan.policy
         if policy.allow_mass_delete:
-            return set(self.frozen)
-        return self.frozen | {
+            return set()
+        return {
             name
             for name, lost in self._lost.items()
             if lost >= FEW and lost > policy.max_delete_share * self._totals[name]

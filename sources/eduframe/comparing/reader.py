@@ -137,8 +137,6 @@ class Reader:
         checkpoint.by_number |= page.by_number
         if page.parent is not None:
             checkpoint.within = list(page.parent.params)
-        if self.fetcher.refused is not None:
-            self._changes.freeze(self.fetcher.refused)
         self._buffer += page.rows
         self._buffered_bytes += page.size
         self.run.read += len(page.rows)
@@ -281,8 +279,8 @@ class Reader:
 
     def _met_all(self) -> bool:
         """Whether this run read the whole list, and every row of it as a whole."""
-        whole = not self.plan.resumed and self.fetcher.refused is None
-        return whole and not self.run.rejected and not self._changes.frozen
+        whole = not self.plan.resumed and not self.fetcher.details_refused
+        return whole and not self.run.rejected
 
     def _settle(self, evidence: Evidence, questions: Questions) -> Verdict:
         if self.plan.mode == "cursor":  # which does not look at every row

@@ -27,6 +27,9 @@ from sources.eduframe.rows.columns import parse
 from sources.eduframe.rows.tables import MAIN_TABLES, Column
 from sources.eduframe.rows.trees import flatten
 
+DETAIL_REFUSALS = 3
+"""After so many rows' own paths were refused, and none answered, no others are asked."""
+
 log = logging.getLogger("eduframe.reader")
 
 MENDED = (
@@ -61,8 +64,9 @@ class Fetcher:
         self.client = client
         self._endpoint = endpoint
         self._run = run
-        self.refused: JsonRow | None = None
-        """The row whose own path was refused: from there on rows lack what only that gives."""
+        self.details_refused = 0
+        """Rows whose own path was refused: they lack what only that gives."""
+        self._details_given = 0
 
     def of(self, endpoint: Endpoint) -> "Fetcher":
         """One for another list, whose requests count for this one."""
@@ -168,7 +172,8 @@ class Fetcher:
 
     def _detailed(self, row: Any, detail_path: str) -> Any:
         """A row with the fields of its own answer, where the list gives less than that."""
-        if not isinstance(row, dict) or self.refused is not None:
+        given_up = self.details_refused >= DETAIL_REFUSALS and not self._details_given
+        if not isinstance(row, dict) or given_up:
             return row
         names = {k: quote(str(v), safe="") for k, v in row.items() if isinstance(v, str | int)}
         try:
@@ -182,9 +187,11 @@ class Fetcher:
         except RefusedError as refusal:
             said = str(refusal)
         else:
+            self._details_given += 1
             return {**row, **answer.data}
-        self._run.notes.append(f"{said}: details are not read")
-        self.refused = row
+        self.details_refused += 1
+        if self.details_refused <= DETAIL_REFUSALS:
+            self._run.notes.append(f"{said}: its details are not read, and stay as they were")
         return row
 
     def _note_mended(self, answer: Answer) -> None:
