@@ -108,6 +108,26 @@ def test_many_parents_that_fail_come_after_the_others_in_the_next_run(
     warehouse.assert_equals_truth(*LISTS)
 
 
+def test_of_more_failed_parents_than_are_asked_others_are_in_each_run(
+    make_warehouse: MakeWarehouse, big: Simulator
+) -> None:
+    warehouse = make_warehouse(big)
+    every = sorted(row["id"] for row in big.rows("invoices"))
+    fails(big, *every[::2])
+    assert warehouse.sync(*LISTS).exit_code == 3
+    tried: set[str] = set()
+    for _ in range(3):
+        before = asked(big)
+        report = warehouse.sync(*LISTS)
+        assert report.runs["payments"].traffic.requests <= 24
+        assert "under 150 parents" in (report.runs["payments"].message or "")
+        tried |= {*of_payments(asked(big) - before)}
+    assert len(tried) > 40
+    big.clear_faults()
+    assert warehouse.sync(*LISTS).exit_code == 0
+    warehouse.assert_equals_truth(*LISTS)
+
+
 def test_a_token_that_is_revoked_ends_the_run(
     make_warehouse: MakeWarehouse, sim: Simulator
 ) -> None:

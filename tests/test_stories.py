@@ -123,7 +123,7 @@ class Story:
         for _ in range(dice.randrange(3)):
             name = dice.choice([n for n in PATHS if n not in self.cut])
             path, after = PATHS[name], dice.randrange(3)
-            kind = dice.randrange(8)
+            kind = dice.randrange(11)
             if kind < 3 and name == "attendances":
                 self.cut.add(name)  # twice would be two witnesses
             faults: list[Fault] = [
@@ -135,6 +135,12 @@ class Story:
                 Fault("status", path="/custom/objects/*", after=after, status=dice.choice(OFF)),
                 Fault("tamper", path="/orders", after=after, tamper=without_items),
                 Fault("tamper", path="/signup_questions", tamper=unkeyed),
+                Fault("status", path="/*/payments", after=after, times=4,
+                      status=dice.choice(REFUSALS)),
+                Fault("status", path="/custom/*/*/records", after=after,
+                      status=dice.choice(REFUSALS)),
+                Fault("status", path=f"{path}/*", after=after, times=5,
+                      status=dice.choice((*OFF, *REFUSALS))),
             ]
             sim.inject(faults[kind])
 
@@ -156,6 +162,7 @@ class Story:
 
 SOON = "2026-01-31T09:30:00.000Z"
 OFF = (403, 404)
+REFUSALS = (401, 410, 422)
 
 
 def shorter(dice: Random) -> Callable[[list[Any]], list[Any]]:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,8 @@ class UnderParents:
         self._gathered = True
         done = set(self.answered_before.tolist())
         forbidden = 0
-        for ref, page in self._first_pages(self._in_turn(done), progress):
+        queue = self._in_turn(done, progress.checkpoint.id + progress.checkpoint.stamp)
+        for ref, page in self._first_pages(queue, progress):
             if isinstance(page, ResourceOffError):
                 self._refused[ref.key_id] = self.endpoint.path_under(ref)
                 forbidden += page.status == 403
@@ -191,10 +193,11 @@ class UnderParents:
             return True
         return tells and len(self._refused) >= PARENT_MISSES
 
-    def _in_turn(self, done: Set[int]) -> list[ParentRef]:
+    def _in_turn(self, done: Set[int], chance: str) -> list[ParentRef]:
         """The parents that are left, in order; of a list that never answered, some of all first.
 
-        Those whose lists could not be read before come last.
+        Those whose lists could not be read before come last, as chance has it: where not all of
+        them are asked, others are in the next run.
         """
         left = [ref for ref in self.parents if ref.key_id not in done]
         partly = self.ever_answered and not self.proof.of_list
@@ -205,7 +208,9 @@ class UnderParents:
             chosen = set(spread)
             left = [*lowest, *spread, *(ref for ref in rest if ref not in chosen)]
         failed = set(self.failed_before.tolist())
-        return sorted(left, key=lambda ref: ref.key_id in failed)
+        last = [ref for ref in left if ref.key_id in failed]
+        Random(chance).shuffle(last)
+        return [*(ref for ref in left if ref.key_id not in failed), *last]
 
     def _first_pages(
         self, parents: Sequence[ParentRef], progress: Progress
