@@ -139,6 +139,20 @@ def test_a_token_that_is_revoked_ends_the_run(
     assert "does not accept the token" in (report.fatal or "")
 
 
+def test_lists_of_which_only_parents_that_fail_are_due_are_no_failed_run(
+    make_warehouse: MakeWarehouse, sim: Simulator
+) -> None:
+    warehouse = make_warehouse(sim, synced=("invoices", "payments", "custom_objects",
+                                            "custom_records"))
+    bad, slug = paid(sim)[0], sim.rows("custom_objects")[0]["slug"]
+    fails(sim, bad)
+    path = f"/custom/objects/{slug}/records"
+    sim.inject(Fault("status", path=path, times=None, status=422))
+    for reconcile in (True, False):
+        report = warehouse.sync("payments", "custom_records", reconcile=reconcile)
+        assert (report.exit_code, report.message) == (3, None)
+
+
 def test_a_refresh_of_which_a_parent_failed_writes_its_rows_when_it_answers(
     make_warehouse: MakeWarehouse, sim: Simulator
 ) -> None:

@@ -252,3 +252,15 @@ def test_a_refusal_of_every_rows_own_path_proves_nothing(
     lists.clear_faults()
     warehouse.sync("labels", reconcile=True)
     warehouse.assert_equals_truth("labels")
+
+
+@pytest.mark.parametrize("status", [401, 403, 410, 502])
+def test_one_row_whose_own_path_is_odd_keeps_no_other_from_being_gone(
+    make_warehouse: MakeWarehouse, lists: Simulator, status: int
+) -> None:
+    warehouse = make_warehouse(lists, synced=LISTS)
+    odd, *_, gone = ids(lists, "labels")
+    lists.inject(Fault("status", path=f"/labels/{odd}", status=status, times=None))
+    lists.delete("labels", gone)
+    assert warehouse.sync("labels", reconcile=True).total("deleted") == 1
+    warehouse.assert_equals_truth("labels")

@@ -99,7 +99,9 @@ class Report:
             self.runs.values()
         )
         tried = [r for r in asked if r.traffic.requests]
-        unread = [r for r in tried if r.status in ("off", "failed") and not r.read]
+        unread = [
+            r for r in tried if r.status in ("off", "failed") and not r.read and not r.in_part
+        ]
         if not tried or len(unread) < len(tried):
             return False
         return len(tried) > 1 or unread[0].status == "off"

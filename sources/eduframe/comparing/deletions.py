@@ -20,7 +20,7 @@ import numpy as np
 
 from sources.eduframe.clock import parse
 from sources.eduframe.comparing.change_detection import FEW
-from sources.eduframe.comparing.questions import Questions, outer_columns
+from sources.eduframe.comparing.questions import WITNESSES, Questions, outer_columns
 from sources.eduframe.declare import JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import AskedFor, Gone, ResourceRun
@@ -230,14 +230,16 @@ class Judge:
         questions, index = self._questions, self._index
         if questions.left <= 0 or not len(found):
             return False
-        met = np.flatnonzero(index.seen & ~index.deleted)[:5]
-        others = np.flatnonzero(~index.seen & ~index.deleted & ~np.isin(index.keys, found))[:5]
-        said = questions.answered([index.key(place) for place in (*met, *others)])
+        met = self._draw(np.flatnonzero(index.seen & ~index.deleted), WITNESSES)
+        others = np.flatnonzero(~index.seen & ~index.deleted & ~np.isin(index.keys, found))
+        others = self._draw(others, WITNESSES - len(met))
+        said, why = questions.answered([index.key(place) for place in (*met, *others)])
         if said == "there":
             return True
         if len(met) or len(others):
             self._run.frozen.append(
-                "rows are missing, but no row can be read by its id: left for a later reading"
+                f"{len(found)} rows are missing, but no row can be read by its id{why}: left for a "
+                "later reading"
             )
         return None if said in ("unclear", "refused") and (len(met) or len(others)) else False
 
@@ -271,8 +273,8 @@ class Judge:
         asked_before = np.isin(found, self._plan.asked_for.ids)
         self._ask([*found[~asked_before], *found[asked_before]])
 
-    def _draw(self, ids: Ids) -> Ids:
-        return self._dice.choice(ids, min(DRAWN, len(ids)), replace=False)
+    def _draw(self, ids: Ids, most: int = DRAWN) -> Ids:
+        return self._dice.choice(ids, min(most, len(ids)), replace=False)
 
     def _ask(self, ids: Sequence[int] | Ids) -> int:
         """Ask for rows, as far as questions are left. Returns how many were asked for."""

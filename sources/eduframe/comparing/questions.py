@@ -17,6 +17,8 @@ log = logging.getLogger("eduframe.gone")
 
 WITNESSES = 5
 """One of so many rows that are there must answer, for a 404 to prove anything."""
+UNCLEAR = 3
+"""After so many answers that do not tell, no other row is asked."""
 
 Said = Literal["there", "absent", "refused", "unclear"]
 
@@ -99,18 +101,22 @@ class Questions:
             return Reply("unclear", why=f"{path} serves something else")
         return Reply("there", whole)
 
-    def answered(self, keys: list[tuple[Any, ...]]) -> Said:
-        """Whether rows can be asked for: what the paths of rows that are there say.
+    def answered(self, keys: list[tuple[Any, ...]]) -> tuple[Said, str]:
+        """Whether rows can be asked for: what the paths of rows that are there say, and why.
 
         "there": so a 404 proves something. "absent" or "refused": the item path is of no use.
-        "unclear": that cannot be told now.
+        "unclear": that cannot be told now. One row whose path is odd speaks for no other, but of a
+        server that fails not many are asked.
         """
         said: Said = "unclear"
+        why, unclear = "", 0
         for key in keys[:WITNESSES]:
-            said = self._ask(key, {}).said
-            if said in ("there", "unclear"):
+            reply = self._ask(key, {})
+            said, why = reply.said, reply.why and f" ({reply.why})"
+            unclear += said == "unclear"
+            if said == "there" or unclear >= UNCLEAR:
                 break
-        return said
+        return ("unclear" if unclear and said != "there" else said), why
 
 
 def looks_like_a_row(endpoint: Endpoint, row: JsonRow) -> bool:

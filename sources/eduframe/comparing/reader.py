@@ -222,6 +222,7 @@ class Reader:
         if held or failure:
             run.status = "held back" if held else "failed"
             run.message = "; ".join([*held, *filter(None, [failure])])
+            run.in_part = bool(failure)
         if run.status == "reading":
             run.status = "done"
         if not held:

@@ -51,6 +51,8 @@ class ResourceRun(Findings):
     status: Status = "waiting"
     message: str | None = None
     newly_off: bool = False
+    in_part: bool = False
+    """Whether it failed for some of its parents only."""
     pages: int = 0
     read: int = 0
     new: int = 0
