@@ -93,6 +93,73 @@ def test_no_right_to_create_is_found_before_the_first_request(
     assert lists.requests == []
 
 
+ALL_BUT_OWNING = (
+    "GRANT USAGE, CREATE ON SCHEMA eduframe, eduframe_staging TO {role}; "
+    "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE "
+    "ON ALL TABLES IN SCHEMA eduframe, eduframe_staging TO {role}"
+)
+NOT_OURS = {
+    "dropped": (
+        "ALTER TABLE users DROP COLUMN first_name",
+        "users lacks first_name",
+        'ALTER TABLE "eduframe"."users" ADD COLUMN "first_name" varchar',
+    ),
+    "retyped": (
+        "ALTER TABLE users ALTER email TYPE integer USING 1",
+        "users.email is integer",
+        'ALTER TABLE "eduframe"."users" ALTER COLUMN "email" TYPE varchar',
+    ),
+    "no right": (
+        "REVOKE SELECT, DELETE ON users FROM {role}",
+        "lacks a right in users (SELECT, DELETE)",
+        'GRANT SELECT, DELETE ON "eduframe"."users" TO "{role}"',
+    ),
+    "hidden": (
+        "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+        "row level security of users",
+        'ALTER TABLE "eduframe"."users" DISABLE ROW LEVEL SECURITY',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NOT_OURS)
+def test_a_role_that_does_not_own_a_table_says_what_its_owner_is_to_run(
+    warehouse: Warehouse, lists: Simulator, what: str
+) -> None:
+    theirs = warehouse.address
+    as_role(warehouse, ALL_BUT_OWNING)
+    mine, role = warehouse.address, warehouse.query("SELECT current_user AS name")[0]["name"]
+    done, said, remedy = (text.format(role=role) for text in NOT_OURS[what])
+    warehouse.address = theirs
+    warehouse.execute(done)
+    warehouse.address = mine
+    lists.add("users")
+    lists.add("labels")
+    for refresh in (False, True):
+        report = warehouse.sync(*LISTS, refresh=refresh)
+        assert {name for name, run in report.runs.items() if run.status != "done"} == {"users"}
+        message = str(report.runs["users"].message)
+        assert said in message
+        assert remedy in message
+        assert "refresh" not in message
+        assert "must be owner" not in message
+    warehouse.address = theirs
+    statement = message.split("helps with: ")[1].split("; or lets")[0]
+    warehouse.execute(statement)
+    warehouse.address = mine
+    assert warehouse.sync(*LISTS).exit_code == DONE
+    warehouse.assert_equals_truth(*LISTS)
+
+
+def test_rights_to_the_run_log_are_asked_for_before_the_first_request(
+    warehouse: Warehouse, lists: Simulator
+) -> None:
+    as_role(warehouse, ALL_BUT_OWNING.partition("; ")[0])
+    with pytest.raises(RightsError, match=r'GRANT SELECT, .*DELETE ON "eduframe"."_sync_runs" TO'):
+        warehouse.sync("labels")
+    assert lists.requests == []
+
+
 @pytest.mark.parametrize("limit", [3, 6])
 def test_as_many_tables_are_loaded_at_a_time_as_there_are_connections_for(
     home: Home, destination: str, lists: Simulator, tmp_path: Any, limit: int

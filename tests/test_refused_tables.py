@@ -63,7 +63,11 @@ def test_the_others_are_loaded_and_the_next_run_takes_up_what_is_left(
     message = str(report.runs["orders"].message)
     assert "does not take rows of orders" in message
     assert "CHECK" in message or "small" in message
-    assert "eduframe refresh orders" in message
+    if warehouse.destination == "postgres":
+        assert 'ALTER TABLE "eduframe"."orders" DROP CONSTRAINT "small"' in message
+        assert "refresh" not in message
+    else:
+        assert "eduframe refresh orders" in message
     [row] = warehouse.query(
         f"SELECT status, message FROM _sync_resources WHERE run_id = '{report.run_id}' "
         "AND resource = 'orders'"
@@ -130,3 +134,49 @@ def test_the_run_log_is_no_lists_table(warehouse: Warehouse) -> None:
     refuse(warehouse, "_sync_runs", "requests", top)
     with pytest.raises(LoadFailedError, match=r"small|CHECK"):
         warehouse.sync(lock_wait_seconds=0)
+
+
+@pytest.mark.parametrize("destination", ["duckdb"], scope="session")
+def test_a_refresh_puts_a_table_without_checks_in_the_place_of_one_with(
+    warehouse: Warehouse, lists: Simulator
+) -> None:
+    top = max(row["id"] for row in lists.rows("orders"))
+    refuse(warehouse, "orders", "id", top)
+    lists.add("orders")
+    report = warehouse.sync("orders", refresh=True)
+    assert report.exit_code == DONE, report.runs["orders"].message
+    assert [note for note in report.notes if "orders has a CHECK" in note]
+    warehouse.assert_equals_truth("orders")
+
+
+THEIRS = {
+    "trigger": (
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; "
+        "END'; CREATE TRIGGER mine BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION no()",
+        'the trigger mine. Remove it, with: DROP TRIGGER "mine" ON "eduframe"."users"',
+    ),
+    "foreign key": (
+        "CREATE TABLE theirs (one bigint CONSTRAINT mine REFERENCES users(id)); "
+        "INSERT INTO theirs SELECT id FROM users",
+        'ALTER TABLE "eduframe"."theirs" DROP CONSTRAINT "mine"',
+    ),
+}
+
+
+@pytest.mark.parametrize("destination", ["postgres"], scope="session")
+@pytest.mark.parametrize("what", THEIRS)
+def test_what_others_hung_on_a_table_is_named_with_what_removes_it(
+    warehouse: Warehouse, lists: Simulator, what: str
+) -> None:
+    theirs, removal = THEIRS[what]
+    warehouse.execute(theirs)
+    lists.change("users", lists.rows("users")[0]["id"], first_name="Ada")
+    report = warehouse.sync("users", "labels", refresh=True)
+    assert {name for name, run in report.runs.items() if run.status != "done"} == {"users"}
+    message = str(report.runs["users"].message)
+    assert removal in message
+    assert "refresh" not in message
+    statement = message.split("with: ")[1].rstrip(".")
+    warehouse.execute(statement)
+    assert warehouse.sync("users").exit_code == DONE
+    warehouse.assert_equals_truth("users")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipelines.eduframe.destinations.postgres_rights import foreign_tables
 from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import RightsError
@@ -41,7 +42,9 @@ def make_room(pipeline: Any) -> None:
         return
     with Dataset(pipeline) as dataset:
         client = dataset.client
+        dataset_name = client.dataset_name
         rights = client.execute_sql(_RIGHTS, client.dataset_name, client.staging_dataset_name)
+        others = foreign_tables(client).values()
         free = client.execute_sql(_FREE)[0][0] + 1  # this one
     grants = [
         f'GRANT USAGE, CREATE ON SCHEMA "{schema}" TO "{role}"'
@@ -49,6 +52,13 @@ def make_room(pipeline: Any) -> None:
         else f'CREATE SCHEMA "{schema}" AUTHORIZATION "{role}"'
         for schema, exists, role, _, may_create in rights
         if not may_create
+    ]
+    # those of the lists are looked at one by one: see table_fit
+    grants += [
+        helps
+        for one in others
+        if one.schema != dataset_name or one.table.startswith(("_sync", "_dlt"))
+        for _, helps in one.wrong
     ]
     if grants:
         raise RightsError(

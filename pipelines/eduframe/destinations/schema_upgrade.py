@@ -5,13 +5,14 @@ next read of their list writes them again, with what the column lacks. All types
 where the destination can do that; killed in between, the next run does the same once more.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from dlt.common.schema.utils import new_table
 
+from pipelines.eduframe.destinations.postgres_rights import foreign_tables
 from pipelines.eduframe.pipeline import error_lines
 from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
@@ -71,6 +72,8 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
             names = ", ".join(column.name for column in added)
             notes.append(f"{name} has new columns, which the next read fills: {names}")
         hints[name] = [hint_for(table, column) for column in (*added, *changed)]
+    if hints and is_a(pipeline, "postgres"):
+        _check_rights(pipeline, dataset, hints)
     if changes:
         _change_all(pipeline, dataset, changes)
     if hints:
@@ -82,6 +85,43 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
         with pipeline.destination_client() as client:
             client.update_stored_schema()
     return notes
+
+
+def _check_rights(pipeline: Any, dataset: Dataset, hints: Mapping[str, list[Any]]) -> None:
+    """Raises:
+    UpgradeError: a table is another role's, which is to run some statements in the sync's stead.
+    """
+    said = []
+    with pipeline.destination_client() as client:
+        for (schema, name), foreign in foreign_tables(client.sql_client).items():
+            if foreign.owner is None or name not in hints:
+                continue
+            statements = [f"DROP TABLE {foreign.name}"]  # of staging, where nothing stays
+            columns = [hint["name"] for hint in hints[name]]
+            if schema == client.sql_client.dataset_name:
+                statements = [*_in_its_stead(pipeline, client, dataset, OURS[name], columns)]
+            said.append(f"{schema}.{name} ({', '.join(columns)}): {foreign.mended_by(statements)}")
+    if said:
+        raise UpgradeError(
+            f"This release adds or changes columns, and may not: {'. '.join(said)}. Then sync "
+            "again."
+        )
+
+
+def _in_its_stead(
+    pipeline: Any, client: Any, dataset: Dataset, table: AnyTable, columns: Collection[str]
+) -> Iterator[str]:
+    """The SQL that adds or changes these columns."""
+    there = client.get_storage_table(table.name)[1]
+    for column in (as_stored(pipeline, c) for c in table.all_columns if c.name in columns):
+        if column.name in there:
+            yield from statements_for(client, dataset, table, column)
+        else:
+            kind = client.type_mapper.to_destination_type(
+                hint_for(table, column), client.prepare_load_table(table.name)
+            )
+            add = f"ADD COLUMN {dataset.column(column.name)} {kind}"
+            yield f"ALTER TABLE {dataset.name(table.name)} {add}"
 
 
 def as_stored(pipeline: Any, column: Column) -> Column:
@@ -108,7 +148,9 @@ def forget_hashes(dataset: Dataset, lists: Iterable[str]) -> None:
     """Make the next read of these lists write their rows again."""
     for name in lists:
         if MAIN_TABLES[name].key != ("_row_hash",):
-            dataset.update(name, {"_row_hash": UNKNOWN}, "1 = 1")
+            row_hash = dataset.column("_row_hash")
+            known = f"{row_hash} <> {UNKNOWN} OR {row_hash} IS NULL"
+            dataset.update(name, {"_row_hash": UNKNOWN}, known)
 
 
 def _change_all(
@@ -136,20 +178,22 @@ def _change_all(
                     sql.drop_tables(table.name)
 
 
-def drop_references(dataset: Dataset, sql: Any) -> None:
-    """Drop the foreign keys, whose columns could only change both at once.
+def drop_references(dataset: Dataset, sql: Any, table: str | None = None) -> None:
+    """Drop the foreign keys, whose columns could only change both at once; of a ``table``, those
+    from and to it.
 
     Without its comment, ``_sync_runs`` says that keys are missing: they are made again at the end
     of the run (see :mod:`pipelines.eduframe.destinations.constraints`).
     """
     found = sql.execute_sql(
         "SELECT c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = %s AND k.contype = 'f'",
+        "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = k.confrelid "
+        "WHERE n.nspname = %s AND k.contype = 'f' AND coalesce(%s IN (c.relname, t.relname), true)",
         sql.dataset_name,
+        table,
     )
-    for table, name in found or ():
-        sql.execute_sql(f"ALTER TABLE {dataset.name(table)} DROP CONSTRAINT {dataset.column(name)}")
+    for owner, name in found or ():
+        sql.execute_sql(f"ALTER TABLE {dataset.name(owner)} DROP CONSTRAINT {dataset.column(name)}")
     if found:
         sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
 

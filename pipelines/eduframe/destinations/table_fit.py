@@ -5,11 +5,18 @@ leave nulls without a word. What is missing is added again; what is in the way i
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.eduframe.destinations.schema_upgrade import OURS, AnyTable, as_stored, statements_for
+from pipelines.eduframe.destinations.postgres_rights import Foreign, foreign_tables
+from pipelines.eduframe.destinations.schema_upgrade import (
+    OURS,
+    AnyTable,
+    as_stored,
+    lists_of,
+    statements_for,
+)
 from pipelines.eduframe.place.target import is_a
 from schemas.eduframe.models.column_types import DECIMAL_PRECISION, DECIMAL_SCALE
 from sources.eduframe.dataset.sql import Dataset
@@ -58,6 +65,11 @@ _CATALOGS = {
     ),
 }
 """By dialect: the columns of all tables of a dataset, and what must be unique in them."""
+_CHECKS = (
+    "SELECT table_name, constraint_text FROM duckdb_constraints() "
+    "WHERE database_name = current_database() AND schema_name = %s "
+    "AND constraint_type IN ('CHECK', 'FOREIGN KEY')"
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,10 @@ class StoredTable:
     uniques: list[Unique] = field(default_factory=list)
     is_view: bool = False
     """Whether it is no table, but something else in its place."""
+    foreign: Foreign | None = None
+    """What the sync's role may not do with it."""
+    checks: list[str] = field(default_factory=list)
+    """Of DuckDB: what rows must keep to, in SQL. Nothing but a table in its place removes it."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,14 @@ def look(pipeline: Any, dataset: Dataset) -> dict[str, StoredTable]:
         ):
             if table in found:
                 found[table].uniques.append(Unique(name, tuple(keys or ()), constraint))
+        if is_a(pipeline, "postgres"):
+            for (schema, table), foreign in foreign_tables(client).items():
+                if schema == client.dataset_name and table in found:
+                    found[table].foreign = foreign
+        else:
+            for table, text in client.execute_sql(_CHECKS, client.dataset_name):
+                if table in found:
+                    found[table].checks.append(text)
         return found
     there = dataset.stored_columns(OURS)
     if is_a(pipeline, "filesystem"):
@@ -147,9 +171,15 @@ def look(pipeline: Any, dataset: Dataset) -> dict[str, StoredTable]:
     }
 
 
-def compare(pipeline: Any, dataset: Dataset, tables: Mapping[str, StoredTable]) -> Iterator[Fit]:
-    """The tables that are not as they must be. What a new release wants besides is not looked at:
-    see :mod:`pipelines.eduframe.destinations.schema_upgrade`."""
+def compare(
+    pipeline: Any,
+    dataset: Dataset,
+    tables: Mapping[str, StoredTable],
+    whole: Collection[str] = (),
+) -> Iterator[Fit]:
+    """The tables that are not as they must be; of the lists in ``whole`` also what may be in the
+    way of a row some day. What a new release wants besides is not looked at: see
+    :mod:`pipelines.eduframe.destinations.schema_upgrade`."""
     schema = pipeline.default_schema.tables if pipeline.default_schema_name else {}
     for name, stored in sorted(tables.items()):
         table, known = OURS[name], schema.get(name, {}).get("columns", {})
@@ -168,6 +198,10 @@ def compare(pipeline: Any, dataset: Dataset, tables: Mapping[str, StoredTable]) 
         if any(column.type for column in stored.columns.values()):
             fit.misfits += _columns_in_the_way(dataset, table, stored, wanted, known)
             fit.misfits += _uniques_in_the_way(pipeline, dataset, table, stored)
+        if {*lists_of(table)} & {*whole}:
+            fit.misfits += [Misfit(f"{name} has a {text}", ()) for text in stored.checks]
+        if stored.foreign:
+            fit.misfits += [Misfit(what, (helps,)) for what, helps in stored.foreign.wrong]
         if fit.missing or fit.misfits:
             yield fit
 

@@ -7,11 +7,12 @@ table stays, unless a refresh is asked for: that makes it as it must be.
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dlt.common.schema.utils import dlt_load_id_column
 
+from pipelines.eduframe.destinations.postgres_rights import Foreign
 from pipelines.eduframe.destinations.postgres_views import views_aside
 from pipelines.eduframe.destinations.schema_upgrade import (
     drop_references,
@@ -59,15 +60,18 @@ def mend_tables(
         UnfitTableError: a table of the run log cannot be written.
     """
     mended = Mended()
-    fits = [*compare(pipeline, dataset, tables)]
+    fits = [*compare(pipeline, dataset, tables, whole)]
     for fit in fits:
         ours = not isinstance(fit.table, Table)
         asked_for = ours or {*lists_of(fit.table)} & {*whole}
-        if fit.stored.is_view or (fit.misfits and not asked_for):
-            _block(mended, fit, _told(fit.misfits))
+        if fit.stored.is_view:
+            _block(mended, fit, _told(fit.misfits).strip())
+        elif fit.misfits and not asked_for and not fit.stored.foreign:
+            _block(mended, fit, _told(fit.misfits), or_refresh=True)
         else:
             _mend_one(pipeline, dataset, fit, tables, mended)
-    if mended.notes and is_a(pipeline, "duckdb", "postgres") and SYNC_RUNS.name in tables:
+    runs = tables.get(SYNC_RUNS.name)
+    if mended.notes and is_a(pipeline, "duckdb", "postgres") and runs and not runs.foreign:
         # keys and comments are looked at again at the end of the run
         dataset.execute(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
     return mended
@@ -83,10 +87,15 @@ def _mend_one(
             hashed = [n for n in lists if n in tables and "_row_hash" in tables[n].columns]
             forget_hashes(dataset, hashed)
             mended.anew |= {*lists}
+        if fit.stored.foreign:
+            _block(mended, fit, _for_the_owner(pipeline, dataset, fit, fit.stored.foreign))
+            return
         _way_of(pipeline, fit)(pipeline, dataset, fit)
+    except UnfitTableError:
+        raise
     except Exception as error:  # each driver has exceptions of its own
         why = str(error) if isinstance(error, EduframeError) else error_lines(error)
-        _block(mended, fit, f"{_told(fit.misfits)}It cannot be mended: {why}. ")
+        _block(mended, fit, f"{_told(fit.misfits)}It cannot be mended: {why}")
         return
     if fit.missing:
         names = ", ".join(column.name for column in fit.missing)
@@ -95,19 +104,30 @@ def _mend_one(
     mended.notes += [f"{misfit.what}: mended" for misfit in fit.misfits]
 
 
-def _block(mended: Mended, fit: Fit, why: str) -> None:
+def _for_the_owner(pipeline: Any, dataset: Dataset, fit: Fit, foreign: Foreign) -> str:
+    """What is wrong with a table that is another role's, and what that role is to run."""
+    wrong = [misfit.what for misfit in fit.misfits]
+    if fit.missing:
+        wrong.insert(0, f"{fit.table.name} lacks {', '.join(c.name for c in fit.missing)}")
+    statements = _statements(pipeline, dataset, fit)
+    if not fit.missing and len(fit.misfits) == len(foreign.wrong):
+        foreign = replace(foreign, owner=None)  # to own it is more than is needed
+    return f"{'; '.join(wrong)}: {foreign.mended_by(statements)}"
+
+
+def _block(mended: Mended, fit: Fit, why: str, *, or_refresh: bool = False) -> None:
     lists = lists_of(fit.table)
     if not lists:
-        raise UnfitTableError(
-            f"The run log cannot be written: {why}Drop the table {fit.table.name}, if nothing "
-            "else helps: the next run makes it anew."
+        last = "" if fit.stored.foreign else (
+            f". Drop the table {fit.table.name}, if nothing else helps: the next run makes it anew"
         )
+        raise UnfitTableError(f"The run log cannot be written: {why}{last}.")
     for name in lists:
-        helps = not fit.stored.is_view
-        text = f"{why}eduframe refresh {name} makes it as it must be" if helps else why.strip()
+        text = f"{why}eduframe refresh {name} makes it as it must be" if or_refresh else why
         mended.blocked[name] = f"{mended.blocked[name]}; {text}" if name in mended.blocked else text
     lost = {c.name for c in fit.missing} | {m.column for m in fit.misfits if m.retyped}
-    if fit.stored.is_view or lost & {*key_of(fit.table)}:
+    unread = fit.stored.foreign is not None and "SELECT" in fit.stored.foreign.lacking
+    if fit.stored.is_view or unread or lost & {*key_of(fit.table)}:
         mended.unreliable.add(fit.table.name)
 
 
@@ -131,7 +151,20 @@ def _alter(pipeline: Any, dataset: Dataset, fit: Fit) -> None:
     sql, name = dataset.client, dataset.name(fit.table.name)
     is_postgres = is_a(pipeline, "postgres")
     retyped = [m.column for m in fit.misfits if m.retyped and m.column]
+    whole = sql.capabilities.supports_ddl_transactions
+    with sql.begin_transaction() if whole else nullcontext():
+        if is_postgres and retyped:
+            drop_references(dataset, sql, fit.table.name)
+        aside = views_aside(sql, name, retyped) if is_postgres and retyped else nullcontext()
+        with aside:
+            for statement in _statements(pipeline, dataset, fit):
+                sql.execute_sql(statement)
+
+
+def _statements(pipeline: Any, dataset: Dataset, fit: Fit) -> list[str]:
+    """The SQL that makes a table as it must be, where it is."""
     statements = [*_additions(pipeline, dataset, fit)]
+    name = dataset.name(fit.table.name)
     # what must be unique first: it would be checked against each new value
     ordered = sorted(fit.misfits, key=lambda misfit: misfit.column is not None)
     for misfit in ordered:
@@ -139,14 +172,7 @@ def _alter(pipeline: Any, dataset: Dataset, fit: Fit) -> None:
             column = dataset.column(misfit.column)
             statements.append(f"ALTER TABLE {name} ALTER COLUMN {column} DROP DEFAULT")
         statements += misfit.remedy
-    whole = sql.capabilities.supports_ddl_transactions
-    with sql.begin_transaction() if whole else nullcontext():
-        if is_postgres and retyped:
-            drop_references(dataset, sql)
-        aside = views_aside(sql, name, retyped) if is_postgres and retyped else nullcontext()
-        with aside:
-            for statement in statements:
-                sql.execute_sql(statement)
+    return statements
 
 
 def _additions(pipeline: Any, dataset: Dataset, fit: Fit) -> Iterator[str]:

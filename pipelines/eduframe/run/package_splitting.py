@@ -92,16 +92,17 @@ def load(
             late = time.monotonic() >= deadline or hurry.is_set()
             waiting = found is not None and found.locked and not late and not report.stopped
             if found and not waiting and (lists := lists_of(found.table, package)):
-                report.fail_to_load(lists, found.table, found.why)
+                report.fail_to_load(lists, found.table, found.why, found.helps)
                 failure = None
                 with writing():
                     loader.give_up()
                 continue
             failure = error
             if late or error.step == "extract":
+                helps = f" {found.helps}" if found else ""
                 raise LoadFailedError(
                     f"The destination does not take the data: {cause_of(error, folder)}. Nothing "
-                    "is lost: the next run goes on from what was loaded."
+                    f"is lost: the next run goes on from what was loaded.{helps}"
                 ) from error
             why = found.why if found else cause_of(error, folder)
             log.warning("loading failed, and is tried again: %s", why)

@@ -20,6 +20,7 @@ from pipelines.eduframe.destinations.postgres_locks import (
     sqlstate,
     who_locks,
 )
+from pipelines.eduframe.destinations.refused_rows import what_helps
 from pipelines.eduframe.pipeline import first_line
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.rows.tables import CHILD_TABLES
@@ -45,6 +46,8 @@ class Refusal:
 
     table: str
     why: str
+    helps: str = ""
+    """What to do about it, with {} for the list's name."""
     locked: bool = False
     """Whether somebody only keeps it locked, which may pass."""
 
@@ -61,7 +64,7 @@ def refusal(pipeline: Any, failed: PipelineStepFailed) -> Refusal | None:
     if is_locked(error):
         return Refusal(table, who_locks(pipeline, table), locked=True)
     # not the lines below the first: they hold the row
-    return Refusal(table, first_line(bottom_of(error)))
+    return Refusal(table, first_line(bottom_of(error)), what_helps(pipeline, table, error))
 
 
 def lists_of(table: str, package: Sequence[Batch]) -> set[str]:

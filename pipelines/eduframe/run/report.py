@@ -70,15 +70,17 @@ class Report:
         self.unloaded.setdefault(resource, why)
         self._tell_unloaded()
 
-    def fail_to_load(self, resources: Iterable[str], table: str, why: str) -> None:
+    def fail_to_load(
+        self, resources: Iterable[str], table: str, why: str, helps: str
+    ) -> None:
         """The destination refuses rows of a table, which is of these resources."""
         for resource in resources:
             log.error("%s: rows of %s are not taken: %s", resource, table, why)
+            advice = helps.replace("{}", resource)
             self.fail(
                 resource,
                 f"the destination does not take rows of {table}: {why}. Nothing of the list is "
-                "lost: the next run takes up what is left. If the table was changed by hand, "
-                f"eduframe refresh {resource} makes it as it must be",
+                f"lost: the next run takes up what is left. {advice}".strip(),
             )
 
     def _tell_unloaded(self) -> None:
