@@ -125,3 +125,30 @@ def test_what_was_never_synced_is_not_copied(home: Home, sim: Simulator, tmp_pat
     second = home.make("duckdb", sim, tmp_path / "there", tables=False)
     with pytest.raises(NothingToCopyError, match="no synced dataset"):
         copy_dataset(first.pipeline, second.pipeline)
+
+
+DROPPED = {
+    "ALTER TABLE users DROP COLUMN first_name": "users lacks the column first_name",
+    "ALTER TABLE _sync_runs DROP COLUMN message": "_sync_runs lacks the column message",
+    "DROP TABLE labels CASCADE": "the table labels is not there",
+    "DROP TABLE orders CASCADE; CREATE VIEW orders AS SELECT 1 AS id": "orders is a view",
+}
+
+
+@pytest.mark.parametrize("source", ["duckdb", "postgres"])
+@pytest.mark.parametrize("dropped", DROPPED)
+def test_what_was_dropped_of_a_dataset_is_named_before_anything_is_copied(
+    home: Home, sim: Simulator, tmp_path: Path, source: str, dropped: str
+) -> None:
+    (tmp_path / "there").mkdir()
+    first = home.make(source, sim, tmp_path, synced=("users", "labels"))
+    second = home.make("duckdb", sim, tmp_path / "there", tables=False)
+    first.execute(dropped)
+    with pytest.raises(NothingToCopyError, match=DROPPED[dropped]) as refused:
+        copy_dataset(first.pipeline, second.pipeline)
+    assert f"eduframe sync --destination {source} makes" in str(refused.value)
+    if "orders" in dropped:
+        first.execute("DROP VIEW orders")
+    assert first.sync("users", "labels").exit_code == DONE
+    copy_dataset(first.pipeline, second.pipeline)
+    second.assert_equals_truth("users", "labels")

@@ -19,9 +19,11 @@ from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
 from pipelines.eduframe.destinations.schema_upgrade import upgrade
+from pipelines.eduframe.destinations.table_fit import compare, look
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
 from pipelines.eduframe.place.target import target_of
+from pipelines.eduframe.place.working_folder import DATASET_NAME
 from pipelines.eduframe.run.package_contents import storable
 from pipelines.eduframe.run.pending_packages import load_pending, recover
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
@@ -118,6 +120,7 @@ def copy_dataset(origin: Any, into: Any) -> dict[str, int]:
         check_version(origin, stored)
         existing = stored.existing(TABLES)
         upgrade(origin, stored, existing)
+        _check_whole(origin, stored)
 
         def counted(
             name: str, columns: Sequence[Column], found: Iterable[pa.Table]
@@ -154,6 +157,26 @@ def copy_dataset(origin: Any, into: Any) -> dict[str, int]:
             f"{into.dataset_name} in {into.destination.destination_name}, and copy again."
         )
     return counts
+
+
+def _check_whole(origin: Any, stored: StoredRows) -> None:
+    """Raises:
+    NothingToCopyError: something of the dataset was dropped; names it, and what brings it back.
+    """
+    there = look(origin, stored)
+    known = {*origin.default_schema.data_table_names()}
+    wrong = [f"the table {name} is not there" for name in TABLES if name in known - {*there}]
+    for fit in compare(origin, stored, there):
+        wrong += [f"{fit.table.name} lacks the column {column.name}" for column in fit.missing]
+        wrong += [misfit.what for misfit in fit.misfits if fit.stored.is_view]
+    if wrong:
+        where, dataset = origin.destination.destination_name, origin.dataset_name
+        option = "" if dataset == DATASET_NAME else f" --dataset {dataset}"
+        raise NothingToCopyError(
+            f"The dataset {dataset} in {where} is not whole: {'; '.join(wrong)}. "
+            f"eduframe sync --destination {where}{option} makes and fills again what was dropped; "
+            "then copy."
+        )
 
 
 def _arrived(into: Any, names: Iterable[str]) -> dict[str, int]:
