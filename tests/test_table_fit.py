@@ -212,3 +212,31 @@ def test_a_view_that_cannot_be_made_anew_is_named_and_nothing_is_changed(
     assert "CREATE VIEW eduframe.sums AS" in message
     assert warehouse.types("users")["users"]["email"] == "integer"
     assert warehouse.query("SELECT total FROM sums")
+
+
+def test_what_others_keep_in_columns_of_their_own_stays_with_the_rows_that_stay(
+    warehouse: Warehouse, lists: Simulator
+) -> None:
+    added = "ADD COLUMN note VARCHAR DEFAULT 'new'"
+    generated = "GENERATED ALWAYS AS (id + 1) STORED"
+    for table in ("users", "order_items"):
+        warehouse.execute(f"ALTER TABLE {table} {added}; UPDATE {table} SET note = 'of ' || id")
+    if warehouse.destination == "postgres":
+        warehouse.execute(f"ALTER TABLE users ADD COLUMN next bigint {generated}")
+    order = next(row for row in lists.rows("orders") if len(row["order_items"]) > 1)
+    items = [{**item, "name": "Mine"} for item in order["order_items"][1:]]
+    lists.change("orders", order["id"], order_items=items)
+    first, gone = (row["id"] for row in lists.rows("users")[:2])
+    lists.change("users", first, first_name="Ada")
+    lists.delete("users", gone)
+    new = lists.add("users")["id"]
+    for refresh in (False, True):
+        report = warehouse.sync(*LISTS, reconcile=True, refresh=refresh)
+        assert (report.exit_code, report.notes) == (DONE, [])
+        for table in ("users", "order_items"):
+            notes = {row["id"]: row["note"] for row in warehouse.rows(table)}
+            assert notes == {one: "new" if one == new else f"of {one}" for one in notes}
+    for table in ("users", "order_items"):
+        warehouse.execute(f"ALTER TABLE {table} DROP COLUMN note")
+    warehouse.execute("ALTER TABLE users DROP COLUMN IF EXISTS next")
+    warehouse.assert_equals_truth(*LISTS)

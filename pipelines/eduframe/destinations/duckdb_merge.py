@@ -18,6 +18,7 @@ from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
+from pipelines.eduframe.destinations.others_columns import keeping
 from pipelines.eduframe.place.working_folder import DUCKDB_NOTE
 
 STRAIGHT = "1MB"
@@ -95,13 +96,18 @@ class _MergeJob(RunnableLoadJob):
         if primary and self._repeat(client, rows, primary):
             living += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {_columns(primary)}) = 1"
         same = " AND ".join(f'stored."{column}" = incoming."{column}"' for column in key)
+        before, after = keeping(client, table, rows, key)
         client.execute_sql(f"SET GLOBAL checkpoint_threshold = '{STRAIGHT}'")
         with client.begin_transaction():
+            for statement in before:
+                client.execute_sql(statement)
             client.execute_sql(
                 f"DELETE FROM {name} AS stored WHERE EXISTS (SELECT 1 FROM {rows} AS incoming "
                 f"WHERE {same})"
             )
             client.execute_sql(f"INSERT INTO {name} BY NAME {living}")
+            for statement in after:
+                client.execute_sql(statement)
 
     def _repeat(self, client: Any, rows: str, key: list[str]) -> bool:
         """Whether rows share a key. A look tells quickly; to pick among all rows takes long."""

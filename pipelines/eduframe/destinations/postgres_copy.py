@@ -14,12 +14,15 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema.typing import TColumnSchema, TSchemaTables
+from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.destinations import postgres as dlt_postgres
 from dlt.destinations._adbc_jobs import has_adbc_driver, make_adbc_parquet_file_format_selector
 from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.job_client_impl import SqlLoadJob
 
+from pipelines.eduframe.destinations.others_columns import keeping
 from pipelines.eduframe.destinations.postgres_room import TABLES_AT_ONCE
 
 log = logging.getLogger("eduframe.postgres")
@@ -66,6 +69,22 @@ class _CopyJob(PostgresParquetCopyJob):
         _close_alone(connection)
         connection.execute(f"SET lock_timeout = {_milliseconds()}").close()
         return connection
+
+
+class _MergeJob(SqlLoadJob):
+    """dlt's merge, around which the values in columns of others are kept."""
+
+    def _split_fragments(self, sql: str) -> list[str]:
+        table: Any = self._load_table
+        merge = super()._split_fragments(sql)
+        key = get_columns_names_with_prop(table, "primary_key")
+        key = key or get_columns_names_with_prop(table, "merge_key")
+        job_client: Any = self._job_client
+        client = job_client.sql_client  # which looks at the staging dataset
+        with client.with_alternative_dataset_name(job_client.dataset_name):
+            _, staged = client.get_qualified_table_names(table["name"])
+            before, after = keeping(client, table, staged, key)
+        return [*before, *merge, *after]
 
 
 class _Lasting:
@@ -128,6 +147,7 @@ class _Client(PostgresClient):
     def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
         super().__init__(schema, config, capabilities)
         made = self.sql_client
+        self.dataset_name = made.dataset_name
         self.sql_client = _SqlClient(
             made.dataset_name, made.staging_dataset_name, config.credentials, capabilities
         )
@@ -135,6 +155,8 @@ class _Client(PostgresClient):
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
+        if table["write_disposition"] == "merge" and SqlLoadJob.is_sql_job(file_path):
+            return _MergeJob(file_path)
         job = super().create_load_job(table, file_path, load_id, restore)
         return _CopyJob(file_path) if isinstance(job, PostgresParquetCopyJob) else job
 
