@@ -1,6 +1,7 @@
 """Beside others: two customers on a machine, odd names, damaged folders, locks that are lost."""
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
@@ -367,3 +368,28 @@ def test_eleven_processes_with_three_tokens_and_five_datasets(tmp_path: Path) ->
             assert count(tmp_path / f"{file}.duckdb", f"{dataset}.users") == 2500
         for sim in sims:
             assert all(request.status != 429 for request in sim.requests)
+
+
+@pytest.mark.parametrize("kind", [errno.ENOTSUP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_no_other_run(
+    eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(kind, os.strerror(kind))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    assert "Another run" not in found.err
+    assert os.strerror(kind) in found.err
+    assert here.requests == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that takes no files")
+def test_a_folder_that_takes_no_lock_is_no_other_run(eduframe: Eduframe, here: Simulator) -> None:
+    found = eduframe(
+        "sync", "labels", **settings(here), DESTINATION__DUCKDB__CREDENTIALS="/proc/it.duckdb"
+    )
+    assert found.code != LOCKED
+    assert "Another run" not in found.err
+    assert here.requests == []

@@ -7,9 +7,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipelines.eduframe.destinations import postgres_copy
+from pipelines.eduframe.destinations import postgres_copy, postgres_room
 from pipelines.eduframe.exit_codes import DONE, PARTLY, WRONG_USE
-from sources.eduframe.errors import RightsError
+from sources.eduframe.errors import ConnectionsError, RightsError
 from sources.eduframe_simulator import Simulator
 from tests.conftest import Eduframe, MakeWarehouse, settings
 from tests.warehouses import Home, Warehouse
@@ -160,7 +160,7 @@ def test_rights_to_the_run_log_are_asked_for_before_the_first_request(
     assert lists.requests == []
 
 
-@pytest.mark.parametrize("limit", [3, 6])
+@pytest.mark.parametrize("limit", [2, 3, 6])
 def test_as_many_tables_are_loaded_at_a_time_as_there_are_connections_for(
     home: Home, destination: str, lists: Simulator, tmp_path: Any, limit: int
 ) -> None:
@@ -168,7 +168,25 @@ def test_as_many_tables_are_loaded_at_a_time_as_there_are_connections_for(
     as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", f"CONNECTION LIMIT {limit}")
     report = warehouse.sync(*LISTS)
     assert (report.exit_code, report.notes) == (DONE, [])
+    warehouse.execute("ALTER TABLE users DROP COLUMN first_name; DROP TABLE _dlt_loads")
+    lists.add("users")
+    assert warehouse.sync(*LISTS).exit_code == DONE
     warehouse.assert_equals_truth(*LISTS)
+
+
+def test_too_few_connections_are_called_so_before_the_first_request(
+    home: Home,
+    destination: str,
+    lists: Simulator,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_room, "WAIT_SECONDS", 0.2)
+    warehouse = home.make(destination, lists, tmp_path, tables=False)
+    as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", "CONNECTION LIMIT 1")
+    with pytest.raises(ConnectionsError, match="needs two at the least, and 9 to be quick"):
+        warehouse.sync("labels")
+    assert lists.requests == []
 
 
 def test_the_catalogue_is_read_once_for_all_tables(

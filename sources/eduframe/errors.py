@@ -21,6 +21,7 @@
     │   ├── LockLostError        … the lock in it is gone in the middle of a run
     │   ├── NoDatasetError       … there is no such dataset in it
     │   ├── RightsError          … the role may not create what the sync needs
+    │   ├── ConnectionsError     … its database has too few connections for the sync
     │   ├── LockedTableError     … somebody keeps a table locked (exit code 3: it ends early)
     │   ├── UpgradeError         … it does not let a column have its new type
     │   ├── UnfitTableError      … a table of the run log was changed, and cannot be mended
@@ -138,6 +139,10 @@ class NoDatasetError(DestinationError):
 
 class RightsError(DestinationError):
     """The sync's role lacks a right; says what gives it."""
+
+
+class ConnectionsError(DestinationError):
+    """The database has no connection left for the sync; says how many it needs."""
 
 
 class LockedTableError(DestinationError):

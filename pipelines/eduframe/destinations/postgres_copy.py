@@ -23,7 +23,7 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from pipelines.eduframe.destinations.others_columns import keeping
-from pipelines.eduframe.destinations.postgres_room import TABLES_AT_ONCE
+from pipelines.eduframe.destinations.postgres_room import TABLES_AT_ONCE, connected
 
 log = logging.getLogger("eduframe.postgres")
 
@@ -36,13 +36,18 @@ class postgres(dlt_postgres):  # the name is the destination's, in dlt's configu
     """A destination for a dlt pipeline; configured like dlt's own ``postgres``."""
 
     tables_at_once = TABLES_AT_ONCE
+    copying = True
+    """Whether there is a second connection for each table."""
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         capabilities.supported_loader_file_formats = ["insert_values", "parquet", "model"]
-        capabilities.loader_file_format_selector = make_adbc_parquet_file_format_selector(
-            get_adbc_driver_location(), DOCS, prefer_parquet=True
-        )
+        if self.copying:
+            capabilities.loader_file_format_selector = make_adbc_parquet_file_format_selector(
+                get_adbc_driver_location(), DOCS, prefer_parquet=True
+            )
+        else:
+            capabilities.supported_loader_file_formats = ["insert_values", "model"]
         capabilities.max_parallel_load_jobs = self.tables_at_once
         return capabilities
 
@@ -65,7 +70,8 @@ class _CopyJob(PostgresParquetCopyJob):
         with _one_at_a_time:
             database = _database(credentials.to_native_representation())
             lasting: Any = _Lasting(database)
-            connection = dbapi.Connection(lasting, AdbcConnection(database))
+            made = connected(lambda: AdbcConnection(database))
+            connection = dbapi.Connection(lasting, made)
         _close_alone(connection)
         connection.execute(f"SET lock_timeout = {_milliseconds()}").close()
         return connection
@@ -119,7 +125,7 @@ def _database(address: str) -> Any:
     tables of everybody: so it is made once, for all connections."""
     from adbc_driver_manager import AdbcDatabase
 
-    return AdbcDatabase(driver=get_adbc_driver_location(), uri=address)
+    return connected(lambda: AdbcDatabase(driver=get_adbc_driver_location(), uri=address))
 
 
 def _milliseconds() -> int:
@@ -132,10 +138,12 @@ class _SqlClient(Psycopg2SqlClient):
     def open_connection(self) -> Any:
         options = self.credentials.get_query().get("options", "")
         dbapi: Any = self.dbapi
-        self._conn = dbapi.connect(
-            dsn=self.credentials.to_native_representation(),
-            options=f"-clock_timeout={_milliseconds()} {options} "
-            f"-csearch_path={self.fully_qualified_dataset_name()},public",
+        self._conn = connected(
+            lambda: dbapi.connect(
+                dsn=self.credentials.to_native_representation(),
+                options=f"-clock_timeout={_milliseconds()} {options} "
+                f"-csearch_path={self.fully_qualified_dataset_name()},public",
+            )
         )
         self._reset_connection()
         return self._conn

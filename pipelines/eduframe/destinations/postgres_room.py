@@ -1,16 +1,29 @@
 """What the sync finds in Postgres before it asks the API for anything: rights, and connections."""
 
+import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pipelines.eduframe.destinations.postgres_rights import foreign_tables
 from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.errors import RightsError
+from sources.eduframe.display import printable
+from sources.eduframe.errors import ConnectionsError, RightsError
 
 TABLES_AT_ONCE = 4
 """Each takes connections, and memory for its rows. dlt would load 20 tables at once."""
 CONNECTIONS_A_TABLE = 2
-"""One of dlt's, and one that rows are copied over."""
+"""One of dlt's, and one that rows are copied over. Where there is but one, rows go as INSERT
+statements over dlt's."""
+BEST = 1 + TABLES_AT_ONCE * CONNECTIONS_A_TABLE
+"""With that of the lock."""
+WAIT_SECONDS = 3.0
+"""So long a connection is waited for: a server takes a moment to end one that was closed."""
+
+_NONE_LEFT = re.compile(
+    r"too many connections for|too many clients already|connection slots are reserved|\b53300\b"
+)
 
 _RIGHTS = """
 SELECT s.name, n.oid IS NOT NULL, current_user, current_database(),
@@ -31,9 +44,34 @@ FROM pg_stat_activity WHERE backend_type = 'client backend'
 """
 
 
+def connected(connect: Callable[[], Any]) -> Any:
+    """A connection, for which it is waited a moment where there is none left.
+
+    Raises:
+        ConnectionsError: says how many are needed, and what allows them.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return connect()
+        except Exception as error:  # each driver has exceptions of its own
+            found = _NONE_LEFT.search(str(error))
+            if not found:
+                raise
+            if time.monotonic() >= deadline:
+                said = str(error).rpartition("FATAL:")[2].strip()
+                raise ConnectionsError(
+                    f"Postgres has no connection left for the sync ({printable(said, 200)}). It "
+                    f"needs two at the least, and {BEST} to be quick. An administrator allows more "
+                    f"with: ALTER ROLE … CONNECTION LIMIT {BEST}; ALTER DATABASE … CONNECTION "
+                    "LIMIT -1; or max_connections of the server. See docs/destinations/postgres.md"
+                ) from error
+            time.sleep(0.05)
+
+
 def make_room(pipeline: Any) -> None:
     """Check that the role may create what it needs, and load as many tables at a time as there are
-    connections for: one at least.
+    connections for: one at least, and without COPY where it takes one too many.
 
     Raises:
         RightsError: names what the role lacks.
@@ -66,5 +104,6 @@ def make_room(pipeline: Any) -> None:
             f"read. An administrator gives them with: {'; '.join(grants)}. See "
             "docs/destinations/postgres.md"
         )
+    pipeline.destination.copying = free >= CONNECTIONS_A_TABLE
     at_once = max(1, min(TABLES_AT_ONCE, free // CONNECTIONS_A_TABLE))
     pipeline.destination.tables_at_once = at_once

@@ -82,7 +82,7 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
             schema.update_table(new_table(name, columns=found))
         schema._bump_version()  # dlt refuses a schema that changed under its hash
         pipeline.schemas.save_schema(schema)  # or it takes the one from before once more
-        with pipeline.destination_client() as client:
+        with dataset.job_client() as client:
             client.update_stored_schema()
     return notes
 
@@ -92,7 +92,7 @@ def _check_rights(pipeline: Any, dataset: Dataset, hints: Mapping[str, list[Any]
     UpgradeError: a table is another role's, which is to run some statements in the sync's stead.
     """
     said = []
-    with pipeline.destination_client() as client:
+    with dataset.job_client() as client:
         for (schema, name), foreign in foreign_tables(client.sql_client).items():
             if foreign.owner is None or name not in hints:
                 continue
@@ -157,7 +157,7 @@ def _change_all(
     pipeline: Any, dataset: Dataset, changes: Iterable[tuple[AnyTable, Column]]
 ) -> None:
     """Give columns their new types, all of them or none, where DDL knows transactions."""
-    with pipeline.destination_client() as client:
+    with dataset.job_client() as client:
         sql = client.sql_client
         whole = sql.capabilities.supports_ddl_transactions
         with sql.begin_transaction() if whole else nullcontext():

@@ -246,7 +246,7 @@ def _columns_in_the_way(
 
 
 def _retyping(dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
-    with dataset.pipeline.destination_client() as client:
+    with dataset.job_client() as client:
         if column == LOAD_ID:
             alter = f"ALTER TABLE {dataset.name(table.name)} ALTER COLUMN"
             yield f"{alter} {dataset.column(column.name)} TYPE varchar"

@@ -188,9 +188,9 @@ def _additions(pipeline: Any, dataset: Dataset, fit: Fit) -> Iterator[str]:
 
 def _type_of(pipeline: Any, fit: Fit, column: Column) -> str:
     hint: Any = dlt_load_id_column() if column == LOAD_ID else hint_for(fit.table, column)
-    with pipeline.destination_client() as client:
-        prepared = client.prepare_load_table(fit.table.name)
-        return str(client.type_mapper.to_destination_type(hint, prepared))
+    client = pipeline.destination_client()  # which need not be connected for that
+    prepared = client.prepare_load_table(fit.table.name)
+    return str(client.type_mapper.to_destination_type(hint, prepared))
 
 
 def _rebuild(pipeline: Any, dataset: Dataset, fit: Fit) -> None:

@@ -7,6 +7,7 @@ whatever their working folders; for other destinations in the user's folder of s
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -26,7 +27,8 @@ def local_lock(target: Target) -> Iterator[None]:
 
     Raises:
         LockedError: another program, or another thread of this one, holds it; says who.
-        SettingsError: it belongs to another user, who keeps it private.
+        SettingsError: it belongs to another user, who keeps it private; or there can be no lock in
+            its folder.
     """
     path, mode = lock_file(target), _mode(target)
     holder = path.with_suffix(".holder")
@@ -34,16 +36,21 @@ def local_lock(target: Target) -> Iterator[None]:
     try:
         lock.acquire()
         restrict(path, mode)
-    except PermissionError as error:
-        raise SettingsError(
-            f"The lock of dataset {target.dataset}, {path}, cannot be opened: {error.strerror}. "
-            "Its owner lets others in by making the data writable for them, and syncing once more."
-        ) from error
     except Timeout:
+        if why := _why_never(path):
+            raise _no_lock(target, path, why) from why
         raise LockedError(
             f"Another run into dataset {target.dataset} is going on{_who(holder)}. Wait for it to "
             "end."
         ) from None
+    except OSError as error:
+        if isinstance(error, PermissionError) and path.exists():
+            raise SettingsError(
+                f"The lock of dataset {target.dataset}, {path}, cannot be opened: "
+                f"{error.strerror}. Its owner lets others in by making the data writable for them, "
+                "and syncing once more."
+            ) from error
+        raise _no_lock(target, path, error) from error
     try:
         mine = {
             "pid": os.getpid(),
@@ -58,6 +65,38 @@ def local_lock(target: Target) -> Iterator[None]:
             with suppress(OSError):  # Windows keeps it while it is open
                 path.unlink()  # nothing is left behind where nothing was made
         lock.release()
+
+
+def _no_lock(target: Target, path: Path, why: OSError) -> SettingsError:
+    return SettingsError(
+        f"Dataset {target.dataset} cannot be locked, so that no two runs write it at once: "
+        f"{path} cannot be made, or its file system knows no locks ({why.strerror or why}). Keep "
+        "the data, or the folder in XDG_STATE_HOME where the lock is there, on another one."
+    )
+
+
+def _why_never(path: Path) -> OSError | None:
+    """Why a lock that was not to be had is had by nobody: its folder takes no files, or no locks.
+
+    The library that locks takes most of that for a lock that another holds.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+    except OSError as error:
+        return error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        return error
+    finally:
+        os.close(handle)
+    return None  # whoever had it has let go of it
 
 
 def lock_file(target: Target) -> Path:

@@ -54,7 +54,7 @@ def _make_anew(pipeline: Any, dataset: Dataset, tables: Any, *, make: bool) -> N
     with_hashes = [n for n in MAIN_TABLES if "_row_hash" in _names(tables.get(n, ()))]
     forget_hashes(dataset, with_hashes)
     load_ids = sorted({*_load_ids(dataset, tables)})
-    with pipeline.destination_client() as client:
+    with dataset.job_client() as client:
         sql = client.sql_client
         if make:
             prepared = client.prepare_load_table(LOADS)

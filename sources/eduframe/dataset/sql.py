@@ -1,6 +1,7 @@
 """SQL in the dataset: queries whose results are Arrow tables, for whatever destination it is in."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,6 +47,18 @@ class Dataset:
     def client(self) -> Any:
         """dlt's SQL client."""
         return self._client
+
+    @contextmanager
+    def job_client(self) -> Iterator[Any]:
+        """dlt's other client, which knows tables; in Postgres over the connection that is open, as
+        there may be no other."""
+        client = self.pipeline.destination_client()
+        if self._client.capabilities.sqlglot_dialect == "postgres":
+            client.sql_client = self._client
+            yield client
+        else:
+            with client:
+                yield client
 
     def query(self, sql: str, *params: Any) -> Iterator[pa.Table]:
         """The result of a query, in Arrow tables. A table that is not there gives no rows."""
@@ -95,7 +108,7 @@ class Dataset:
         """Those of these tables that are there, with their columns as dlt sees them."""
         if not self._client.has_dataset():
             return {}
-        with self.pipeline.destination_client() as client:
+        with self.job_client() as client:
             found = client.get_storage_tables(list(names))
             return {name: columns for name, columns in found if columns}
 
