@@ -393,3 +393,21 @@ def test_a_folder_that_takes_no_lock_is_no_other_run(eduframe: Eduframe, here: S
     assert found.code != LOCKED
     assert "Another run" not in found.err
     assert here.requests == []
+
+
+@pytest.mark.parametrize("prefix", ["", "SOURCES__", "SOURCES__EDUFRAME__"])
+@pytest.mark.parametrize("naming", ["direct", "nonsense"])
+def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_touched(
+    eduframe: Eduframe,
+    here: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prefix: str,
+    naming: str,
+) -> None:
+    monkeypatch.setenv(f"{prefix}SCHEMA__NAMING", naming)
+    found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    assert "SCHEMA__NAMING" in found.err
+    assert here.requests == []
+    assert not [*tmp_path.glob("*.duckdb")]

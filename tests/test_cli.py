@@ -208,6 +208,7 @@ def test_what_lies_in_the_future_is_not_fresh(
     assert eduframe("sync", "labels", **given).code == DONE
     found = eduframe("status", "--max-age", "26h", **given)
     assert (found.code, "in the future" in found.out) == (DONE, False)
+    assert f"last run: done, ended {datetime.now(UTC):%Y-%m-%d}" in found.out
 
 
 def test_demo_leaves_its_database_alone(

@@ -17,6 +17,7 @@ from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.common.schema.configuration import SchemaConfiguration
 from dlt.pipeline.configuration import PipelineConfiguration
 
 from pipelines.eduframe.place.names import (
@@ -152,6 +153,14 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
                 f"dlt's setting {setting} is on, by {setting.upper()} in the environment or "
                 f"{setting} in .dlt/config.toml: dlt would throw away, in each run, what the sync "
                 "goes on from. Take it out."
+            )
+    for sections in ((), (known_sections.SOURCES, "eduframe")):
+        named = resolve_configuration(SchemaConfiguration(), sections=sections).naming
+        if named not in (None, "snake_case"):
+            raise SettingsError(
+                f"dlt's setting schema.naming is {printable(str(named), 100)!r}, by SCHEMA__NAMING "
+                "in the environment or naming in .dlt/config.toml, below [schema]: dlt would "
+                "spell the tables' names in another way than the sync knows them. Take it out."
             )
     return found
 

@@ -258,7 +258,16 @@ def _last_run(dataset: Dataset) -> dict[str, Any] | None:
         f"SELECT {', '.join(dataset.column(n) for n in names)} FROM {dataset.name('_sync_runs')} "
         f"ORDER BY {started} DESC LIMIT 1",
     )
-    return dict(zip(names, row, strict=True)) if row else None
+    if row is None:
+        return None
+    found = dict(zip(names, row, strict=True))
+    ended = _one(
+        dataset,
+        f"SELECT MAX({dataset.column('ended_at')}) AS lists_ended "
+        f"FROM {dataset.name('_sync_resources')} WHERE {dataset.column('run_id')} = %s",
+        found["run_id"],
+    )
+    return found | {"lists_ended_at": ended[0] if ended else None}
 
 
 def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool) -> None:
@@ -289,9 +298,22 @@ def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool
         )
     if last_run:
         message = f": {last_run['message']}" if last_run["message"] else ""
-        print_line(
-            f"last run: {last_run['status']}, started {_time(last_run['started_at'])}{message}"
-        )
+        print_line(f"last run: {last_run['status']}, {_when(last_run)}{message}")
+
+
+def _when(last_run: dict[str, Any]) -> str:
+    """When a run was. One after a run by a clock that was wrong is said to have started after that
+    one, so that they stay in order: then the end of its last list tells."""
+    if not _is_ahead(last_run["started_at"]):
+        return f"started {_time(last_run['started_at'])}"
+    ended = last_run["lists_ended_at"]
+    if ended is not None and not _is_ahead(ended):
+        return f"ended {_time(ended)}"
+    return f"started {_time(last_run['started_at'])}, in the future, by a clock that was wrong"
+
+
+def _is_ahead(moment: datetime) -> bool:
+    return (moment - now_utc()).total_seconds() > CLOCKS_DIFFER
 
 
 def _time(moment: datetime | None) -> str:
