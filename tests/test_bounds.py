@@ -411,3 +411,15 @@ def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_tou
     assert "SCHEMA__NAMING" in found.err
     assert here.requests == []
     assert not [*tmp_path.glob("*.duckdb")]
+
+
+@pytest.mark.parametrize("name", ["WORKERS", "LOAD__WORKERS", "NORMALIZE__WORKERS"])
+@pytest.mark.parametrize("value", ["0", "many"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused_before_anything_is_touched(
+    eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    assert "workers" in found.err
+    assert here.requests == []

@@ -17,6 +17,7 @@ from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.common.runners.configuration import PoolRunnerConfiguration
 from dlt.common.schema.configuration import SchemaConfiguration
 from dlt.pipeline.configuration import PipelineConfiguration
 
@@ -142,6 +143,11 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
         found = resolve_configuration(
             PipelineConfiguration(pipeline_name=name), sections=(known_sections.PIPELINES, name)
         )
+        for section in ("normalize", "load"):
+            pool = PoolRunnerConfiguration(pool_type="thread")
+            workers = resolve_configuration(pool, sections=(section,)).workers
+            if workers is not None and workers < 1:
+                raise ValueError(f"{section}.workers is {workers}, by the name WORKERS or another")
     except (DltException, ValueError) as error:
         raise SettingsError(
             f"One of dlt's settings of the pipeline makes no sense: {first_line(error)}. Look for "
