@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from pipelines.eduframe.commands.cli import GARBAGE_EVERY, main
-from pipelines.eduframe.run.sync import Run
+from pipelines.eduframe.run.control import Run
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.errors import DoesNotCastError
 from sources.eduframe.rows import columns

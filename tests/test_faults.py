@@ -15,8 +15,8 @@ import trustme
 
 from pipelines.eduframe.commands.output import print_summary
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
+from pipelines.eduframe.run.control import Run
 from pipelines.eduframe.run.report import Report
-from pipelines.eduframe.run.sync import Run
 from sources.eduframe.errors import UnreachableError
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command

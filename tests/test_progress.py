@@ -8,8 +8,8 @@ from rich.console import Console
 
 from pipelines.eduframe.commands.output import print_summary
 from pipelines.eduframe.commands.progress import view
+from pipelines.eduframe.run.control import Run
 from pipelines.eduframe.run.report import Report
-from pipelines.eduframe.run.sync import Run
 from sources.eduframe.clock import now_utc
 from sources.eduframe.limits.rate_limiter import Limiter
 from sources.eduframe.reading.batch import ResourceRun

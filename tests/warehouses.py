@@ -22,8 +22,9 @@ import psycopg2
 from deltalake import DeltaTable
 
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.run.control import Run
 from pipelines.eduframe.run.report import Report
-from pipelines.eduframe.run.sync import Run, sync
+from pipelines.eduframe.run.sync import sync
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from sources.eduframe.declare import Child, Endpoint
 from sources.eduframe.endpoints import ENDPOINTS

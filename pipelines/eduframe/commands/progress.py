@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.eduframe.run.sync import Run
+from pipelines.eduframe.run.control import Run
 from sources.eduframe.limits.waits import Wait
 from sources.eduframe.reading.batch import ResourceRun
 

@@ -6,7 +6,6 @@ deletions and recovery happen here, around an ordinary dlt pipeline.
 
 import logging
 import queue
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from pipelines.eduframe.pipeline import (
     use_own_destination,
 )
 from pipelines.eduframe.place.working_folder import own_folder_note
+from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
 from pipelines.eduframe.run.pending_packages import recover
@@ -75,42 +75,6 @@ from sources.eduframe.settings import Selection, Settings, policies, resolve, se
 from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.sync")
-
-
-class Run:
-    """The state of one run, for whoever watches it: the progress view, a signal handler."""
-
-    def __init__(self, report: Report, limiter: Limiter) -> None:
-        self.report = report
-        self.limiter = limiter
-        self.hurry = threading.Event()
-        limiter.when_stopped(self._tell_why)
-
-    def _tell_why(self) -> None:
-        if self.limiter.ended:
-            self.report.stopped = self.report.stopped or str(self.limiter.ended)
-
-    def stop(self, why: str, *, hurry: bool = False) -> None:
-        """End at the next page; what was read is loaded.
-
-        In a ``hurry`` there is no waiting for a destination that does not take it: that is read
-        again by the next run.
-        """
-        self.report.stopped = self.report.stopped or why
-        if hurry:
-            self.report.broken_off = True
-            self.hurry.set()
-        self.end_reading()
-
-    @property
-    def has_read(self) -> bool:
-        """Whether a page of a list was read."""
-        return any(run.pages for run in self.report.runs.values())
-
-    def end_reading(self) -> None:
-        """Let every list end at its next request."""
-        self.limiter.stop.set()
-        self.limiter.wake()
 
 
 def sync(
@@ -167,7 +131,7 @@ def sync(
         watch(run)
     with (
         naming(Path(pipeline.working_dir)),
-        _stopping_after(max_minutes, run),
+        stopping_after(max_minutes, run),
         one_at_a_time(pipeline) as still_held,
         Client(
             settings.base_url,
@@ -201,31 +165,6 @@ def _new_report(pipeline: Any, selection: Selection) -> Report:
         notes=[*about_destination(pipeline), *own_folder_note(pipeline)],
         began=time.monotonic(),
     )
-
-
-@contextmanager
-def _stopping_after(minutes: float | None, run: Run) -> Iterator[None]:
-    """Stop the run once the minutes are used up and a page was read; None: never."""
-    if minutes is None:
-        yield
-        return
-    over = threading.Event()
-
-    def stop_in_time() -> None:
-        if over.wait(minutes * 60):
-            return
-        # every run comes further, however long it takes to begin; but no limit is waited for
-        while not run.has_read and run.limiter.wait_now < 1 and not over.wait(0.1):
-            pass
-        run.stop(f"the {minutes:g} minutes are used up")
-
-    timer = threading.Thread(target=stop_in_time, name="max_minutes", daemon=True)
-    timer.start()
-    try:
-        yield
-    finally:
-        over.set()
-        timer.join()
 
 
 def recall_window(stored: StoredRows, limiter: Limiter) -> None:
