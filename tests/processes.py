@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import pipelines.eduframe.commands.progress
 import pipelines.eduframe.destinations.duckdb_merge
-import pipelines.eduframe.destinations.postgres_copy
+import pipelines.eduframe.destinations.postgres.copy
 import pipelines.eduframe.run.sync  # noqa: F401  # imported once for all forks
 from pipelines.eduframe.commands.cli import main
 from tests.quicker_dlt import make_dlt_quicker

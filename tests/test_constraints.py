@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.eduframe.destinations.constraints import DIALECTS, CatalogTable, Declaring, wanted
+from pipelines.eduframe.destinations.tables.constraints import (
+    DIALECTS,
+    CatalogTable,
+    Declaring,
+    wanted,
+)
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from sources.eduframe.rows.tables import MAIN_TABLES
@@ -121,7 +126,8 @@ def test_another_release_changes_what_differs_and_nothing_else(
     next_release["users"].columns["first_name"] = "What the user's friends say."
     next_release["_sync_runs"].comment += " and more"
     monkeypatch.setattr(
-        "pipelines.eduframe.destinations.constraints.wanted", lambda owners_only: next_release
+        "pipelines.eduframe.destinations.tables.constraints.wanted",
+        lambda owners_only: next_release,
     )
     executed: list[str] = []
     execute = Declaring.execute

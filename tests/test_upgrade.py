@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.eduframe.commands.copy import copy_dataset
-from pipelines.eduframe.destinations.schema_upgrade import UpgradeError
+from pipelines.eduframe.destinations.tables.schema_upgrade import UpgradeError
 from pipelines.eduframe.exit_codes import DONE
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too, stop_after
@@ -117,7 +117,7 @@ def test_json_columns_are_left_alone_where_they_are_text(
     make_warehouse: MakeWarehouse, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sources.eduframe.dataset.merge_hints.JSON_IN", ())
-    monkeypatch.setattr("pipelines.eduframe.destinations.schema_upgrade.JSON_IN", ())
+    monkeypatch.setattr("pipelines.eduframe.destinations.tables.schema_upgrade.JSON_IN", ())
     warehouse = make_warehouse(sim, tables=False)
     warehouse.sync("users")
     assert warehouse.types()["users"]["custom"] == "VARCHAR"

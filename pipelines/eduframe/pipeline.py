@@ -72,7 +72,7 @@ WHY_NOT = {
 OURS = {
     "duckdb": "pipelines.eduframe.destinations.duckdb_merge",
     "filesystem": "sources.eduframe.dataset.delta_tables",
-    "postgres": "pipelines.eduframe.destinations.postgres_copy",
+    "postgres": "pipelines.eduframe.destinations.postgres.copy",
 }
 """Where we have a destination of our own, which does what dlt's does not: its module.
 

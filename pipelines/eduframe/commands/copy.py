@@ -15,11 +15,11 @@ from dlt.extract import DltResource
 
 from pipelines.eduframe.commands.output import print_line
 from pipelines.eduframe.commands.umask import let_readers_in
-from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import one_at_a_time
-from pipelines.eduframe.destinations.schema_upgrade import upgrade
-from pipelines.eduframe.destinations.table_fit import compare, look
+from pipelines.eduframe.destinations.tables.constraints import declare_constraints
+from pipelines.eduframe.destinations.tables.fit import compare, look
+from pipelines.eduframe.destinations.tables.schema_upgrade import upgrade
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
 from pipelines.eduframe.place.target import target_of

@@ -18,7 +18,7 @@ from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from pipelines.eduframe.destinations.others_columns import keeping
+from pipelines.eduframe.destinations.tables.others_columns import keeping
 from pipelines.eduframe.place.working_folder import DUCKDB_NOTE
 
 STRAIGHT = "1MB"

@@ -8,7 +8,7 @@ cannot be told any more, and so each row is compared, and written, once more.
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.eduframe.destinations.schema_upgrade import OURS, forget_hashes
+from pipelines.eduframe.destinations.tables.schema_upgrade import OURS, forget_hashes
 from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.rows.tables import MAIN_TABLES

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.eduframe.destinations.doubled_rows import remove_doubled
-from pipelines.eduframe.destinations.postgres_locks import is_locked, who_locks
+from pipelines.eduframe.destinations.postgres.locks import is_locked, who_locks
+from pipelines.eduframe.destinations.tables.doubled_rows import remove_doubled
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.hidden_rows import asked_before
 from pipelines.eduframe.store.rejected_rows import set_aside

@@ -14,13 +14,13 @@ from dlt.common.exceptions import TerminalException
 from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.eduframe.destinations.postgres_locks import (
+from pipelines.eduframe.destinations.postgres.locks import (
     bottom_of,
     is_locked,
     sqlstate,
     who_locks,
 )
-from pipelines.eduframe.destinations.refused_rows import what_helps
+from pipelines.eduframe.destinations.tables.refused_rows import what_helps
 from pipelines.eduframe.pipeline import first_line
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.rows.tables import CHILD_TABLES

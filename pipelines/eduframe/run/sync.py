@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.eduframe.destinations.constraints import declare_constraints
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
-from pipelines.eduframe.destinations.postgres_locks import telling_of_locks
-from pipelines.eduframe.destinations.postgres_room import make_room
-from pipelines.eduframe.destinations.schema_upgrade import lists_of, upgrade
-from pipelines.eduframe.destinations.table_fit import StoredTable, look
-from pipelines.eduframe.destinations.table_mending import Mended, mend_tables
+from pipelines.eduframe.destinations.postgres.locks import telling_of_locks
+from pipelines.eduframe.destinations.postgres.room import make_room
+from pipelines.eduframe.destinations.tables.constraints import declare_constraints
+from pipelines.eduframe.destinations.tables.fit import StoredTable, look
+from pipelines.eduframe.destinations.tables.mending import Mended, mend_tables
+from pipelines.eduframe.destinations.tables.schema_upgrade import lists_of, upgrade
 from pipelines.eduframe.pipeline import (
     about_destination,
     cause_of,

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlt.common.schema.utils import new_table
 
-from pipelines.eduframe.destinations.postgres_rights import foreign_tables
+from pipelines.eduframe.destinations.postgres.rights import foreign_tables
 from pipelines.eduframe.pipeline import error_lines
 from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
@@ -183,7 +183,7 @@ def drop_references(dataset: Dataset, sql: Any, table: str | None = None) -> Non
     from and to it.
 
     Without its comment, ``_sync_runs`` says that keys are missing: they are made again at the end
-    of the run (see :mod:`pipelines.eduframe.destinations.constraints`).
+    of the run (see :mod:`pipelines.eduframe.destinations.tables.constraints`).
     """
     found = sql.execute_sql(
         "SELECT c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.eduframe.destinations.postgres_rights import Foreign, foreign_tables
-from pipelines.eduframe.destinations.schema_upgrade import (
+from pipelines.eduframe.destinations.postgres.rights import Foreign, foreign_tables
+from pipelines.eduframe.destinations.tables.schema_upgrade import (
     OURS,
     AnyTable,
     as_stored,
@@ -179,7 +179,7 @@ def compare(
 ) -> Iterator[Fit]:
     """The tables that are not as they must be; of the lists in ``whole`` also what may be in the
     way of a row some day. What a new release wants besides is not looked at: see
-    :mod:`pipelines.eduframe.destinations.schema_upgrade`."""
+    :mod:`pipelines.eduframe.destinations.tables.schema_upgrade`."""
     schema = pipeline.default_schema.tables if pipeline.default_schema_name else {}
     for name, stored in sorted(tables.items()):
         table, known = OURS[name], schema.get(name, {}).get("columns", {})

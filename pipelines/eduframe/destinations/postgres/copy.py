@@ -22,8 +22,8 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParq
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 
-from pipelines.eduframe.destinations.others_columns import keeping
-from pipelines.eduframe.destinations.postgres_room import TABLES_AT_ONCE, connected
+from pipelines.eduframe.destinations.postgres.room import TABLES_AT_ONCE, connected
+from pipelines.eduframe.destinations.tables.others_columns import keeping
 
 log = logging.getLogger("eduframe.postgres")
 

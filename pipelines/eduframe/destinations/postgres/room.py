@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.eduframe.destinations.postgres_rights import foreign_tables
+from pipelines.eduframe.destinations.postgres.rights import foreign_tables
 from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.display import printable
@@ -91,7 +91,7 @@ def make_room(pipeline: Any) -> None:
         for schema, exists, role, _, may_create in rights
         if not may_create
     ]
-    # those of the lists are looked at one by one: see table_fit
+    # those of the lists are looked at one by one: see tables/fit.py
     grants += [
         helps
         for one in others

@@ -12,21 +12,21 @@ from typing import Any
 
 from dlt.common.schema.utils import dlt_load_id_column
 
-from pipelines.eduframe.destinations.postgres_rights import Foreign
-from pipelines.eduframe.destinations.postgres_views import views_aside
-from pipelines.eduframe.destinations.schema_upgrade import (
-    drop_references,
-    forget_hashes,
-    hint_for,
-    lists_of,
-)
-from pipelines.eduframe.destinations.table_fit import (
+from pipelines.eduframe.destinations.postgres.rights import Foreign
+from pipelines.eduframe.destinations.postgres.views import views_aside
+from pipelines.eduframe.destinations.tables.fit import (
     LOAD_ID,
     Fit,
     Misfit,
     StoredTable,
     compare,
     key_of,
+)
+from pipelines.eduframe.destinations.tables.schema_upgrade import (
+    drop_references,
+    forget_hashes,
+    hint_for,
+    lists_of,
 )
 from pipelines.eduframe.pipeline import error_lines
 from pipelines.eduframe.place.target import is_a

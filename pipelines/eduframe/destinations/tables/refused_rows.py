@@ -6,8 +6,8 @@ from typing import Any
 
 import duckdb
 
-from pipelines.eduframe.destinations.postgres_locks import bottom_of, sqlstate
-from pipelines.eduframe.destinations.postgres_rights import foreign_tables
+from pipelines.eduframe.destinations.postgres.locks import bottom_of, sqlstate
+from pipelines.eduframe.destinations.postgres.rights import foreign_tables
 from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.display import printable

@@ -1,0 +1,1 @@
+"""Postgres: rows by COPY, its locks, rights and connections, and views on our tables."""
