@@ -52,7 +52,7 @@ def test_a_copy_holds_the_same_and_goes_on_incrementally(
 
         (tmp_path / "there").mkdir()
         second = home.make(target, sim, tmp_path / "there", tables=False)
-        counts = copy_dataset(first.pipeline, second.pipeline)
+        counts, _ = copy_dataset(first.pipeline, second.pipeline)
         assert counts["users"] == first.count("users")
         assert counts["_deletions"] == 2
         if {source, target} == {"duckdb"}:
@@ -92,7 +92,7 @@ def test_an_interrupted_read_goes_on_in_a_copy_that_was_interrupted_too(
             killed.setattr("pipelines.eduframe.commands.copy.load_pending", end_here)
             with pytest.raises(KeyboardInterrupt):
                 copy_dataset(first.pipeline, second.pipeline)
-        counts = copy_dataset(first.pipeline, second.pipeline)  # which is completed
+        counts, _ = copy_dataset(first.pipeline, second.pipeline)  # which is completed
         assert counts["attendances"] == second.count("attendances") == 2500
         report = second.sync("attendances", reconcile=True)
         assert any("went on after" in note for note in report.runs["attendances"].notes)

@@ -65,7 +65,7 @@ def test_a_dataset_of_the_release_before_can_be_copied(
     assert done.returncode == DONE, done.stderr
     (tmp_path / "there").mkdir()
     second = home.make("duckdb", sim, tmp_path / "there", tables=False)
-    assert copy_dataset(first.pipeline, second.pipeline)["_sync_runs"] == 1
+    assert copy_dataset(first.pipeline, second.pipeline)[0]["_sync_runs"] == 1
     assert second.rows("_sync_runs")[0]["row_hash_version"] is None
     assert second.sync("users", "labels").exit_code == DONE
     second.assert_equals_truth("users", "labels")

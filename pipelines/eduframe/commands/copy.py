@@ -34,6 +34,7 @@ from sources.eduframe.dataset.merge_hints import quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import CopyFailedError, NothingToCopyError, SettingsError
+from sources.eduframe.private_files import PRIVATE
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES, Column
 from sources.eduframe.settings import resolve
@@ -67,14 +68,8 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
                 f"--from and --to are the same dataset, {dataset} in {source}. Name another "
                 "destination, or another --to-dataset."
             )
-        with (
-            one_at_a_time(into),
-            one_at_a_time(origin),
-            holding_file(duckdb_path(origin), seconds),
-            holding_file(duckdb_path(into), seconds, mode=mode),
-        ):
-            counts = copy_dataset(origin, into)
-            notes = declare_constraints(StoredRows(into))
+        with one_at_a_time(into), one_at_a_time(origin):
+            counts, notes = copy_dataset(origin, into, seconds, mode)
     for name, count in counts.items():
         if count:
             print_line(f"{name:<32}{count:>12,}")
@@ -90,13 +85,29 @@ def run_copy(source: str, destination: str, dataset: str, to_dataset: str | None
     return DONE
 
 
-def copy_dataset(origin: Any, into: Any) -> dict[str, int]:
+def copy_dataset(
+    origin: Any, into: Any, seconds: float = 60.0, mode: int = PRIVATE
+) -> tuple[dict[str, int], list[str]]:
     """Copy all tables and positions of one pipeline's dataset into another's.
 
-    Returns the rows per table. Raises :class:`NothingToCopyError`, or :class:`CopyFailedError` if
-    the other dataset does not hold as many rows afterwards. A copy that was cut off while it was
-    loaded is completed.
+    DuckDB files are waited for so many ``seconds``, and made with the permissions ``mode``. A copy
+    that was cut off while it was loaded is completed.
+
+    Returns:
+        The rows per table, and what is to be told.
+
+    Raises:
+        NothingToCopyError: there is no synced dataset, or the other one holds data already.
+        CopyFailedError: the other dataset does not hold as many rows afterwards.
     """
+    with (
+        holding_file(duckdb_path(origin), seconds),
+        holding_file(duckdb_path(into), seconds, mode=mode),
+    ):
+        return _copy(origin, into), declare_constraints(StoredRows(into))
+
+
+def _copy(origin: Any, into: Any) -> dict[str, int]:
     quiet_hints()
     origin.sync_destination()
     state = origin.state.get("sources", {}).get("eduframe", {})
