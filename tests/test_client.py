@@ -15,6 +15,7 @@ from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import (
+    EndlessError,
     ReadFailedError,
     SettingsError,
 )
@@ -272,6 +273,43 @@ def test_pages_without_rows_that_never_end_are_a_failed_read() -> None:
     with pytest.raises(ReadFailedError, match="circles"):
         list(pages.walk(pages.first()))
     assert len(api.asked) < 30
+
+
+def pages_of(*rows: list[Any]) -> tuple[ResourceRun, int, bool]:
+    """What reading so many pages, and the last one for ever, comes to: requests, and the end."""
+    script = [page(each, f"{BASE}/labels?cursor={n}") for n, each in enumerate(rows)]
+    api = Api(*script, page(rows[-1]))
+    run = ResourceRun("labels")
+    pages = Fetcher(api.client, next(e for e in ENDPOINTS if e.table == "labels"), run)
+    try:
+        list(pages.walk(pages.first()))
+    except EndlessError:
+        return run, len(api.asked), False
+    return run, len(api.asked), True
+
+
+def test_ten_pages_in_a_row_without_a_new_row_are_a_failed_read() -> None:
+    same = [{"id": n} for n in range(30)]
+    other = [{"id": n} for n in range(30, 60)]
+    for rows in ([same] * 50, [same, other] * 50, [same, []] * 50, [[{}, 3, {"id": [1]}]] * 50):
+        run, requests, ended = pages_of(*rows)
+        assert not ended
+        assert requests <= 21
+        assert run.notes == ["a page held no row that was not on an earlier one"]
+
+
+def test_nine_pages_without_a_new_row_are_noted_and_the_list_is_read_on() -> None:
+    run, requests, ended = pages_of(*[[{"id": 1}]] * 10, [{"id": 2}], *[[{"id": 1}]] * 9)
+    assert (requests, ended, len(run.notes)) == (21, False, 1)
+    run, requests, ended = pages_of(*[[{"id": 1}]] * 10, [{"id": 2}], [{"id": 3}], [{"id": 4}])
+    assert (requests, ended, len(run.notes)) == (14, True, 1)
+
+
+def test_rows_are_told_apart_however_many_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.eduframe.http.pagination.KEPT_APART", 5)
+    once = [[{"id": n}, {"id": n + 1}] for n in range(0, 40, 2)]
+    assert pages_of(*once)[0].notes == ["a page held no row that was not on an earlier one"]
+    assert pages_of(*once, *once)[1:] == (30, False)
 
 
 def test_cookies_are_neither_kept_nor_sent() -> None:

@@ -121,6 +121,7 @@ STAYING = {
     "link to another host": (Fault("link_elsewhere"), "on another host"),
     "redirect to another host": (Fault("redirect"), "redirected to another host"),
     "link in a circle": (Fault("link_loop"), "round in circles"),
+    "links to the same rows": (Fault("link_anew"), "10 in a row held no new row"),
     "400": (Fault("status", status=400), "answered 400"),
     "418": (Fault("status", status=418), "answered 418"),
     "403": (Fault("status", status=403), "answered 403"),
@@ -155,6 +156,18 @@ def test_what_stays_fails_one_list_alone_and_deletes_nothing(
     sim.clear_faults()
     assert warehouse.sync(*LISTS, reconcile=True).exit_code == DONE
     warehouse.assert_equals_truth(*LISTS)
+
+
+def test_a_list_whose_pages_went_astray_is_read_from_its_start_again(
+    make_warehouse: MakeWarehouse, lists: Simulator
+) -> None:
+    warehouse = make_warehouse(lists)
+    lists.inject(Fault("link_anew", path="/users", after=1, times=None))
+    assert warehouse.sync("users").runs["users"].status == "failed"
+    lists.clear_faults()
+    report = warehouse.sync("users")
+    assert (report.exit_code, report.runs["users"].read) == (DONE, 200)
+    warehouse.assert_equals_truth("users")
 
 
 def test_an_answer_without_an_end_costs_its_list_alone(warehouse: Warehouse) -> None:

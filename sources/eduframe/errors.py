@@ -11,6 +11,7 @@
     │   ├── ResourceOffError     … it answers 403 or 404: no right, or switched off
     │   └── ReadFailedError      … errors to the end, or nonsense
     │       ├── PositionLostError    … the place where the next page is, is refused
+    │       ├── EndlessError         … its pages have no end
     │       ├── RefusedError         … this address alone is refused
     │       └── ExhaustedError       … however often it was asked
     ├── ListsFailedError         lists were not read to their end, in a plain dlt run
@@ -107,6 +108,10 @@ class ReadFailedError(ResourceError):
 
 class PositionLostError(ReadFailedError):
     """The API refuses the address of a page that it gave before: a cursor that has expired."""
+
+
+class EndlessError(ReadFailedError):
+    """The pages of the list have no end: where they went astray cannot be told."""
 
 
 class RefusedError(ReadFailedError):

@@ -24,6 +24,7 @@ from sources.eduframe.comparing.row_versions import concat, later_wins
 from sources.eduframe.declare import JsonRow
 from sources.eduframe.errors import (
     AuthenticationError,
+    EndlessError,
     ResourceError,
     ResourceOffError,
     StoppedError,
@@ -94,6 +95,8 @@ class Reader:
         except ResourceError as failure:
             run.status, run.message = "failed", str(failure)
             log.error("%s: %s", self.endpoint.table, failure)
+            if isinstance(failure, EndlessError):
+                self._forget()
             yield self._flush()
         finally:
             run.ended = time.monotonic()
@@ -116,6 +119,9 @@ class Reader:
     def start_anew(self, why: str) -> None:
         """Forget the checkpoint, and what the interrupted read has met."""
         self.note(f"reading starts anew: {why}")
+        self._forget()
+
+    def _forget(self) -> None:
         self.plan.index.seen[:] = False
         self.plan.checkpoint = self.plan.new_checkpoint()
 

@@ -4,16 +4,22 @@ Newer servers page by an opaque ``cursor``, older ones by ``page``; whichever th
 holds is followed.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from sources.eduframe.errors import ReadFailedError, ResourceOffError
+import numpy as np
+
+from sources.eduframe.errors import EndlessError, ReadFailedError, ResourceOffError
 
 PER_PAGE = 100
 """The most rows that the API gives on a page."""
 MOST_EMPTY = 20
-"""So many pages in a row without a single row are a list without end."""
+"""So many pages in a row without a single row are a list without end …"""
+MOST_REPEATED = 10
+"""… and so many whose rows were all on earlier pages."""
+KEPT_APART = 50_000
+"""Keys that are remembered as they come; of more, eight bytes each."""
 
 
 class AnyPage(Protocol):
@@ -34,18 +40,69 @@ def is_by_number(url: str) -> bool:
     return "page" in parse_qs(urlsplit(url).query)
 
 
-def walk(first: P, get: Callable[[str], P], path: str) -> Iterator[P]:
+class Met:
+    """The keys of the rows that were met, to tell the pages that hold no new one."""
+
+    def __init__(self, key: Sequence[str]) -> None:
+        self._key = key
+        self._recent: set[int] = set()
+        self._older = np.zeros(0, np.int64)
+
+    def adds(self, rows: Sequence[Any]) -> bool:
+        """Whether one of the rows has a key that none had before. They count as met now."""
+        keys = {self._of(row) for row in rows} - self._recent
+        if keys and len(self._older):
+            found = np.isin(np.fromiter(keys, np.int64, len(keys)), self._older)
+            if found.all():
+                return False
+        self._recent |= keys
+        if len(self._recent) > KEPT_APART:
+            recent = np.fromiter(self._recent, np.int64, len(self._recent))
+            self._older, self._recent = np.union1d(self._older, recent), set()
+        return bool(keys)
+
+    def _of(self, row: Any) -> int:
+        try:
+            return hash(tuple([row[name] for name in self._key]))
+        except (TypeError, KeyError):  # no object, no key, or none that is a plain value
+            pass
+        try:
+            return hash(repr(row))
+        except RecursionError:  # all that nests so deeply counts as one row
+            return 0
+
+
+def walk(
+    first: P,
+    get: Callable[[str], P],
+    path: str,
+    key: Sequence[str],
+    note: Callable[[str], object],
+) -> Iterator[P]:
     """A page and those after it, each from ``get(address)``; ``path`` is for the messages.
 
+    ``key`` names the fields that tell rows apart. ``note`` is told of a page without a new row.
+
     Raises:
-        ReadFailedError: a later page was refused, or the pages have no end.
+        EndlessError: the pages have no end.
+        ReadFailedError: a later page was refused.
     """
     visited: set[str] = set()
-    page, empty = first, 0
+    met = Met(key)
+    page, empty, repeated = first, 0, 0
     while True:
         empty = 0 if page.rows else empty + 1
         if page.next_url in visited or empty >= MOST_EMPTY:
-            raise ReadFailedError(f"{path}: the pages go round in circles")
+            raise EndlessError(f"{path}: the pages go round in circles")
+        if met.adds(page.rows):
+            repeated = 0
+        elif page.rows:
+            repeated += 1
+            note("a page held no row that was not on an earlier one")
+        if repeated >= MOST_REPEATED:
+            raise EndlessError(
+                f"{path}: the pages go round in circles: {repeated} in a row held no new row"
+            )
         yield page
         if page.next_url is None:
             return

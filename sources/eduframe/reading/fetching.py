@@ -99,7 +99,8 @@ class Fetcher:
 
     def walk(self, page: Page, ref: ParentRef | None = None) -> Iterator[Page]:
         """This page and those after it. A later page that is refused is a failed read."""
-        return walk(page, lambda url: self.at(url, ref), self._endpoint.path)
+        key = self._endpoint.key
+        return walk(page, lambda url: self.at(url, ref), self._endpoint.path, key, self._note_once)
 
     def from_answer(self, answer: Answer, ref: ParentRef | None = None) -> Page:
         """The page that an answer holds; the rows under a parent get the parent's columns."""
@@ -195,8 +196,12 @@ class Fetcher:
         return row
 
     def _note_mended(self, answer: Answer) -> None:
-        if answer.mended and MENDED not in self._run.notes:
-            self._run.notes.append(MENDED)
+        if answer.mended:
+            self._note_once(MENDED)
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._run.notes:
+            self._run.notes.append(text)
 
 
 def _under(endpoint: Endpoint, outer: JsonRow, row: JsonRow) -> JsonRow:

@@ -1,5 +1,6 @@
 """What can go wrong, as data: inject a :class:`Fault` and the next matching requests meet it."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ Kind = Literal[
     "cut_json",
     "tamper",
     "link_loop",
+    "link_anew",
     "link_elsewhere",
     "no_link",
     "stall",
@@ -38,12 +40,15 @@ Kind = Literal[
 - ``empty``, ``html``, ``object``, ``bad_gzip``, ``cut_json``: a 200 with that instead of the list
   (``cut_json`` is half of the list, under a length that fits).
 - ``tamper``: the list's rows as ``tamper`` gives them back.
-- ``link_loop``, ``link_elsewhere``: the next page is this one again, or at ``target``.
+- ``link_loop``, ``link_anew``, ``link_elsewhere``: the next page is this one again, at its own
+  address or at a new one, or at ``target``.
 - ``no_link``: there is said to be no next page.
 - ``stall``, ``stall_body``: nothing for ``seconds``, before the answer or in the middle of it.
 - ``reset``, ``reset_body``: the connection is reset, before the answer or in the middle of it.
 - ``short_body``: the connection ends in good order after half of the body.
 """
+
+_UP = itertools.count(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +99,9 @@ class Fault:
                     answer.body = changed if isinstance(changed, bytes) else orjson.dumps(changed)
             case "link_loop":
                 answer.headers["Link"] = f'<{url}>; rel="next"'
+            case "link_anew":
+                other = url + ("" if "?" in url else "?") + "&" * next(_UP)
+                answer.headers["Link"] = f'<{other}>; rel="next"'
             case "link_elsewhere":
                 answer.headers["Link"] = f'<{self.target}>; rel="next"'
             case "no_link":
