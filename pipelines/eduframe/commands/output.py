@@ -6,7 +6,7 @@ is complete, with a line for each row.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -20,6 +20,7 @@ from pipelines.eduframe.run.report import Report
 from sources.eduframe.display import escaped
 from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.rows.findings import OTHERS
 from sources.eduframe.rows.tables import DEPRECATED
 
 WIDE = 150
@@ -28,6 +29,8 @@ GAP = 2
 """Columns between those of a table."""
 NARROWEST = 20
 """Columns that text needs to be readable over several lines."""
+NAMED = 10
+"""So many names are listed; the rest is counted."""
 NOTHING = ("", "·", "-")
 """Cells that say that there is nothing."""
 _NOT_ASCII = re.compile(r"[^\n -~]")
@@ -231,13 +234,19 @@ def remarks(run: ResourceRun) -> list[str]:
         new = f", {run.newly_rejected:,} of them for the first time" if run.newly_rejected else ""
         found.append(f"{run.rejected:,} rows have no usable key{new}: see _rejected_rows")
     found += [unfit(run, name) for name in sorted(run.unfit_fields)]
-    if run.unknown_fields:
-        names = ", ".join(sorted(run.unknown_fields))
-        found.append(f"fields that are not known yet, kept in _extra: {names}")
-    if run.unknown_values:
-        values = ", ".join(sorted(run.unknown_values)[:10])
-        found.append(f"values outside of what the API declares, kept: {values}")
+    if names := run.news(run.unknown_fields):
+        listed = _listed(names, run.unknown_fields)
+        found.append(f"fields that are not known yet, kept in _extra: {listed}")
+    if names := run.news(run.unknown_values):
+        listed = _listed(names, run.unknown_values)
+        found.append(f"values outside of what the API declares, kept: {listed}")
     return found + retried(run.traffic)
+
+
+def _listed(names: Sequence[str], found: Mapping[str, int]) -> str:
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    others = f", and {found[OTHERS]:,}× others" if found.get(OTHERS) else ""
+    return ", ".join(names[:NAMED]) + rest + others
 
 
 def unfit(run: ResourceRun, name: str) -> str:

@@ -6,7 +6,7 @@ until the read is over, as only then can it be told whether suspiciously many do
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from sources.eduframe.comparing.absent_parts import AbsentParts
 from sources.eduframe.comparing.cursor import nested_updates, newest_text, to_the_millisecond
 from sources.eduframe.comparing.row_versions import complete, concat, last_of_each, removals
 from sources.eduframe.digest import key_id
+from sources.eduframe.display import printable
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.read import Plan
 from sources.eduframe.rows.hashing import UNKNOWN, partial_hashes
@@ -56,8 +57,11 @@ class Postponed:
 class Changes:
     """Compares what is read of one list with what the destination holds of it."""
 
-    def __init__(self, plan: Plan, run: ResourceRun) -> None:
+    def __init__(
+        self, plan: Plan, run: ResourceRun, shown: Callable[[str], str] = printable
+    ) -> None:
         self._plan = plan
+        self._shown = shown
         self._run = run
         self._table = MAIN_TABLES[plan.endpoint.table]
         self._children = CHILD_TABLES[plan.endpoint.table]
@@ -79,7 +83,7 @@ class Changes:
             rows = self._candidates(rows)
         batch = normalise(plan.endpoint, rows)
         run.rejected += len(batch.rejected)
-        run.add(batch)
+        run.add(batch, self._shown)
         ids = table_key_ids(self._table, batch.main, batch.hashes)
         spared = self._below_cut_trees(batch)
         index.mark_seen(np.concatenate([ids, spared]))

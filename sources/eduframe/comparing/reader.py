@@ -35,6 +35,7 @@ from sources.eduframe.reading.checkpoint import Checkpoint, Position, set_name
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.parents import ParentBook, ParentsGone
 from sources.eduframe.reading.read import Plan
+from sources.eduframe.rows.findings import MOST_NAMES
 from sources.eduframe.rows.keys import Ids, table_key_ids
 from sources.eduframe.rows.normalise import normalise
 from sources.eduframe.rows.tables import DEPRECATED, MAIN_TABLES
@@ -61,7 +62,8 @@ class Reader:
         self.book = book
         self._client = client
         self._position = copy.deepcopy(plan.position)
-        self._changes = Changes(plan, run)
+        run.told_names = frozenset(plan.position.told_names)
+        self._changes = Changes(plan, run, client.shown)
         self.fetcher = Fetcher(client, plan.endpoint, run)
         self._buffer: list[Any] = []
         self._buffered_bytes = 0
@@ -273,6 +275,8 @@ class Reader:
             position.unfit = {name: kinds.total() for name, kinds in run.unfit_fields.items()}
         lasting = [name for name in told if name in run.unfit_fields or not complete]
         position.told_unfit = sorted({*lasting, *run.newly_unfit})
+        names = run.news([*run.unknown_fields, *run.unknown_values])
+        position.told_names = [*position.told_names, *names][:MOST_NAMES]
 
     def _refreshed(self) -> None:
         """A refresh that was asked for is done, as far as it can be."""

@@ -1,7 +1,7 @@
 """What reading a list gives: batches of typed rows ready to load, and a record of the reading."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.reading.checkpoint import Mode, Position
-from sources.eduframe.rows.findings import Findings
+from sources.eduframe.rows.findings import OTHERS, Findings
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Rejected
 
@@ -63,6 +63,8 @@ class ResourceRun(Findings):
     """Rows that were set aside for the first time."""
     newly_unfit: list[str] = field(default_factory=list)
     """Fields of which it is said for the first time that most rows have them unfit."""
+    told_names: frozenset[str] = frozenset()
+    """Unknown fields and values that an earlier run told of."""
     settled: Settled | None = None
     traffic: Traffic = field(default_factory=Traffic)
     notes: list[str] = field(default_factory=list)
@@ -77,6 +79,10 @@ class ResourceRun(Findings):
         if self.began is None:
             return 0.0
         return (self.ended or time.monotonic()) - self.began
+
+    def news(self, names: Collection[str]) -> list[str]:
+        """Those of the names that no earlier run told of."""
+        return sorted(name for name in names if name != OTHERS and name not in self.told_names)
 
     @property
     def incomplete(self) -> bool:

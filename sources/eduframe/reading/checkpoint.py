@@ -89,6 +89,8 @@ class Position:
     """Fields of which it was said that most rows have them unfit."""
     unfit: dict[str, int] = field(default_factory=dict)
     """Field to the number of rows that had it unfit in the last complete read."""
+    told_names: list[str] = field(default_factory=list)
+    """Unknown fields and values of which it was said that they are there."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 

@@ -156,7 +156,7 @@ class Columns:
         for number, item in enumerate(objects):
             for key in item.keys() & unknown:
                 self.keep(number, (*path, key), item[key])
-                self.findings.unknown_fields[".".join((self.table, *path, key))] += 1
+                self.findings.unknown_field(".".join((self.table, *path, key)))
 
     def _count_unknown_values(self, columns: Sequence[Column]) -> None:
         """Values outside of what the API declares: stored, and told."""
@@ -165,7 +165,7 @@ class Columns:
                 continue
             for value in pc.unique(array).to_pylist():
                 if value is not None and value not in column.one_of:
-                    self.findings.unknown_values[f"{self.table}.{column.name} = {value!r}"] += 1
+                    self.findings.unknown_value(f"{self.table}.{column.name} = {value!r}")
 
 
 def parse(column: Column, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """What is odd about the rows of a list: counted, for the run log and for whoever runs the sync."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,10 @@ NO_KEY = "no key"
 """The kind of a nested row that lacks what tells it from others."""
 OUT_OF_RANGE = "out of range"
 UNREADABLE = "unreadable"
+
+MOST_NAMES = 100
+"""So many names of others are kept for a list: the rest is counted."""
+OTHERS = "(others)"
 
 MANY, FEW = 20, 3
 """Of so many rows half have to be unfit, or all, for a field to be called mostly unfit."""
@@ -40,6 +44,14 @@ class Findings:
     never so, the JSON type that stands where another belongs, ``unreadable``, ``out of range``,
     ``no key`` for nested rows that have none."""
 
+    def unknown_field(self, name: str) -> None:
+        """Count a field that the models do not know."""
+        _count(self.unknown_fields, name, 1)
+
+    def unknown_value(self, name: str) -> None:
+        """Count a value that the API does not declare."""
+        _count(self.unknown_values, name, 1)
+
     def unfit(self, name: str, kind: str, count: int = 1) -> None:
         """Count a value, or several, that do not fit a field."""
         if count:
@@ -60,13 +72,22 @@ class Findings:
         unfit = self.unfit_fields[name].total() - before
         return (rows >= MANY and unfit * 2 >= rows) or (rows >= FEW and unfit >= rows)
 
-    def add(self, other: "Findings") -> None:
-        """Count what was found in other rows too."""
+    def add(self, other: "Findings", shown: Callable[[str], str]) -> None:
+        """Count what was found in other rows too. ``shown`` makes others' words fit for that."""
         self.rows_checked.update(other.rows_checked)
-        self.unknown_fields.update(other.unknown_fields)
-        self.unknown_values.update(other.unknown_values)
+        for mine, found in (
+            (self.unknown_fields, other.unknown_fields),
+            (self.unknown_values, other.unknown_values),
+        ):
+            for name, count in sorted(found.items()):
+                _count(mine, name if name == OTHERS else shown(name), count)
         for name, kinds in other.unfit_fields.items():
             self.unfit_fields.setdefault(name, Counter()).update(kinds)
+
+
+def _count(names: Counter[str], name: str, count: int) -> None:
+    room = len(names) - (OTHERS in names) < MOST_NAMES
+    names[name if name in names or room else OTHERS] += count
 
 
 def json_type(value: Any) -> str:

@@ -147,7 +147,7 @@ class Trial:
     def _look(self, endpoint: Endpoint, page: Page) -> Fit:
         typed = normalise(endpoint, page.rows)
         self._tables |= {endpoint.table: typed.main, **typed.children}
-        return look(endpoint, page, typed)
+        return look(endpoint, page, typed, self.client.shown)
 
     def _tried(
         self, endpoint: Endpoint, state: State, message: str | None = None, fit: Fit | None = None

@@ -7,7 +7,7 @@ rows.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -19,6 +19,7 @@ import pyarrow as pa
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.fetching import Page
+from sources.eduframe.rows.findings import OTHERS as MORE
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Normalised
 from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
@@ -63,20 +64,25 @@ class Fit:
         )
 
 
-def look(endpoint: Endpoint, page: Page, typed: Normalised) -> Fit:
-    """What a page, and the typed rows that were made of it, say of the list."""
+def look(
+    endpoint: Endpoint, page: Page, typed: Normalised, shown: Callable[[str], str]
+) -> Fit:
+    """What a page, and the typed rows that were made of it, say of the list.
+
+    ``shown`` makes a text fit to be shown: a name or word that it changes is not.
+    """
     tables = [MAIN_TABLES[endpoint.table], *CHILD_TABLES[endpoint.table]]
     rows = {endpoint.table: typed.main, **typed.children}
     unknown_values: dict[str, dict[str, int]] = {}
     for table in tables:
         owners = typed.owners.get(table.name, np.arange(rows[table.name].num_rows))
-        unknown_values |= _unknown_values(table, rows[table.name], owners)
+        unknown_values |= _unknown_values(table, rows[table.name], owners, shown)
     return Fit(
         dict(typed.rows_checked),
         how_paged(endpoint, page),
         order_of(endpoint, page.rows),
         len(typed.rejected),
-        _shown_fields(typed.unknown_fields),
+        _shown_fields(endpoint.table, typed.unknown_fields, shown),
         {name: dict(kinds) for name, kinds in typed.unfit_fields.items()},
         unknown_values,
     )
@@ -121,16 +127,21 @@ def shown_limits(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _shown_fields(found: Mapping[str, int]) -> dict[str, int]:
+def _shown_fields(
+    table: str, found: Mapping[str, int], shown: Callable[[str], str]
+) -> dict[str, int]:
     """Fields by name; those whose names look like data are counted together."""
-    shown: Counter[str] = Counter()
+    fields: Counter[str] = Counter()
     for name, count in found.items():
-        plain = all(map(FIELD_NAME.fullmatch, name.split(".")))
-        shown[name if plain else f"{name.split('.')[0]}.{OTHERS}"] += count
-    return dict(shown)
+        plain = shown(name) == name and all(map(FIELD_NAME.fullmatch, name.split(".")))
+        of = name.split(".")[0] if name != MORE else table
+        fields[name if plain else f"{of}.{OTHERS}"] += count
+    return dict(fields)
 
 
-def _unknown_values(table: Table, rows: pa.Table, owners: Ids) -> dict[str, dict[str, int]]:
+def _unknown_values(
+    table: Table, rows: pa.Table, owners: Ids, shown: Callable[[str], str]
+) -> dict[str, dict[str, int]]:
     """Field to the values that the API does not declare; what may be data is only counted.
 
     ``owners`` has the row of the list in which each row stands: a value counts once in each.
@@ -139,13 +150,14 @@ def _unknown_values(table: Table, rows: pa.Table, owners: Ids) -> dict[str, dict
     for column in table.columns:
         if not column.one_of or not rows.num_rows:
             continue
-        shown: Counter[str] = Counter()
+        words: Counter[str] = Counter()
         values = rows.column(column.name).to_pylist()
         apart = {*zip(values, owners.tolist(), strict=True)}
         for value, count in Counter(value for value, _ in apart).items():
             if value is not None and value not in column.one_of:
-                plain = count >= IN_ROWS and WORD.fullmatch(str(value))
-                shown[str(value) if plain else OTHERS] += count
-        if shown:
-            found[f"{table.name}.{column.name}"] = dict(shown)
+                word = str(value)
+                plain = count >= IN_ROWS and WORD.fullmatch(word) and shown(word) == word
+                words[word if plain else OTHERS] += count
+        if words:
+            found[f"{table.name}.{column.name}"] = dict(words)
     return found
