@@ -106,3 +106,22 @@ def test_a_name_is_told_when_it_is_new(
     assert "users.moon" not in with_fields("moon")
     summary = with_fields("moon", "sun")
     assert "kept in _extra: users.sun\n" in summary
+
+
+def test_a_token_as_a_slug_is_in_no_path_that_is_told(
+    make_warehouse: MakeWarehouse, sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse, names = make_warehouse(sim), ("custom_objects", "custom_records")
+    slugs = [sim.token, sim.token.swapcase(), sim.token.encode().hex()]
+
+    def slugged(rows: list[Any]) -> list[Any]:
+        odd = zip(rows[1:], slugs, strict=False)
+        return [rows[0], *({**row, "slug": slug} for row, slug in odd)]
+
+    sim.inject(Fault("tamper", "/custom/objects", times=None, tamper=slugged))
+    report = warehouse.sync(*names)
+    told = [note for name in names for note in report.runs[name].notes]
+    assert any("details are not read" in note for note in told)
+    assert any("parents answered" in note for note in told)
+    for slug in slugs:
+        assert slug not in report.as_json() + caplog.text

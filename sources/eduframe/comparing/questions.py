@@ -81,24 +81,25 @@ class Questions:
         path = endpoint.item_path.format(
             **{name: quote(str(named[column]), safe="") for name, column in self._params.items()}
         )
+        shown = self._fetcher.client.shown(path)
         try:
             row = self._fetcher.item(path)
         except ResourceOffError as off:
             if off.status == 404:
                 return Reply("absent")
-            return Reply("refused", why=f"{path} answered {off.status}")
+            return Reply("refused", why=f"{shown} answered {off.status}")
         except StoppedError:
             self.left = 0
             return Reply("unclear", why="the run was stopped")
         except ResourceError as error:
-            log.warning("%s: cannot tell whether it is gone: %s", path, error)
+            log.warning("%s: cannot tell whether it is gone: %s", shown, error)
             return Reply("unclear", why=str(error))
         from_path = {n: v for n, v in named.items() if endpoint.params and n != "id"}
         whole = {**from_path, **outer, **row}
         met = key_of(endpoint, whole)
         if met is None or key_id(met) != key_id(key) or not looks_like_a_row(endpoint, row):
-            log.warning("%s: cannot tell whether it is gone: something else came", path)
-            return Reply("unclear", why=f"{path} serves something else")
+            log.warning("%s: cannot tell whether it is gone: something else came", shown)
+            return Reply("unclear", why=f"{shown} serves something else")
         return Reply("there", whole)
 
     def answered(self, keys: list[tuple[Any, ...]]) -> tuple[Said, str]:

@@ -184,7 +184,7 @@ class Fetcher:
         try:
             answer = self._get(path, expect="object")
         except ResourceOffError as off:
-            said = f"{path} answered {off.status}"
+            said = f"{self.client.shown(path)} answered {off.status}"
         except RefusedError as refusal:
             said = str(refusal)
         else:

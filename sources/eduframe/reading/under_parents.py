@@ -124,7 +124,8 @@ class UnderParents:
         queue = self._in_turn(done, progress.checkpoint.id + progress.checkpoint.stamp)
         for ref, page in self._first_pages(queue, progress):
             if isinstance(page, ResourceOffError):
-                self._refused[ref.key_id] = self.endpoint.path_under(ref)
+                shown = progress.fetcher.client.shown
+                self._refused[ref.key_id] = shown(self.endpoint.path_under(ref))
                 forbidden += page.status == 403
                 if self._is_off(len(done), forbidden, len(self.parents)):
                     raise page
