@@ -17,7 +17,9 @@ from pipelines.eduframe.commands.output import print_summary
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.run.control import Run
 from pipelines.eduframe.run.report import Report
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import UnreachableError
+from sources.eduframe.rows.normalise import Normalised, normalise
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import MakeWarehouse, command
 from tests.processes import run
@@ -168,6 +170,24 @@ def test_a_list_whose_pages_went_astray_is_read_from_its_start_again(
     report = warehouse.sync("users")
     assert (report.exit_code, report.runs["users"].read) == (DONE, 200)
     warehouse.assert_equals_truth("users")
+
+
+def test_rows_that_memory_is_short_of_cost_their_list_alone(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(endpoint: Endpoint, rows: list[Any]) -> Normalised:
+        if endpoint.table == "users":
+            raise MemoryError
+        return normalise(endpoint, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sources.eduframe.comparing.change_detection.normalise", short)
+        report = warehouse.sync(*LISTS)
+    assert (report.exit_code, report.runs["users"].status) == (PARTLY, "failed")
+    assert report.runs["users"].message == "there is no memory for its rows"
+    warehouse.assert_equals_truth("labels", "orders")
+    assert warehouse.sync(*LISTS).exit_code == DONE
+    warehouse.assert_equals_truth(*LISTS)
 
 
 def test_an_answer_without_an_end_costs_its_list_alone(warehouse: Warehouse) -> None:

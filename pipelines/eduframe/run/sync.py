@@ -342,6 +342,9 @@ class _Sync:
                     self.batches.put(self.spill.keep(batch))
         except EduframeError as error:
             self._end(run, error)
+        except MemoryError:
+            run.status, run.message = "failed", "there is no memory for its rows"
+            log.error("%s: %s", name, run.message)
         except Exception as error:
             said = self.client.shown(cause_of(error, Path(self.pipeline.working_dir)))
             log.error("%s: unexpected error: %s", name, said)
