@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from pipelines.eduframe.destinations.tables.schema_upgrade import UpgradeError
 from pipelines.eduframe.exit_codes import DONE
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse, command, in_a_lake_too, stop_after
+from tests.test_postgres_neighbours import ALL_BUT_OWNING, as_role
 from tests.warehouses import PLENTY, SQL_TYPES, Home, Warehouse
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +111,63 @@ def test_a_dataset_of_the_release_before_is_upgraded_in_place(
         assert warehouse.query(keys)[0]["n"] == had["n"] + 1  # that of user_roles
     again = warehouse.sync(*LISTS, reconcile=True)
     assert (again.total("changed"), again.notes) == (0, [])
+    warehouse.assert_equals_truth(*LISTS)
+
+
+@pytest.mark.parametrize("destination", ["postgres"], scope="session")
+@pytest.mark.parametrize("how", ["statements", "ownership"])
+def test_a_role_that_owns_no_table_says_what_its_owner_is_to_run_for_an_upgrade(
+    home: Home, destination: str, sim: Simulator, tmp_path: Path, release_before: Path, how: str
+) -> None:
+    warehouse = home.make(destination, sim, tmp_path, tables=False)
+    setup = command(warehouse, *LISTS, PYTHONPATH=str(release_before))
+    done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+    assert done.returncode == DONE, done.stderr
+    types, owners = warehouse.types(), warehouse.address
+    as_role(warehouse, ALL_BUT_OWNING)
+    sim.clear_requests()
+    with pytest.raises(UpgradeError, match="does not own it, and may not change it") as refused:
+        warehouse.sync(*LISTS)
+    said = str(refused.value)
+    assert warehouse.types() == types
+    theirs = warehouse.address
+    warehouse.address = owners
+    for part in said.split("helps with: ")[1:]:
+        statements, _, rest = part.partition("; or lets")
+        if how == "ownership":
+            statements = rest.partition("with: ")[2].partition(". ")[0]
+        warehouse.execute(statements)
+    warehouse.address = theirs
+    report = warehouse.sync(*LISTS, reconcile=True)
+    assert report.exit_code == DONE
+    warehouse.assert_equals_truth(*LISTS)
+    assert warehouse.sync(*LISTS, reconcile=True).total("changed") == 0
+
+
+@pytest.mark.parametrize("destination", ["postgres"], scope="session")
+def test_an_upgrade_that_ends_after_the_tables_were_changed_is_done_once_more(
+    home: Home,
+    destination: str,
+    sim: Simulator,
+    tmp_path: Path,
+    release_before: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warehouse = home.make(destination, sim, tmp_path, tables=False)
+    setup = command(warehouse, *LISTS, PYTHONPATH=str(release_before))
+    done = subprocess.run(capture_output=True, text=True, check=False, **setup)
+    assert done.returncode == DONE, done.stderr
+
+    def ended(*_: Any, **given: Any) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.eduframe.destinations.tables.schema_upgrade.new_table", ended)
+        with pytest.raises(InterruptedError):
+            warehouse.sync(*LISTS)
+    assert warehouse.types()["invoices"]["total_excl"] in SQL_TYPES[Decimal]
+    warehouse.pipeline = warehouse.make_pipeline()
+    assert warehouse.sync(*LISTS, reconcile=True).exit_code == DONE
     warehouse.assert_equals_truth(*LISTS)
 
 

@@ -50,7 +50,8 @@ _CATALOGS = {
     ),
     "postgres": (
         "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, "
-        "CASE WHEN a.atthasdef OR a.attidentity <> '' THEN 'its own' END, "
+        "CASE WHEN a.attgenerated <> '' THEN 'EXPRESSION' WHEN a.attidentity = 'a' THEN 'IDENTITY' "
+        "WHEN a.attidentity = 'd' THEN 'identity' WHEN a.atthasdef THEN 'default' END, "
         "c.relkind NOT IN ('r', 'p') FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
         "WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
@@ -80,7 +81,7 @@ class StoredColumn:
     """Its SQL type in small letters; None where the catalog is not asked for it."""
     nullable: bool = True
     default: str | None = None
-    """What DuckDB gives it by default, in SQL; of Postgres only that there is something."""
+    """What DuckDB gives it by default, in SQL; of Postgres only what one would drop."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Misfit:
     column: str | None = None
     retyped: Column | None = None
     """What the column must be, where its type is another."""
+    unique: tuple[str, ...] = ()
+    """The columns that a constraint in the way is over, which keys elsewhere may refer to."""
 
 
 @dataclass
@@ -230,10 +233,16 @@ def _columns_in_the_way(
             stored_as = str(column.type)
             if mine == LOAD_ID:  # which dlt gives a length
                 stored_as = stored_as.partition("(")[0]
-            if not _holds(kind, stored_as, name in key):
+            # what an upgrade has changed already, or the owner has in its stead, is as it must be
+            if not any(_holds(one, stored_as, name in key) for one in (kind, mine.type)):
                 yield Misfit(
                     f"{place} is {column.type}, which does not hold every {kind}",
                     tuple(_retyping(dataset, table, mine)), name, mine,
+                )
+            elif column.default in ("EXPRESSION", "IDENTITY"):
+                yield Misfit(
+                    f"{place} is generated, and takes no value",
+                    (f"{alter} {quoted} DROP {column.default}",), name,
                 )
         may_be_null = name not in (*key, LOAD_ID.name) if mine else not column.default
         made_so = known.get(name, {}).get("nullable") is False
@@ -272,7 +281,10 @@ def _uniques_in_the_way(
                 if unique.constraint
                 else f"DROP INDEX {dataset.name(unique.name)}"
             )
-            yield Misfit(f"{what}{unique.name}{over}, which its rows need not keep to", (drop,))
+            yield Misfit(
+                f"{what}{unique.name}{over}, which its rows need not keep to",
+                (drop,), unique=unique.columns,
+            )
         else:
             remedy = () if unique.constraint else (f"DROP INDEX {dataset.name(unique.name)}",)
             yield Misfit(

@@ -153,8 +153,9 @@ def _alter(pipeline: Any, dataset: Dataset, fit: Fit) -> None:
     retyped = [m.column for m in fit.misfits if m.retyped and m.column]
     whole = sql.capabilities.supports_ddl_transactions
     with sql.begin_transaction() if whole else nullcontext():
-        if is_postgres and retyped:
-            drop_references(dataset, sql, fit.table.name)
+        if is_postgres:
+            unique = [column for misfit in fit.misfits for column in misfit.unique]
+            drop_references(dataset, sql, fit.table.name, [*retyped, *unique])
         aside = views_aside(sql, name, retyped) if is_postgres and retyped else nullcontext()
         with aside:
             for statement in _statements(pipeline, dataset, fit):
@@ -169,8 +170,11 @@ def _statements(pipeline: Any, dataset: Dataset, fit: Fit) -> list[str]:
     ordered = sorted(fit.misfits, key=lambda misfit: misfit.column is not None)
     for misfit in ordered:
         if misfit.retyped and misfit.column and fit.stored.columns[misfit.column].default:
-            column = dataset.column(misfit.column)
-            statements.append(f"ALTER TABLE {name} ALTER COLUMN {column} DROP DEFAULT")
+            column, kind = dataset.column(misfit.column), fit.stored.columns[misfit.column].default
+            dropped = "DEFAULT"
+            if is_a(pipeline, "postgres") and kind:
+                dropped = kind.upper()
+            statements.append(f"ALTER TABLE {name} ALTER COLUMN {column} DROP {dropped}")
         statements += misfit.remedy
     return statements
 

@@ -59,10 +59,6 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
         ]
         if not added and not changed:
             continue
-        if isinstance(table, Table):
-            forget_hashes(dataset, lists_of(table))
-        if is_a(pipeline, "filesystem"):
-            pipeline.destination_client().conform(name, table.arrow_schema)
         for column in changed:
             was = columns[column.name]["data_type"]
             if not is_a(pipeline, "filesystem"):
@@ -74,6 +70,12 @@ def upgrade(pipeline: Any, dataset: Dataset, existing: Iterable[str]) -> list[st
         hints[name] = [hint_for(table, column) for column in (*added, *changed)]
     if hints and is_a(pipeline, "postgres"):
         _check_rights(pipeline, dataset, hints)
+    for name in hints:
+        table = OURS[name]
+        if isinstance(table, Table):
+            forget_hashes(dataset, lists_of(table))
+        if is_a(pipeline, "filesystem"):
+            pipeline.destination_client().conform(name, table.arrow_schema)
     if changes:
         _change_all(pipeline, dataset, changes)
     if hints:
@@ -96,16 +98,29 @@ def _check_rights(pipeline: Any, dataset: Dataset, hints: Mapping[str, list[Any]
         for (schema, name), foreign in foreign_tables(client.sql_client).items():
             if foreign.owner is None or name not in hints:
                 continue
+            is_staging = schema != client.sql_client.dataset_name
+            with client.sql_client.with_staging_dataset() if is_staging else nullcontext():
+                there = client.get_storage_table(name)[1]
+            columns = [hint["name"] for hint in hints[name] if not _is_done(hint, there)]
+            if not columns:
+                continue
             statements = [f"DROP TABLE {foreign.name}"]  # of staging, where nothing stays
-            columns = [hint["name"] for hint in hints[name]]
-            if schema == client.sql_client.dataset_name:
-                statements = [*_in_its_stead(pipeline, client, dataset, OURS[name], columns)]
+            if not is_staging:
+                statements = [
+                    *_in_its_stead(pipeline, client, dataset, OURS[name], columns),
+                    *(helps for _, helps in foreign.wrong),
+                ]
             said.append(f"{schema}.{name} ({', '.join(columns)}): {foreign.mended_by(statements)}")
     if said:
         raise UpgradeError(
             f"This release adds or changes columns, and may not: {'. '.join(said)}. Then sync "
             "again."
         )
+
+
+def _is_done(hint: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether a table has a column as it is to be: its owner has done it, or a run that ended."""
+    return bool(there.get(hint["name"], {}).get("data_type") == hint["data_type"])
 
 
 def _in_its_stead(
@@ -161,10 +176,16 @@ def _change_all(
         sql = client.sql_client
         whole = sql.capabilities.supports_ddl_transactions
         with sql.begin_transaction() if whole else nullcontext():
-            if sql.capabilities.sqlglot_dialect == "postgres":
-                drop_references(dataset, sql)
             for table, column in changes:
+                with sql.with_staging_dataset():
+                    sql.drop_tables(table.name)
+                is_postgres = sql.capabilities.sqlglot_dialect == "postgres"
+                there = client.get_storage_table(table.name)[1] if is_postgres else {}
+                if _is_done(hint_for(table, column), there):
+                    continue
                 try:
+                    if is_postgres:
+                        drop_references(dataset, sql, table.name, [column.name])
                     for statement in statements_for(client, dataset, table, column):
                         sql.execute_sql(statement)
                 except Exception as error:  # each driver has exceptions of its own
@@ -174,23 +195,26 @@ def _change_all(
                         f"{'Nothing was changed. ' if whole else ''}If a view of yours uses the "
                         "column, drop it, sync again, and make it anew."
                     ) from error
-                with sql.with_staging_dataset():
-                    sql.drop_tables(table.name)
 
 
-def drop_references(dataset: Dataset, sql: Any, table: str | None = None) -> None:
-    """Drop the foreign keys, whose columns could only change both at once; of a ``table``, those
-    from and to it.
+def drop_references(dataset: Dataset, sql: Any, table: str, columns: Collection[str]) -> None:
+    """Drop our foreign keys that have one of a table's columns at either end: their columns could
+    only change both at once.
 
     Without its comment, ``_sync_runs`` says that keys are missing: they are made again at the end
     of the run (see :mod:`pipelines.eduframe.destinations.tables.constraints`).
     """
     found = sql.execute_sql(
         "SELECT c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = k.confrelid "
-        "WHERE n.nspname = %s AND k.contype = 'f' AND coalesce(%s IN (c.relname, t.relname), true)",
+        "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a "
+        "ON (a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey)) "
+        "OR (a.attrelid = k.confrelid AND a.attnum = ANY(k.confkey)) "
+        "WHERE n.nspname = %s AND k.contype = 'f' AND c.relname = ANY(%s) "
+        "AND a.attrelid = %s::regclass AND a.attname = ANY(%s) GROUP BY 1, 2",
         sql.dataset_name,
-        table,
+        [*OURS],
+        dataset.name(table),
+        [*columns],
     )
     for owner, name in found or ():
         sql.execute_sql(f"ALTER TABLE {dataset.name(owner)} DROP CONSTRAINT {dataset.column(name)}")
