@@ -413,6 +413,32 @@ def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_tou
     assert not [*tmp_path.glob("*.duckdb")]
 
 
+@pytest.mark.parametrize(("section", "name", "value"), [
+    ("", "ADD_DLT_LOAD_ID", "false"),
+    ("NORMALIZE__PARQUET_NORMALIZER__", "ADD_DLT_LOAD_ID", "false"),
+    ("NORMALIZE__PARQUET_NORMALIZER__", "ADD_DLT_LOAD_ID", "perhaps"),
+    ("NORMALIZE__PARQUET_NORMALIZER__", "ADD_DLT_ID", "true"),
+    ("SCHEMA__", "JSON_NORMALIZER", '{"module": "nonsense"}'),
+    ("SOURCES__SCHEMA__", "JSON_NORMALIZER", '{"module": "nonsense"}'),
+    ("SCHEMA__", "JSON_NORMALIZER", "nonsense"),
+])
+def test_rows_that_dlt_would_change_are_refused_before_anything_is_touched(
+    eduframe: Eduframe,
+    here: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    section: str,
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(section + name, value)
+    found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    assert "dlt's setting" in found.err
+    assert here.requests == []
+    assert not [*tmp_path.glob("*.duckdb")]
+
+
 @pytest.mark.parametrize("name", ["WORKERS", "LOAD__WORKERS", "NORMALIZE__WORKERS"])
 @pytest.mark.parametrize("value", ["0", "many"])
 def test_a_number_of_workers_that_makes_no_sense_is_refused_before_anything_is_touched(

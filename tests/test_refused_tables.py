@@ -180,3 +180,17 @@ def test_what_others_hung_on_a_table_is_named_with_what_removes_it(
     warehouse.execute(statement)
     assert warehouse.sync("users").exit_code == DONE
     warehouse.assert_equals_truth("users")
+
+
+@pytest.mark.parametrize("destination", ["duckdb"], scope="session")
+def test_a_log_that_takes_no_rows_says_what_helps(
+    warehouse: Warehouse, lists: Simulator
+) -> None:
+    warehouse.execute("DELETE FROM _sync_runs")
+    refuse(warehouse, "_sync_runs", "resources", 0)
+    lists.add("labels")
+    with pytest.raises(LoadFailedError, match=r"Drop the table _sync_runs, .* makes it anew\."):
+        warehouse.sync("labels", lock_wait_seconds=0)
+    warehouse.execute("DROP TABLE _sync_runs")
+    assert warehouse.sync("labels").exit_code == DONE
+    warehouse.assert_equals_truth("labels")

@@ -19,6 +19,7 @@ from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.runners.configuration import PoolRunnerConfiguration
 from dlt.common.schema.configuration import SchemaConfiguration
+from dlt.normalize.configuration import ItemsNormalizerConfiguration
 from dlt.pipeline.configuration import PipelineConfiguration
 
 from pipelines.eduframe.place.names import (
@@ -148,6 +149,12 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
             workers = resolve_configuration(pool, sections=(section,)).workers
             if workers is not None and workers < 1:
                 raise ValueError(f"{section}.workers is {workers}, by the name WORKERS or another")
+        wanted = (known_sections.NORMALIZE, "parquet_normalizer")
+        rows = resolve_configuration(ItemsNormalizerConfiguration(), sections=wanted)
+        schemas = [
+            resolve_configuration(SchemaConfiguration(), sections=sections)
+            for sections in ((), (known_sections.SOURCES, "eduframe"))
+        ]
     except (DltException, ValueError) as error:
         raise SettingsError(
             f"One of dlt's settings of the pipeline makes no sense: {first_line(error)}. Look for "
@@ -160,13 +167,27 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
                 f"{setting} in .dlt/config.toml: dlt would throw away, in each run, what the sync "
                 "goes on from. Take it out."
             )
-    for sections in ((), (known_sections.SOURCES, "eduframe")):
-        named = resolve_configuration(SchemaConfiguration(), sections=sections).naming
-        if named not in (None, "snake_case"):
+    if rows.add_dlt_id or not rows.add_dlt_load_id:
+        name, value = ("add_dlt_id", "on") if rows.add_dlt_id else ("add_dlt_load_id", "off")
+        raise SettingsError(
+            f"dlt's setting normalize.parquet_normalizer.{name} is {value}, by {name.upper()} or "
+            f"NORMALIZE__PARQUET_NORMALIZER__{name.upper()} in the environment, or in "
+            ".dlt/config.toml: dlt would write rows with other columns than the sync's tables "
+            "have. Take it out."
+        )
+    for schema in schemas:
+        if schema.json_normalizer is not None:
             raise SettingsError(
-                f"dlt's setting schema.naming is {printable(str(named), 100)!r}, by SCHEMA__NAMING "
-                "in the environment or naming in .dlt/config.toml, below [schema]: dlt would "
-                "spell the tables' names in another way than the sync knows them. Take it out."
+                "dlt's setting schema.json_normalizer is set, by SCHEMA__JSON_NORMALIZER in the "
+                "environment or json_normalizer in .dlt/config.toml, below [schema]: dlt would "
+                "take rows apart in another way than the sync does. Take it out."
+            )
+        if schema.naming not in (None, "snake_case"):
+            raise SettingsError(
+                f"dlt's setting schema.naming is {printable(str(schema.naming), 100)!r}, by "
+                "SCHEMA__NAMING in the environment or naming in .dlt/config.toml, below [schema]: "
+                "dlt would spell the tables' names in another way than the sync knows them. Take "
+                "it out."
             )
     return found
 

@@ -11,6 +11,7 @@ from pipelines.eduframe.destinations.postgres.rights import foreign_tables
 from pipelines.eduframe.place.target import is_a
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.display import printable
+from sources.eduframe.rows.tables import ALL_TABLES
 
 NO_RIGHT = "42501"
 NULL_IN_IT = "23502"
@@ -30,6 +31,8 @@ def what_helps(pipeline: Any, table: str, error: BaseException) -> str:
         return _in_postgres(pipeline, table, error, getattr(bottom, "diag", None))
     if isinstance(bottom, duckdb.ConstraintException):
         # DuckDB drops no constraints: a refresh puts a table without them in the place of this one
+        if table not in ALL_TABLES:
+            return f"Drop the table {table}, if nothing else helps: the next run makes it anew."
         return f"eduframe refresh {{}} makes {table} without what others added to it."
     return ""
 
