@@ -23,6 +23,7 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from pipelines.eduframe.destinations.postgres.room import TABLES_AT_ONCE, connected
+from pipelines.eduframe.destinations.postgres.swallowed_rows import checking
 from pipelines.eduframe.destinations.tables.others_columns import keeping
 
 log = logging.getLogger("eduframe.postgres")
@@ -78,7 +79,8 @@ class _CopyJob(PostgresParquetCopyJob):
 
 
 class _MergeJob(SqlLoadJob):
-    """dlt's merge, around which the values in columns of others are kept."""
+    """dlt's merge, around which the values in columns of others are kept, and after which rows are
+    looked for that others may have taken."""
 
     def _split_fragments(self, sql: str) -> list[str]:
         table: Any = self._load_table
@@ -90,6 +92,7 @@ class _MergeJob(SqlLoadJob):
         with client.with_alternative_dataset_name(job_client.dataset_name):
             _, staged = client.get_qualified_table_names(table["name"])
             before, after = keeping(client, table, staged, key)
+            after += checking(client, table, staged, key)
         return [*before, *merge, *after]
 
 
