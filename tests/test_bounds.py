@@ -449,3 +449,14 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused_before_anything_is_t
     assert found.code == WRONG_USE
     assert "workers" in found.err
     assert here.requests == []
+
+
+@pytest.mark.parametrize("name", ["PARALLELISM_STRATEGY", "LOAD__RAISE_ON_MAX_RETRIES"])
+def test_a_setting_of_dlts_that_is_none_is_found_before_anything_is_touched(
+    eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "nonsense")
+    found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    assert name.rpartition("__")[2].lower() in found.err
+    assert here.requests == []

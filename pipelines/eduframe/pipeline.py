@@ -19,6 +19,8 @@ from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.runners.configuration import PoolRunnerConfiguration
 from dlt.common.schema.configuration import SchemaConfiguration
+from dlt.common.storages import LoadStorageConfiguration
+from dlt.load.configuration import LoaderConfiguration
 from dlt.normalize.configuration import ItemsNormalizerConfiguration
 from dlt.pipeline.configuration import PipelineConfiguration
 
@@ -149,6 +151,9 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
             workers = resolve_configuration(pool, sections=(section,)).workers
             if workers is not None and workers < 1:
                 raise ValueError(f"{section}.workers is {workers}, by the name WORKERS or another")
+        storage = LoadStorageConfiguration(load_volume_path="")
+        loader = LoaderConfiguration(_load_storage_config=storage)
+        resolve_configuration(loader, sections=(known_sections.LOAD,))
         wanted = (known_sections.NORMALIZE, "parquet_normalizer")
         rows = resolve_configuration(ItemsNormalizerConfiguration(), sections=wanted)
         schemas = [
