@@ -421,8 +421,10 @@ def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_tou
     ("SCHEMA__", "JSON_NORMALIZER", '{"module": "nonsense"}'),
     ("SOURCES__SCHEMA__", "JSON_NORMALIZER", '{"module": "nonsense"}'),
     ("SCHEMA__", "JSON_NORMALIZER", "nonsense"),
+    ("", "RAISE_ON_FAILED_JOBS", "false"),
+    ("LOAD__", "RAISE_ON_FAILED_JOBS", "false"),
 ])
-def test_rows_that_dlt_would_change_are_refused_before_anything_is_touched(
+def test_rows_that_dlt_would_change_or_lose_are_refused_before_anything_is_touched(
     eduframe: Eduframe,
     here: Simulator,
     tmp_path: Path,

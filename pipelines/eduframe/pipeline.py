@@ -153,7 +153,7 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
                 raise ValueError(f"{section}.workers is {workers}, by the name WORKERS or another")
         storage = LoadStorageConfiguration(load_volume_path="")
         loader = LoaderConfiguration(_load_storage_config=storage)
-        resolve_configuration(loader, sections=(known_sections.LOAD,))
+        loader = resolve_configuration(loader, sections=(known_sections.LOAD,))
         wanted = (known_sections.NORMALIZE, "parquet_normalizer")
         rows = resolve_configuration(ItemsNormalizerConfiguration(), sections=wanted)
         schemas = [
@@ -172,6 +172,12 @@ def _dlt_settings(name: str) -> PipelineConfiguration:
                 f"{setting} in .dlt/config.toml: dlt would throw away, in each run, what the sync "
                 "goes on from. Take it out."
             )
+    if not loader.raise_on_failed_jobs:
+        raise SettingsError(
+            "dlt's setting load.raise_on_failed_jobs is off, by RAISE_ON_FAILED_JOBS or "
+            "LOAD__RAISE_ON_FAILED_JOBS in the environment, or in .dlt/config.toml: rows that a "
+            "table refuses would be lost without a word. Take it out."
+        )
     if rows.add_dlt_id or not rows.add_dlt_load_id:
         name, value = ("add_dlt_id", "on") if rows.add_dlt_id else ("add_dlt_load_id", "off")
         raise SettingsError(
