@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.failures import cause_of
 from sources.eduframe import eduframe_source, raise_failed
 from sources.eduframe.errors import ListsFailedError, OtherCustomerError
 from sources.eduframe_simulator import Simulator

@@ -1,7 +1,5 @@
 """The pipeline: its name, its destination and its dataset."""
 
-import errno
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.configuration import known_sections, resolve_configuration
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.common.runners.configuration import PoolRunnerConfiguration
-from dlt.common.schema.configuration import SchemaConfiguration
-from dlt.common.storages import LoadStorageConfiguration
-from dlt.load.configuration import LoaderConfiguration
-from dlt.normalize.configuration import ItemsNormalizerConfiguration
-from dlt.pipeline.configuration import PipelineConfiguration
 
+from pipelines.eduframe.dlt_settings import dlt_settings
+from pipelines.eduframe.failures import first_line
 from pipelines.eduframe.place.names import (
     check_dataset_name,
     check_pipeline_name,
@@ -32,21 +25,10 @@ from pipelines.eduframe.place.names import (
 from pipelines.eduframe.place.target import is_a, kind_of, target_of
 from pipelines.eduframe.place.working_folder import DATASET_NAME, open_pipeline
 from sources.eduframe.dataset.dlt_defaults import install_defaults
-from sources.eduframe.display import printable
 from sources.eduframe.errors import SettingsError
 
 PIPELINE_NAME = "eduframe"
 DUCKDB_FILE = "warehouse.duckdb"
-
-MOST_OF_AN_ERROR = 1000
-"""Characters that are shown of a line of an error."""
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_SPACE = re.compile(
-    r"No space left|File too large|quota exceeded|not enough space|os error (28|112)\b", re.I
-)
-_PATH = re.compile(r"""["']((?:/|[A-Za-z]:\\)[^"']+)["']""")
-"""A file that an error names."""
 
 CAN_DELETE = (
     "duckdb",
@@ -112,7 +94,7 @@ def make_pipeline(
     install_defaults()
     check_pipeline_name(name)
     check_dataset_name(dataset)
-    configured = _dlt_settings(name)
+    configured = dlt_settings(name)
     folder = Path(pipelines_dir or configured.pipelines_dir or get_dlt_pipelines_dir()).resolve()
     with _in_words(destination, folder, is_given=bool(pipelines_dir)):
         make = partial(dlt.pipeline, name, dataset_name=dataset)
@@ -134,73 +116,6 @@ def make_pipeline(
             target,
             lambda home: make(destination=trial.destination, pipelines_dir=home),
         )
-
-
-def _dlt_settings(name: str) -> PipelineConfiguration:
-    """dlt's own settings of the pipeline.
-
-    Raises:
-        SettingsError: one of them would have dlt throw away what was loaded, or makes no sense.
-    """
-    try:
-        found = resolve_configuration(
-            PipelineConfiguration(pipeline_name=name), sections=(known_sections.PIPELINES, name)
-        )
-        for section in ("normalize", "load"):
-            pool = PoolRunnerConfiguration(pool_type="thread")
-            workers = resolve_configuration(pool, sections=(section,)).workers
-            if workers is not None and workers < 1:
-                raise ValueError(f"{section}.workers is {workers}, by the name WORKERS or another")
-        storage = LoadStorageConfiguration(load_volume_path="")
-        loader = LoaderConfiguration(_load_storage_config=storage)
-        loader = resolve_configuration(loader, sections=(known_sections.LOAD,))
-        wanted = (known_sections.NORMALIZE, "parquet_normalizer")
-        rows = resolve_configuration(ItemsNormalizerConfiguration(), sections=wanted)
-        schemas = [
-            resolve_configuration(SchemaConfiguration(), sections=sections)
-            for sections in ((), (known_sections.SOURCES, "eduframe"))
-        ]
-    except (DltException, ValueError) as error:
-        raise SettingsError(
-            f"One of dlt's settings of the pipeline makes no sense: {first_line(error)}. Look for "
-            "its name in capitals in the environment, and in .dlt/config.toml."
-        ) from error
-    for setting in ("dev_mode", "full_refresh", "refresh"):
-        if getattr(found, setting):
-            raise SettingsError(
-                f"dlt's setting {setting} is on, by {setting.upper()} in the environment or "
-                f"{setting} in .dlt/config.toml: dlt would throw away, in each run, what the sync "
-                "goes on from. Take it out."
-            )
-    if not loader.raise_on_failed_jobs:
-        raise SettingsError(
-            "dlt's setting load.raise_on_failed_jobs is off, by RAISE_ON_FAILED_JOBS or "
-            "LOAD__RAISE_ON_FAILED_JOBS in the environment, or in .dlt/config.toml: rows that a "
-            "table refuses would be lost without a word. Take it out."
-        )
-    if rows.add_dlt_id or not rows.add_dlt_load_id:
-        name, value = ("add_dlt_id", "on") if rows.add_dlt_id else ("add_dlt_load_id", "off")
-        raise SettingsError(
-            f"dlt's setting normalize.parquet_normalizer.{name} is {value}, by {name.upper()} or "
-            f"NORMALIZE__PARQUET_NORMALIZER__{name.upper()} in the environment, or in "
-            ".dlt/config.toml: dlt would write rows with other columns than the sync's tables "
-            "have. Take it out."
-        )
-    for schema in schemas:
-        if schema.json_normalizer is not None:
-            raise SettingsError(
-                "dlt's setting schema.json_normalizer is set, by SCHEMA__JSON_NORMALIZER in the "
-                "environment or json_normalizer in .dlt/config.toml, below [schema]: dlt would "
-                "take rows apart in another way than the sync does. Take it out."
-            )
-        if schema.naming not in (None, "snake_case"):
-            raise SettingsError(
-                f"dlt's setting schema.naming is {printable(str(schema.naming), 100)!r}, by "
-                "SCHEMA__NAMING in the environment or naming in .dlt/config.toml, below [schema]: "
-                "dlt would spell the tables' names in another way than the sync knows them. Take "
-                "it out."
-            )
-    return found
 
 
 @contextmanager
@@ -362,57 +277,3 @@ def check_dataset(pipeline: Any) -> None:
 def duckdb_path(pipeline: Any) -> Path | None:
     """The pipeline's DuckDB file; None for other destinations."""
     return target_of(pipeline).path if is_a(pipeline, "duckdb") else None
-
-
-def first_line(error: BaseException) -> str:
-    """The line of an error that tells what happened, fit to be shown."""
-    lines = _lines(error)
-    return lines[0] if lines else type(error).__name__
-
-
-def _lines(error: BaseException) -> list[str]:
-    """What an error says, which may be a server's or a file's words, each line fit to be shown."""
-    lines = (line.strip() for line in re.split(r"\r?\n", str(error)))
-    return [printable(line, MOST_OF_AN_ERROR) for line in lines if line]
-
-
-def error_lines(error: BaseException) -> str:
-    """All that the error at the bottom says, in one line: Postgres names views in the second."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return "; ".join(_lines(error))
-
-
-def cause_of(error: BaseException, folder: Path | None = None) -> str:
-    """What lies at the bottom of dlt's error, in a line.
-
-    ``folder`` is where was written, for errors that do not tell.
-    """
-    while error.__cause__ is not None:
-        error = error.__cause__
-    said = f"{type(error).__name__}: {first_line(error)}"
-    if not has_no_space(error):
-        return said
-    named = getattr(error, "filename", None) or next(iter(_PATH.findall(str(error))), None)
-    where = Path(named) if named else folder
-    where = where if where is None or where.is_dir() else where.parent
-    return f"there is no space left{f' in {printable(str(where))}' if where else ''} ({said})"
-
-
-@contextmanager
-def naming(folder: Path) -> Iterator[None]:
-    """Let errors of a full disk that do not tell which file they are of tell the folder."""
-    try:
-        yield
-    except Exception as error:
-        bottom: BaseException = error
-        while bottom.__cause__ is not None:
-            bottom = bottom.__cause__
-        if isinstance(bottom, OSError) and has_no_space(bottom) and not bottom.filename:
-            bottom.filename = str(folder)
-        raise
-
-
-def has_no_space(error: BaseException) -> bool:
-    """Whether an error, of the system or of a database, says that a disk or quota is full."""
-    return getattr(error, "errno", None) in NO_SPACE or bool(_NO_SPACE.search(str(error)))

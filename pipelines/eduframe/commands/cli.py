@@ -292,7 +292,7 @@ def _tell(error: Exception) -> int:
         if isinstance(error, SettingsError):
             return WRONG_USE
         return LOCKED if isinstance(error, LockedError) else FAILED
-    from pipelines.eduframe.pipeline import cause_of
+    from pipelines.eduframe.failures import cause_of
 
     print(f"eduframe: {cause_of(error)} (eduframe --debug … shows more)", file=sys.stderr)
     return FAILED

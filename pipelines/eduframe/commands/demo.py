@@ -31,7 +31,8 @@ from pipelines.eduframe.commands.output import (
     print_summary,
     print_table,
 )
-from pipelines.eduframe.pipeline import cause_of, make_pipeline
+from pipelines.eduframe.failures import cause_of
+from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.place.local_lock import lock_file
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.run.report import Report

@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-from pipelines.eduframe.pipeline import cause_of, duckdb_path, first_line, has_no_space
+from pipelines.eduframe.failures import cause_of, first_line, has_no_space
+from pipelines.eduframe.pipeline import duckdb_path
 from sources.eduframe.display import printable
 from sources.eduframe.errors import FileBusyError, FileUnusableError
 from sources.eduframe.private_files import PRIVATE, files_made_with, mode_of, restrict

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.place.local_lock import local_lock
 from pipelines.eduframe.place.target import is_a, target_of
 from sources.eduframe.digest import hash_text

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.pending_packages import load_pending, remember_loads
 from pipelines.eduframe.run.refused_tables import lists_of, refusal

@@ -16,7 +16,8 @@ from typing import Any
 from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
 
-from pipelines.eduframe.pipeline import cause_of, duckdb_path
+from pipelines.eduframe.failures import cause_of
+from pipelines.eduframe.pipeline import duckdb_path
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import (
     DUCKDB_NOTE,

@@ -21,7 +21,7 @@ from pipelines.eduframe.destinations.postgres.locks import (
     who_locks,
 )
 from pipelines.eduframe.destinations.tables.refused_rows import what_helps
-from pipelines.eduframe.pipeline import first_line
+from pipelines.eduframe.failures import first_line
 from sources.eduframe.reading.batch import Batch
 from sources.eduframe.rows.tables import CHILD_TABLES
 

@@ -22,14 +22,14 @@ from pipelines.eduframe.destinations.tables.constraints import declare_constrain
 from pipelines.eduframe.destinations.tables.fit import StoredTable, look
 from pipelines.eduframe.destinations.tables.mending import Mended, mend_tables
 from pipelines.eduframe.destinations.tables.schema_upgrade import lists_of, upgrade
+from pipelines.eduframe.dlt_settings import dlt_settings
+from pipelines.eduframe.failures import cause_of, naming
 from pipelines.eduframe.pipeline import (
     about_destination,
-    cause_of,
     check_address,
     check_can_delete,
     check_dataset,
     duckdb_path,
-    naming,
     use_own_destination,
 )
 from pipelines.eduframe.place.working_folder import own_folder_note
@@ -111,6 +111,7 @@ def sync(
         UnreachableError: there is no connection to the API.
     """
     install_defaults()
+    dlt_settings(pipeline.pipeline_name)
     check_can_delete(pipeline)
     if pipeline.refresh:
         raise SettingsError(

@@ -6,7 +6,8 @@ from typing import Any
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.lock import database_lock
 from pipelines.eduframe.destinations.tables.scratch_table import try_out
-from pipelines.eduframe.pipeline import cause_of, duckdb_path
+from pipelines.eduframe.failures import cause_of
+from pipelines.eduframe.pipeline import duckdb_path
 from pipelines.eduframe.store.state import customer_of
 from sources.eduframe.errors import EduframeError, LockedError, SettingsError
 

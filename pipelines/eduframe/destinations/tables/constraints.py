@@ -26,7 +26,7 @@ from typing import Any
 
 import orjson
 
-from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.place.target import kind_of
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS
 from sources.eduframe.dataset.sql import Dataset

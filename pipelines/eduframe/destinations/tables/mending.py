@@ -28,7 +28,7 @@ from pipelines.eduframe.destinations.tables.schema_upgrade import (
     hint_for,
     lists_of,
 )
-from pipelines.eduframe.pipeline import error_lines
+from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import SYNC_RUNS
 from sources.eduframe.dataset.sql import Dataset

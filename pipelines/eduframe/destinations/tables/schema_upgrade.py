@@ -13,7 +13,7 @@ from typing import Any
 from dlt.common.schema.utils import new_table
 
 from pipelines.eduframe.destinations.postgres.rights import foreign_tables
-from pipelines.eduframe.pipeline import error_lines
+from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from sources.eduframe.dataset.sql import Dataset

@@ -15,7 +15,7 @@ from typing import Any
 
 import dlt
 
-from pipelines.eduframe.pipeline import cause_of
+from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.place.target import is_a, kind_of
 from pipelines.eduframe.store.run_log import LogTable
 from sources.eduframe.dataset.merge_hints import quiet_hints

@@ -1,0 +1,82 @@
+"""dlt's own settings, from the environment and .dlt/config.toml: those that would have dlt do other
+than the sync promises are refused before anything is touched."""
+
+from dlt.common.configuration import known_sections, resolve_configuration
+from dlt.common.exceptions import DltException
+from dlt.common.runners.configuration import PoolRunnerConfiguration
+from dlt.common.schema.configuration import SchemaConfiguration
+from dlt.common.storages import LoadStorageConfiguration
+from dlt.load.configuration import LoaderConfiguration
+from dlt.normalize.configuration import ItemsNormalizerConfiguration
+from dlt.pipeline.configuration import PipelineConfiguration
+
+from pipelines.eduframe.failures import first_line
+from sources.eduframe.display import printable
+from sources.eduframe.errors import SettingsError
+
+
+def dlt_settings(name: str) -> PipelineConfiguration:
+    """dlt's own settings of the pipeline.
+
+    Raises:
+        SettingsError: one of them would have dlt throw away what was loaded, or makes no sense.
+    """
+    try:
+        found = resolve_configuration(
+            PipelineConfiguration(pipeline_name=name), sections=(known_sections.PIPELINES, name)
+        )
+        for section in ("normalize", "load"):
+            pool = PoolRunnerConfiguration(pool_type="thread")
+            workers = resolve_configuration(pool, sections=(section,)).workers
+            if workers is not None and workers < 1:
+                raise ValueError(f"{section}.workers is {workers}, by the name WORKERS or another")
+        storage = LoadStorageConfiguration(load_volume_path="")
+        loader = LoaderConfiguration(_load_storage_config=storage)
+        loader = resolve_configuration(loader, sections=(known_sections.LOAD,))
+        wanted = (known_sections.NORMALIZE, "parquet_normalizer")
+        rows = resolve_configuration(ItemsNormalizerConfiguration(), sections=wanted)
+        schemas = [
+            resolve_configuration(SchemaConfiguration(), sections=sections)
+            for sections in ((), (known_sections.SOURCES, "eduframe"))
+        ]
+    except (DltException, ValueError) as error:
+        raise SettingsError(
+            f"One of dlt's settings of the pipeline makes no sense: {first_line(error)}. Look for "
+            "its name in capitals in the environment, and in .dlt/config.toml."
+        ) from error
+    for setting in ("dev_mode", "full_refresh", "refresh"):
+        if getattr(found, setting):
+            raise SettingsError(
+                f"dlt's setting {setting} is on, by {setting.upper()} in the environment or "
+                f"{setting} in .dlt/config.toml: dlt would throw away, in each run, what the sync "
+                "goes on from. Take it out."
+            )
+    if not loader.raise_on_failed_jobs:
+        raise SettingsError(
+            "dlt's setting load.raise_on_failed_jobs is off, by RAISE_ON_FAILED_JOBS or "
+            "LOAD__RAISE_ON_FAILED_JOBS in the environment, or in .dlt/config.toml: rows that a "
+            "table refuses would be lost without a word. Take it out."
+        )
+    if rows.add_dlt_id or not rows.add_dlt_load_id:
+        name, value = ("add_dlt_id", "on") if rows.add_dlt_id else ("add_dlt_load_id", "off")
+        raise SettingsError(
+            f"dlt's setting normalize.parquet_normalizer.{name} is {value}, by {name.upper()} or "
+            f"NORMALIZE__PARQUET_NORMALIZER__{name.upper()} in the environment, or in "
+            ".dlt/config.toml: dlt would write rows with other columns than the sync's tables "
+            "have. Take it out."
+        )
+    for schema in schemas:
+        if schema.json_normalizer is not None:
+            raise SettingsError(
+                "dlt's setting schema.json_normalizer is set, by SCHEMA__JSON_NORMALIZER in the "
+                "environment or json_normalizer in .dlt/config.toml, below [schema]: dlt would "
+                "take rows apart in another way than the sync does. Take it out."
+            )
+        if schema.naming not in (None, "snake_case"):
+            raise SettingsError(
+                f"dlt's setting schema.naming is {printable(str(schema.naming), 100)!r}, by "
+                "SCHEMA__NAMING in the environment or naming in .dlt/config.toml, below [schema]: "
+                "dlt would spell the tables' names in another way than the sync knows them. Take "
+                "it out."
+            )
+    return found
