@@ -335,6 +335,7 @@ FAULTS = {
     Fault("cut_json"): b"[{",
     Fault("tamper", tamper=lambda rows: [*rows, 3]): b"[{",
     Fault("link_loop"): b"[{",
+    Fault("link_anew"): b"[{",
     Fault("no_link"): b"[{",
     Fault("link_elsewhere"): b"[{",
     Fault("stall", seconds=0.1): b"[{",
