@@ -50,10 +50,11 @@ class Met:
 
     def adds(self, rows: Sequence[Any]) -> bool:
         """Whether one of the rows has a key that none had before. They count as met now."""
-        keys = {self._of(row) for row in rows} - self._recent
+        keys = self._all_of(rows) - self._recent
         if keys and len(self._older):
-            found = np.isin(np.fromiter(keys, np.int64, len(keys)), self._older)
-            if found.all():
+            asked = np.fromiter(keys, np.int64, len(keys))
+            places = np.searchsorted(self._older, asked)  # which is in order
+            if (self._older[np.minimum(places, len(self._older) - 1)] == asked).all():
                 return False
         self._recent |= keys
         if len(self._recent) > KEPT_APART:
@@ -61,11 +62,28 @@ class Met:
             self._older, self._recent = np.union1d(self._older, recent), set()
         return bool(keys)
 
+    def _all_of(self, rows: Sequence[Any]) -> set[int]:
+        if len(self._key) == 1:
+            [name] = self._key
+            try:
+                return {hash(row[name]) for row in rows}
+            except (TypeError, KeyError):  # one that is odd: each by itself
+                pass
+        return {self._of(row) for row in rows}
+
     def _of(self, row: Any) -> int:
+        if len(self._key) == 1:
+            try:
+                return hash(row[self._key[0]])
+            except (TypeError, KeyError):
+                return self._odd(row)
         try:
             return hash(tuple([row[name] for name in self._key]))
         except (TypeError, KeyError):  # no object, no key, or none that is a plain value
-            pass
+            return self._odd(row)
+
+    @staticmethod
+    def _odd(row: Any) -> int:
         try:
             return hash(repr(row))
         except RecursionError:  # all that nests so deeply counts as one row
