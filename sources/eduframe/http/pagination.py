@@ -5,6 +5,7 @@ holds is followed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,7 +45,7 @@ class Met:
     """The keys of the rows that were met, to tell the pages that hold no new one."""
 
     def __init__(self, key: Sequence[str]) -> None:
-        self._key = key
+        self._key_of = itemgetter(*key)
         self._recent: set[int] = set()
         self._older = np.zeros(0, np.int64)
 
@@ -63,22 +64,14 @@ class Met:
         return bool(keys)
 
     def _all_of(self, rows: Sequence[Any]) -> set[int]:
-        if len(self._key) == 1:
-            [name] = self._key
-            try:
-                return {hash(row[name]) for row in rows}
-            except (TypeError, KeyError):  # one that is odd: each by itself
-                pass
-        return {self._of(row) for row in rows}
+        try:
+            return {hash(self._key_of(row)) for row in rows}
+        except (TypeError, KeyError):  # one that is odd: each by itself
+            return {self._of(row) for row in rows}
 
     def _of(self, row: Any) -> int:
-        if len(self._key) == 1:
-            try:
-                return hash(row[self._key[0]])
-            except (TypeError, KeyError):
-                return self._odd(row)
         try:
-            return hash(tuple([row[name] for name in self._key]))
+            return hash(self._key_of(row))
         except (TypeError, KeyError):  # no object, no key, or none that is a plain value
             return self._odd(row)
 
