@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
 from sources.eduframe.limits.rate_limiter_file import WindowFile, window_name
@@ -118,22 +118,16 @@ class Limiter:
         """
         began = self._clock()
         waits = False
-        me = threading.get_ident()
         with self._changed:
             try:
                 while True:
                     if self.stop.is_set():
                         raise StoppedError("stopped before all was read")
-                    now = self._catch_up()
+                    now, delay = self._take()
                     if self.ended:
                         break
-                    delay = self._delay(now)
-                    if self._alone not in (None, me):
-                        delay = max(delay, 1.0)
-                    if delay <= 0 and self._take():
-                        return now - began
                     if delay <= 0:
-                        continue  # another program was quicker
+                        return now - began
                     if not waits:
                         waits = True
                         self._begin_wait(now)
@@ -146,16 +140,18 @@ class Limiter:
         self.wake()
         raise self.ended
 
-    def _take(self) -> bool:
-        """Take a place, unless another program has just taken the last one."""
-        if self.journal:
-            with self.journal.exclusive():
-                now = self._catch_up()
-                if self.ended or self._delay(now) > 0:
-                    return False
-                self.journal.sent()
-        self._in_flight += 1
-        return True
+    def _take(self) -> tuple[float, float]:
+        """Take a place if there is one now. Returns the time, and the seconds until there may be."""
+        with self.journal.exclusive() if self.journal else nullcontext():
+            now = self._catch_up()
+            delay = self._delay(now)
+            if self._alone not in (None, threading.get_ident()):
+                delay = max(delay, 1.0)
+            if delay <= 0 and not self.ended:
+                self._in_flight += 1
+                if self.journal:
+                    self.journal.sent()
+        return now, delay
 
     def _catch_up(self, *, inherited: bool = False) -> float:
         """Take over what the other programs tell of their requests and of their 429s.

@@ -33,6 +33,7 @@ log = logging.getLogger("eduframe.limiter")
 LOCK_SECONDS = 5.0
 """Who may write lets go within a millisecond; after so long it is held by something that hangs."""
 _HEADER_LENGTH = 10
+_READ_BYTES = 65536
 
 
 def window_name(base_url: str, token: str) -> str:
@@ -82,6 +83,7 @@ class WindowFile:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
+        self._file, self._lock_file = str(path), str(path.with_suffix(".lock"))
         self._window = window
         self.longest = longest
         self._clock = clock
@@ -127,7 +129,7 @@ class WindowFile:
         """While this writer alone may add a request. The limit holds within it alone, if the disk
         does not let it."""
         try:
-            handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            handle = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             log.debug("the request window cannot be locked: %s", error)
             yield
@@ -139,9 +141,9 @@ class WindowFile:
             os.close(handle)  # and so it is unlocked
 
     def news(self) -> News:
-        """What was added since the last time, by this writer too."""
+        """What others added since the last time. It may hold what this writer did, too."""
         try:
-            handle = os.open(self._path, os.O_RDONLY)
+            handle = os.open(self._file, os.O_RDONLY)
         except OSError as error:
             log.debug("the request window cannot be read: %s", error)
             return News()
@@ -149,11 +151,8 @@ class WindowFile:
             header = os.read(handle, _HEADER_LENGTH)
             whole = header != self._header
             start = _HEADER_LENGTH if whole else self._offset
-            size = os.fstat(handle).st_size - start
-            if size <= 0 and not whole:
-                return News()
             os.lseek(handle, start, os.SEEK_SET)
-            added = os.read(handle, max(size, 0))
+            added = b"".join(iter(lambda: os.read(handle, _READ_BYTES), b""))
         finally:
             os.close(handle)
         added = added[: added.rfind(b"\n") + 1]
@@ -182,16 +181,20 @@ class WindowFile:
     def learn(self, ages: Iterable[float]) -> None:
         """Note requests that were found out of by other means; they are news to everyone."""
         now = self._clock()
-        self._write("".join(f"#{now - age:.3f} {n}\n" for age, n in Counter(ages).items()))
+        lines = [f"#{now - age:.3f} {n}\n" for age, n in Counter(ages).items()]
+        self._write("".join(lines), is_news=True)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, *, is_news: bool = False) -> None:
         # a full disk must not end a run: the limit then holds within this run alone
         with contextlib.suppress(OSError):
-            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            handle = os.open(self._file, os.O_WRONLY | os.O_APPEND)
             try:
-                os.write(handle, text.encode("ascii"))
+                written = os.write(handle, text.encode("ascii"))
+                end = os.lseek(handle, 0, os.SEEK_CUR)
             finally:
                 os.close(handle)
+            if not is_news and end == self._offset + written:  # no line of another lies between
+                self._offset = end
 
     def _line(self, text: str) -> Line:
         """Raises ``ValueError`` for what is no line."""
