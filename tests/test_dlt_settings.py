@@ -4,17 +4,27 @@ from pathlib import Path
 
 import dlt
 import pytest
+from dlt.common.normalizers.naming import snake_case
 
 from pipelines.eduframe import sync
-from pipelines.eduframe.exit_codes import WRONG_USE
+from pipelines.eduframe.exit_codes import DONE, WRONG_USE
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import Settings
 from sources.eduframe_simulator import Simulator
 from tests.conftest import Eduframe, settings
 
+PREFIXES = ["", "SOURCES__", "SOURCES__EDUFRAME__"]
 
-@pytest.mark.parametrize("prefix", ["", "SOURCES__", "SOURCES__EDUFRAME__"])
-@pytest.mark.parametrize("naming", ["direct", "nonsense"])
+
+class NamingConvention(snake_case.NamingConvention):
+    """One that changes names, as warehouses that write them in capitals have it."""
+
+    def normalize_identifier(self, identifier: str) -> str:
+        return super().normalize_identifier(identifier).upper()
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("naming", [__name__, "nonsense"])
 def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_touched(
     eduframe: Eduframe,
     here: Simulator,
@@ -29,6 +39,22 @@ def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_tou
     assert "SCHEMA__NAMING" in found.err
     assert here.requests == []
     assert not [*tmp_path.glob("*.duckdb")]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_another_naming_than_that_of_the_dataset_is_refused_before_anything_is_asked(
+    eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    assert eduframe("sync", "labels", **settings(here)).code == DONE
+    asked = len(here.requests)
+    with monkeypatch.context() as patched:
+        patched.setenv(f"{prefix}SCHEMA__NAMING", "direct")
+        found = eduframe("sync", "labels", **settings(here))
+    assert found.code == WRONG_USE
+    assert "SCHEMA__NAMING" in found.err
+    assert "snake_case" in found.err
+    assert len(here.requests) == asked
+    assert eduframe("sync", "labels", **settings(here)).code == DONE
 
 
 @pytest.mark.parametrize(("section", "name", "value"), [
@@ -83,7 +109,7 @@ def test_a_setting_of_dlts_that_is_none_is_found_before_anything_is_touched(
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("RAISE_ON_FAILED_JOBS", "false"), ("ADD_DLT_LOAD_ID", "false"), ("SCHEMA__NAMING", "direct"),
+    ("RAISE_ON_FAILED_JOBS", "false"), ("ADD_DLT_LOAD_ID", "false"), ("SCHEMA__NAMING", __name__),
 ])
 def test_they_are_refused_too_where_dlt_alone_made_the_pipeline(
     here: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -1,18 +1,23 @@
 """dlt's own settings, from the environment and .dlt/config.toml: those that would have dlt do other
 than the sync promises are refused before anything is touched."""
 
+from typing import Any
+
 from dlt.common.configuration import known_sections, resolve_configuration
 from dlt.common.exceptions import DltException
 from dlt.common.runners.configuration import PoolRunnerConfiguration
 from dlt.common.schema.configuration import SchemaConfiguration
+from dlt.common.schema.normalizers import naming_from_reference
 from dlt.common.storages import LoadStorageConfiguration
 from dlt.load.configuration import LoaderConfiguration
 from dlt.normalize.configuration import ItemsNormalizerConfiguration
 from dlt.pipeline.configuration import PipelineConfiguration
 
 from pipelines.eduframe.failures import first_line
+from pipelines.eduframe.store.run_log import LOG_TABLES, LogTable
 from sources.eduframe.display import printable
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.rows.tables import ALL_TABLES, Table
 
 
 def dlt_settings(name: str) -> PipelineConfiguration:
@@ -39,6 +44,12 @@ def dlt_settings(name: str) -> PipelineConfiguration:
             resolve_configuration(SchemaConfiguration(), sections=sections)
             for sections in ((), (known_sections.SOURCES, "eduframe"))
         ]
+        for schema in schemas:
+            if schema.naming is not None:
+                try:
+                    naming_from_reference(schema.naming)
+                except (DltException, ImportError, ValueError) as error:
+                    raise ValueError(f"SCHEMA__NAMING: {first_line(error)}") from error
     except (DltException, ValueError) as error:
         raise SettingsError(
             f"One of dlt's settings of the pipeline makes no sense: {first_line(error)}. Look for "
@@ -72,11 +83,39 @@ def dlt_settings(name: str) -> PipelineConfiguration:
                 "environment or json_normalizer in .dlt/config.toml, below [schema]: dlt would "
                 "take rows apart in another way than the sync does. Take it out."
             )
-        if schema.naming not in (None, "snake_case"):
+        if schema.naming is not None and (other := _spelt_otherwise(schema.naming)):
             raise SettingsError(
-                f"dlt's setting schema.naming is {printable(str(schema.naming), 100)!r}, by "
-                "SCHEMA__NAMING in the environment or naming in .dlt/config.toml, below [schema]: "
-                "dlt would spell the tables' names in another way than the sync knows them. Take "
-                "it out."
+                f"dlt's setting schema.naming, by SCHEMA__NAMING in the environment or naming in "
+                f".dlt/config.toml, below [schema], is {printable(str(schema.naming), 100)!r}: dlt "
+                f"would spell the name {other} in another way than the sync knows it. Take it out."
             )
     return found
+
+
+def check_naming(pipeline: Any) -> None:
+    """dlt changes the naming of no dataset that holds rows; it would say so once all is read.
+
+    The pipeline's schema is to be that of the destination.
+
+    Raises:
+        SettingsError: another naming is set than that of the dataset.
+    """
+    if not pipeline.default_schema_name:
+        return
+    schema = pipeline.default_schema
+    if schema.will_update_normalizers():
+        names = schema.to_dict()["normalizers"]["names"]
+        raise SettingsError(
+            f"The dataset {pipeline.dataset_name} was made with dlt's naming {names}, and another "
+            "one is set now, by SCHEMA__NAMING in the environment or naming in .dlt/config.toml, "
+            "below [schema]: dlt changes no names of tables that hold rows. Set it to "
+            f"{names}, or sync into another dataset (--dataset)."
+        )
+
+
+def _spelt_otherwise(naming: Any) -> str | None:
+    """A name of ours that this naming convention changes, if there is one."""
+    convention = naming_from_reference(naming)
+    tables: list[Table | LogTable] = [*ALL_TABLES.values(), *LOG_TABLES]
+    names = (name for t in tables for name in (t.name, *(c.name for c in t.all_columns)))
+    return next((name for name in names if convention.normalize_identifier(name) != name), None)

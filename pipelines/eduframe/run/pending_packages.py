@@ -16,6 +16,7 @@ from typing import Any
 from dlt.common.exceptions import DltException
 from dlt.common.storages.load_package import PackageStorage
 
+from pipelines.eduframe.dlt_settings import check_naming
 from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.pipeline import duckdb_path
 from pipelines.eduframe.place.target import target_of
@@ -39,7 +40,8 @@ def recover(pipeline: Any) -> list[str]:
     """Settle what is pending, and take the state from the destination. Returns what was done.
 
     Raises:
-        SettingsError: the working folder holds other things, which would go with it.
+        SettingsError: the working folder holds other things, which would go with it; or the
+            dataset was made with another naming of dlt's.
     """
     folder = Path(pipeline.working_dir)
     target = target_of(pipeline)
@@ -58,6 +60,7 @@ def recover(pipeline: Any) -> list[str]:
         write_private(folder / TARGET_FILE, str(target))
     pipeline.activate()
     pipeline.sync_destination()
+    check_naming(pipeline)
     if (file := duckdb_path(pipeline)) is not None:
         write_private(folder / DUCKDB_NOTE, str(file.absolute()))
     if trace is not None and owner is not None and is_ours:

@@ -141,7 +141,7 @@ class Limiter:
         raise self.ended
 
     def _take(self) -> tuple[float, float]:
-        """Take a place if there is one now. Returns the time, and the seconds until there may be."""
+        """Take a place if there is one. Returns the time, and the seconds until there may be."""
         with self.journal.exclusive() if self.journal else nullcontext():
             now = self._catch_up()
             delay = self._delay(now)
