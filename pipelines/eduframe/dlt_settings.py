@@ -14,10 +14,9 @@ from dlt.normalize.configuration import ItemsNormalizerConfiguration
 from dlt.pipeline.configuration import PipelineConfiguration
 
 from pipelines.eduframe.failures import first_line
-from pipelines.eduframe.store.run_log import LOG_TABLES, LogTable
 from sources.eduframe.display import printable
 from sources.eduframe.errors import SettingsError
-from sources.eduframe.rows.tables import ALL_TABLES, Table
+from sources.eduframe.rows.tables import ALL_TABLES
 
 
 def dlt_settings(name: str) -> PipelineConfiguration:
@@ -116,6 +115,5 @@ def check_naming(pipeline: Any) -> None:
 def _spelt_otherwise(naming: Any) -> str | None:
     """A name of ours that this naming convention changes, if there is one."""
     convention = naming_from_reference(naming)
-    tables: list[Table | LogTable] = [*ALL_TABLES.values(), *LOG_TABLES]
-    names = (name for t in tables for name in (t.name, *(c.name for c in t.all_columns)))
+    names = (n for t in ALL_TABLES.values() for n in (t.name, *(c.name for c in t.all_columns)))
     return next((name for name in names if convention.normalize_identifier(name) != name), None)
