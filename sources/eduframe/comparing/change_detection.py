@@ -334,7 +334,7 @@ class Changes:
         """The rows that a cursor read looks at: moved since, unknown, set aside before, or to
         be written anyway."""
         since = to_the_millisecond(self._plan.since) if self._plan.since else ""
-        nested = nested_updates(self._plan.endpoint)
+        nested, name = nested_updates(self._plan.endpoint), self._table.key[0]
         rest: list[tuple[int, int]] = []
         keep = [True] * len(rows)
         for number, row in enumerate(rows):
@@ -343,9 +343,11 @@ class Changes:
             newest = newest_text(row, nested)
             if newest is None or newest >= since:
                 continue
-            key = row.get(self._table.key[0])
-            if isinstance(key, int | str) and (isinstance(key, str) or abs(key) < 2**63):
+            key = row.get(name)
+            if isinstance(key, str):
                 rest.append((number, key_id((key,))))
+            elif isinstance(key, int) and abs(key) < 2**63:
+                rest.append((number, key))
         ids = np.array([key for _, key in rest], np.int64)
         places, found = self._plan.index.find(ids)
         sound = found.copy()

@@ -44,7 +44,8 @@ def newest_text(row: JsonRow, nested: tuple[str, ...]) -> str | None:
                 text = to_the_millisecond(parse_timestamp(text))
             except ValueError:
                 return None
-        newest = max(newest, text)
+        if text > newest:
+            newest = text
     return newest
 
 

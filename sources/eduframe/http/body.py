@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
 
 DEEPEST = 100
@@ -69,9 +70,11 @@ def read_json(content: bytes, charset: str | None = None) -> tuple[Any, bool]:
 def _says_more(content: bytes) -> bool:
     """Whether a JSON text has numbers of more digits than 64 bits or a double hold.
 
-    Looks for long runs of digits, which takes an eighth of the time of reading. In a string one
-    may stand by chance where a number could: then the exact reading is slower, not different.
+    Looks for long runs of digits. In a string one may stand by chance where a number could: then
+    the exact reading is slower, not different.
     """
+    if not _has_run(content):
+        return False
     runs = content.translate(_RUNS)
     at = runs.find(_RUN)
     while at >= 0:
@@ -81,6 +84,16 @@ def _says_more(content: bytes) -> bool:
         end = runs.find(b" ", at)
         at = runs.find(_RUN, end) if end >= 0 else -1
     return False
+
+
+def _has_run(content: bytes) -> bool:
+    """Whether there may be so long a run: within it are three blocks of four digits, wherever it
+    begins. Takes a hundredth of the time of reading."""
+    content += b"   "[: -len(content) % 4]
+    signs = np.frombuffer(content, np.uint8)
+    digits = (signs - ord(".")) < ord("9") - ord(".") + 1  # less than a dot wraps round
+    blocks = digits.view(np.uint32) == 0x01010101
+    return bool((blocks[2:] & blocks[1:-1] & blocks[:-2]).any())
 
 
 def _text(content: bytes, charset: str | None) -> str:

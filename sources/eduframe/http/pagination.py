@@ -51,21 +51,22 @@ class Met:
 
     def adds(self, rows: Sequence[Any]) -> bool:
         """Whether one of the rows has a key that none had before. They count as met now."""
-        keys = self._all_of(rows) - self._recent
-        if keys and len(self._older):
-            asked = np.fromiter(keys, np.int64, len(keys))
+        keys = self._all_of(rows)
+        adds = not keys <= self._recent  # which ends at the first that is new
+        if adds and len(self._older):
+            asked = np.fromiter(keys - self._recent, np.int64)
             places = np.searchsorted(self._older, asked)  # which is in order
-            if (self._older[np.minimum(places, len(self._older) - 1)] == asked).all():
-                return False
-        self._recent |= keys
+            adds = bool((self._older[np.minimum(places, len(self._older) - 1)] != asked).any())
+        if adds:
+            self._recent |= keys
         if len(self._recent) > KEPT_APART:
             recent = np.fromiter(self._recent, np.int64, len(self._recent))
             self._older, self._recent = np.union1d(self._older, recent), set()
-        return bool(keys)
+        return adds
 
     def _all_of(self, rows: Sequence[Any]) -> set[int]:
         try:
-            return {hash(self._key_of(row)) for row in rows}
+            return set(map(hash, map(self._key_of, rows)))
         except (TypeError, KeyError):  # one that is odd: each by itself
             return {self._of(row) for row in rows}
 
