@@ -160,7 +160,7 @@ def test_rights_to_the_run_log_are_asked_for_before_the_first_request(
     assert lists.requests == []
 
 
-@pytest.mark.parametrize("limit", [2, 3, 6])
+@pytest.mark.parametrize("limit", [1, 2, 3, 6])
 def test_as_many_tables_are_loaded_at_a_time_as_there_are_connections_for(
     home: Home, destination: str, lists: Simulator, tmp_path: Any, limit: int
 ) -> None:
@@ -174,7 +174,20 @@ def test_as_many_tables_are_loaded_at_a_time_as_there_are_connections_for(
     warehouse.assert_equals_truth(*LISTS)
 
 
-def test_too_few_connections_are_called_so_before_the_first_request(
+def test_with_one_connection_it_is_said_that_other_machines_are_not_kept_out(
+    home: Home,
+    destination: str,
+    lists: Simulator,
+    tmp_path: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warehouse = home.make(destination, lists, tmp_path, tables=False)
+    as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", "CONNECTION LIMIT 1")
+    assert warehouse.sync("labels").exit_code == DONE
+    assert "only this machine may run the sync" in caplog.text
+
+
+def test_that_there_is_none_left_is_called_so_before_the_first_request(
     home: Home,
     destination: str,
     lists: Simulator,
@@ -183,8 +196,8 @@ def test_too_few_connections_are_called_so_before_the_first_request(
 ) -> None:
     monkeypatch.setattr(room, "WAIT_SECONDS", 0.2)
     warehouse = home.make(destination, lists, tmp_path, tables=False)
-    as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", "CONNECTION LIMIT 1")
-    with pytest.raises(ConnectionsError, match="needs two at the least, and 9 to be quick"):
+    as_role(warehouse, "GRANT CREATE ON DATABASE {database} TO {role}", "CONNECTION LIMIT 0")
+    with pytest.raises(ConnectionsError, match=r"needs one at the least, .* and 9 to be quick"):
         warehouse.sync("labels")
     assert lists.requests == []
 

@@ -160,7 +160,8 @@ def test_a_file_that_cannot_be_understood_is_moved_aside(
     limiter = limiter_of(clock)
     file = shared(limiter, tmp_path, clock)
     assert file.knows_nothing
-    assert [p.read_text() for p in tmp_path.glob("window.1.damaged*")] == [damage]
+    [aside] = tmp_path.glob("window.1.damaged*")
+    assert aside.read_text().startswith(damage)
     file.learn([8.0, 1.0, 1.0])
     later = limiter_of(clock)
     assert not shared(later, tmp_path, clock).knows_nothing
@@ -174,6 +175,33 @@ def test_a_line_that_a_kill_cut_off_costs_that_line(clock: Clock, tmp_path: Path
     with (tmp_path / window_name_of("1")).open("a") as file:
         file.write("+10")
     assert [ask(limiter, clock) for _ in range(3)] == [1000, 1000, 1010]
+
+
+def test_programs_see_each_other_whoever_wrote_the_file_anew(
+    clock: Clock, tmp_path: Path
+) -> None:
+    """Each that begins puts another file in its place, before the earlier ones have asked."""
+    programs = [limiter_of(clock, requests=6) for _ in range(3)]
+    for limiter in programs:
+        shared(limiter, tmp_path, clock)
+    for limiter in programs:
+        ask(limiter, clock)
+    programs[0].acquire()
+    shared(limiter_of(clock), tmp_path, clock)
+    programs[0].release()  # in the new file, which it has not looked at yet
+    assert ask(programs[1], clock) == 1000
+    assert ask(programs[0], clock) == 1000
+    assert [ask(limiter, clock) for limiter in programs] == pytest.approx([1010] * 3, abs=0.2)
+
+
+def test_a_line_that_is_cut_off_takes_no_other_with_it(clock: Clock, tmp_path: Path) -> None:
+    first, second = limiter_of(clock), limiter_of(clock)
+    for limiter in (first, second):
+        shared(limiter, tmp_path, clock)
+    with (tmp_path / window_name_of("1")).open("a") as file:
+        file.write("+10")
+    first.acquire()
+    assert [ask(second, clock) for _ in range(3)] == pytest.approx([1000, 1000, 1010], abs=0.2)
 
 
 def test_the_file_holds_what_counts_alone(clock: Clock, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipelines.eduframe.destinations.postgres.room import free_connections
 from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.place.local_lock import local_lock
 from pipelines.eduframe.place.target import is_a, target_of
@@ -51,6 +52,16 @@ def database_lock(pipeline: Any) -> Iterator[StillHeld]:
         LockedError: another run into it is going on, on whatever machine.
     """
     if not is_a(pipeline, "postgres"):
+        yield lambda: None
+        return
+    with pipeline.sql_client() as client:
+        alone = free_connections(client) < 1
+    if alone:
+        log.warning(
+            "Postgres allows one connection and no more, which loads the rows: there is no lock in "
+            "the database, so only this machine may run the sync into %s",
+            pipeline.dataset_name,
+        )
         yield lambda: None
         return
     with pipeline.sql_client() as client:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
 from sources.eduframe.limits.rate_limiter_file import WindowFile, window_name
@@ -106,7 +106,7 @@ class Limiter:
             OSError: the file cannot be written.
         """
         journal.open()
-        with self._changed:
+        with self._changed, journal.exclusive():
             self.journal = journal
             self._catch_up(inherited=True)
 
@@ -142,7 +142,7 @@ class Limiter:
 
     def _take(self) -> tuple[float, float]:
         """Take a place if there is one. Returns the time, and the seconds until there may be."""
-        with self.journal.exclusive() if self.journal else nullcontext():
+        with self._exclusive():
             now = self._catch_up()
             delay = self._delay(now)
             if self._alone not in (None, threading.get_ident()):
@@ -153,8 +153,11 @@ class Limiter:
                     self.journal.sent()
         return now, delay
 
+    def _exclusive(self) -> AbstractContextManager[None]:
+        return self.journal.exclusive() if self.journal else nullcontext()
+
     def _catch_up(self, *, inherited: bool = False) -> float:
-        """Take over what the other programs tell of their requests and of their 429s.
+        """Take over what other programs tell of their requests and of their 429s; exclusive.
 
         Returns the time of now. It is taken after the ages in the file were: between the two a
         busy machine may do other things, and a request must not seem older than it is.
@@ -245,7 +248,8 @@ class Limiter:
         with self._changed:
             patience = self._clock() + self.window + (self.journal.longest if self.journal else 0.0)
             while not self.stop.is_set():
-                now = self._catch_up()
+                with self._exclusive():
+                    now = self._catch_up()
                 self._forget(now)
                 many = len(self._finished) - int(self._allowed(now) * MOST_USED)
                 if not self._in_flight and (many <= 0 or now >= patience):

@@ -5,7 +5,8 @@ the program that asks; so does a 429, with the seconds that the API wants to be 
 first good answer after it. Whoever wants to ask reads what the others added, and adds its own line,
 while it alone may: so all of them together stay within the limit. A kill loses nothing of that. A
 request that was sent, and of which nothing was heard for as long as one may take, counts as
-answered then.
+answered then. The file is written anew by each program that begins, to hold what counts alone; a
+last line in the old one sends those that have it open to the new one.
 
 A token without a file is new, and nothing of its window is used, unless the folder has no file of
 any token: then the disk may be new, and what the runs' log tells of the last window counts.
@@ -17,6 +18,7 @@ import os
 import secrets
 import sys
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ LOCK_SECONDS = 5.0
 """Who may write lets go within a millisecond; after so long it is held by something that hangs."""
 _HEADER_LENGTH = 10
 _READ_BYTES = 65536
+_REPLACED = b"~\n"
 
 
 def window_name(base_url: str, token: str) -> str:
@@ -83,14 +86,16 @@ class WindowFile:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
-        self._file, self._lock_file = str(path), str(path.with_suffix(".lock"))
         self._window = window
         self.longest = longest
         self._clock = clock
         self.me = secrets.token_hex(4)
         """The name of this writer."""
-        self._header = b""
-        self._offset = 0
+        self._file = self._lock = _Handle(None)
+        self._unread = b""
+        """What others wrote since the last news."""
+        self._is_new = True
+        """Whether the file was opened since the last news."""
         self.knows_nothing = False
         """Whether the disk may be new, or the file could not be understood; known once open."""
 
@@ -101,63 +106,68 @@ class WindowFile:
             OSError: the folder or the file cannot be written.
         """
         make_private_folder(self._path.parent)
+        self._lock = _Handle.of(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         with self.exclusive():
-            if not self._path.exists():
-                others = any(self._path.parent.glob(window_name_of("*")))
-                self.knows_nothing = not others
-                self._write_anew([])
-                return
+            self._tidy()
+            self._attach()
+
+    def _tidy(self) -> None:
+        if not self._path.exists():
+            self.knows_nothing = not any(self._path.parent.glob(window_name_of("*")))
+            self._write_anew([])
+            return
+        try:
+            content = self._path.read_text("ascii").splitlines()
+            if len(content[0]) != _HEADER_LENGTH - 1:
+                raise ValueError("no header")
+            lines = [self._line(text) for text in content[1:] if text not in ("", "~")]
+        except (ValueError, IndexError):
+            aside = self._path.with_suffix(f".damaged-{self._clock():.0f}")
+            _send_on(self._path)
+            os.replace(self._path, aside)
+            log.warning("the file of the request window was damaged, and is now %s", aside)
+            self.knows_nothing = True
+            self._write_anew([])
+            return
+        try:
+            self._write_anew(self._still_counting(lines))
+        except OSError as error:  # a full disk, or Windows, where others have it open
+            log.debug("the file of the request window stays as long as it is: %s", error)
+
+    def _attach(self) -> None:
+        """Go on with the file as it is now."""
+        self._file = _Handle.of(self._path, os.O_RDWR | os.O_APPEND)
+        self._unread, self._is_new = self._rest()[_HEADER_LENGTH:].replace(_REPLACED, b""), True
+
+    def _rest(self) -> bytes:
+        """What was written since the last read or write."""
+        found = b""
+        if self._file.number is not None:
             try:
-                content = self._path.read_text("ascii").splitlines()
-                if len(content[0]) != _HEADER_LENGTH - 1:
-                    raise ValueError("no header")
-                lines = [self._line(text) for text in content[1:]]
-            except (ValueError, IndexError):
-                aside = self._path.with_suffix(f".damaged-{self._clock():.0f}")
-                os.replace(self._path, aside)
-                log.warning("the file of the request window was damaged, and is now %s", aside)
-                self.knows_nothing = True
-                self._write_anew([])
-                return
-            try:
-                self._write_anew(self._still_counting(lines))
-            except OSError as error:  # a full disk, or Windows, where it is just being read
-                log.debug("the file of the request window stays as long as it is: %s", error)
+                while read := os.read(self._file.number, _READ_BYTES):
+                    found += read
+            except OSError as error:
+                log.debug("the request window cannot be read: %s", error)
+        return found
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """While this writer alone may add a request. The limit holds within it alone, if the disk
-        does not let it."""
-        try:
-            handle = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            log.debug("the request window cannot be locked: %s", error)
+        """While this writer alone may write. The limit holds within it alone, if the disk does not
+        let it. One thread of a program may do this at a time."""
+        if self._lock.number is None:
             yield
             return
+        _lock(self._lock.number)
         try:
-            _lock(handle)
             yield
         finally:
-            os.close(handle)  # and so it is unlocked
+            _unlock(self._lock.number)
 
     def news(self) -> News:
-        """What others added since the last time. It may hold what this writer did, too."""
-        try:
-            handle = os.open(self._file, os.O_RDONLY)
-        except OSError as error:
-            log.debug("the request window cannot be read: %s", error)
-            return News()
-        try:
-            header = os.read(handle, _HEADER_LENGTH)
-            whole = header != self._header
-            start = _HEADER_LENGTH if whole else self._offset
-            os.lseek(handle, start, os.SEEK_SET)
-            added = b"".join(iter(lambda: os.read(handle, _READ_BYTES), b""))
-        finally:
-            os.close(handle)
-        added = added[: added.rfind(b"\n") + 1]
-        self._header, self._offset = header, start + len(added)
-        news = News(whole)
+        """What others added since the last time. It is to be exclusive."""
+        self._read_on()
+        news, end = News(self._is_new), self._unread.rfind(b"\n") + 1
+        added, self._unread, self._is_new = self._unread[:end], self._unread[end:], False
         for text in added.decode("ascii", "replace").splitlines():
             try:
                 news.lines.append(self._line(text))
@@ -165,12 +175,18 @@ class WindowFile:
                 log.debug("a line of the request window makes no sense: %s", text[:50])
         return news
 
+    def _read_on(self) -> None:
+        """Read what others wrote, in the file that replaced this one too."""
+        self._unread += self._rest()
+        if _REPLACED in self._unread:
+            self._attach()
+
     def sent(self) -> None:
-        self._write(f"+{self._clock():.6f} {self.me}\n")
+        """Tell of a request. It is to be exclusive."""
+        self._add(f"+{self._clock():.6f} {self.me}\n")
 
     def answered(self) -> None:
-        with self.exclusive():  # a program that writes the file anew at this moment would lose it
-            self._write(f"-{self._clock():.6f} {self.me}\n")
+        self._write(f"-{self._clock():.6f} {self.me}\n")
 
     def paused(self, seconds: float) -> None:
         self._write(f"!{self._clock():.3f} {seconds:.3f} {self.me}\n")
@@ -181,20 +197,25 @@ class WindowFile:
     def learn(self, ages: Iterable[float]) -> None:
         """Note requests that were found out of by other means; they are news to everyone."""
         now = self._clock()
-        lines = [f"#{now - age:.3f} {n}\n" for age, n in Counter(ages).items()]
+        lines = (f"#{now - age:.3f} {n}\n" for age, n in Counter(ages).items())
         self._write("".join(lines), is_news=True)
 
     def _write(self, text: str, *, is_news: bool = False) -> None:
+        with self.exclusive():  # a program that writes the file anew now would lose it
+            self._add(text, is_news=is_news)
+
+    def _add(self, text: str, *, is_news: bool = False) -> None:
+        """Add lines of this writer, which are news to itself only in a file that it begins with."""
+        self._read_on()
+        if self._unread and not self._unread.endswith(b"\n"):  # a line cut off by a kill
+            self._unread, text = self._unread + b"\n", "\n" + text
+        added = text.encode("ascii")
+        if is_news or self._is_new:
+            self._unread += added
         # a full disk must not end a run: the limit then holds within this run alone
         with contextlib.suppress(OSError):
-            handle = os.open(self._file, os.O_WRONLY | os.O_APPEND)
-            try:
-                written = os.write(handle, text.encode("ascii"))
-                end = os.lseek(handle, 0, os.SEEK_CUR)
-            finally:
-                os.close(handle)
-            if not is_news and end == self._offset + written:  # no line of another lies between
-                self._offset = end
+            if self._file.number is not None:
+                os.write(self._file.number, added)
 
     def _line(self, text: str) -> Line:
         """Raises ``ValueError`` for what is no line."""
@@ -213,6 +234,8 @@ class WindowFile:
         fresh = self._path.with_suffix(".new")
         header = f"@{secrets.token_hex(_HEADER_LENGTH // 2 - 1)}\n"
         write_private(fresh, header + "".join(lines))
+        if self._path.exists():
+            _send_on(self._path)
         os.replace(fresh, self._path)
 
     def _still_counting(self, lines: Iterable[Line]) -> Iterator[str]:
@@ -248,16 +271,47 @@ class WindowFile:
             yield f"!{now:.3f} {pause:.3f} -\n"
 
 
+def _send_on(path: Path) -> None:
+    """Let those who have a file open know that another one has its name from now on."""
+    with path.open("ab") as old:
+        old.write(b"\n" + _REPLACED)
+
+
+class _Handle:
+    """An open file of the operating system's, which is closed when nobody needs it."""
+
+    def __init__(self, number: int | None) -> None:
+        self.number = number
+        if number is not None:
+            weakref.finalize(self, os.close, number)
+
+    @classmethod
+    def of(cls, path: Path, flags: int) -> "_Handle":
+        """Open a file; without a number, if that cannot be."""
+        try:
+            return cls(os.open(path, flags, 0o600))
+        except OSError as error:
+            log.debug("the file of the request window cannot be opened: %s", error)
+            return cls(None)
+
+
 if sys.platform == "win32":
     import msvcrt
 
     def _try_lock(handle: int) -> None:
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(handle: int) -> None:
+        with contextlib.suppress(OSError):  # it was not locked
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 else:
     import fcntl
 
     def _try_lock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def _lock(handle: int) -> None:

@@ -62,11 +62,17 @@ def connected(connect: Callable[[], Any]) -> Any:
                 said = str(error).rpartition("FATAL:")[2].strip()
                 raise ConnectionsError(
                     f"Postgres has no connection left for the sync ({printable(said, 200)}). It "
-                    f"needs two at the least, and {BEST} to be quick. An administrator allows more "
-                    f"with: ALTER ROLE … CONNECTION LIMIT {BEST}; ALTER DATABASE … CONNECTION "
-                    "LIMIT -1; or max_connections of the server. See docs/destinations/postgres.md"
+                    f"needs one at the least, two to keep other machines out, and {BEST} to be "
+                    "quick. An administrator allows more with: ALTER ROLE … CONNECTION LIMIT "
+                    f"{BEST}; ALTER DATABASE … CONNECTION LIMIT -1; or max_connections of the "
+                    "server. See docs/destinations/postgres.md"
                 ) from error
             time.sleep(0.05)
+
+
+def free_connections(client: Any) -> int:
+    """How many connections this role may open to the database of a client, beside that of it."""
+    return int(client.execute_sql(_FREE)[0][0])
 
 
 def make_room(pipeline: Any) -> None:
@@ -83,7 +89,7 @@ def make_room(pipeline: Any) -> None:
         dataset_name = client.dataset_name
         rights = client.execute_sql(_RIGHTS, client.dataset_name, client.staging_dataset_name)
         others = foreign_tables(client).values()
-        free = client.execute_sql(_FREE)[0][0] + 1  # this one
+        free = free_connections(client) + 1  # this one
     grants = [
         f'GRANT USAGE, CREATE ON SCHEMA "{schema}" TO "{role}"'
         if exists
