@@ -358,12 +358,14 @@ def test_eleven_processes_with_three_tokens_and_five_datasets(tmp_path: Path) ->
             args = ["python", "-m", "eduframe", "sync", "users", "labels", "--dataset", dataset]
             started.append(processes.start(args, tmp_path, env))
         codes: dict[Any, list[int]] = {}
+        said = ""
         for (_, file, dataset, _), process in zip(RUNS, started, strict=True):
-            codes.setdefault((file, dataset), []).append(process.wait(240))
-        said = [process.stderr[-500:] for process in started]
+            code = process.wait(240)
+            codes.setdefault((file, dataset), []).append(code)
+            said += "" if code in (DONE, LOCKED) else f"\n{process.stderr[-3000:]}"
         for found in codes.values():
-            assert DONE in found, (codes, said)
-            assert set(found) <= {DONE, LOCKED}, (codes, said)
+            assert DONE in found, f"{codes}{said}"
+            assert set(found) <= {DONE, LOCKED}, f"{codes}{said}"
         for file, dataset in codes:
             assert count(tmp_path / f"{file}.duckdb", f"{dataset}.users") == 2500
         for sim in sims:
