@@ -211,6 +211,18 @@ def test_an_answer_that_is_too_large_fails_its_list_alone_and_at_once(behaviour:
         assert client.get("/tags").data == []
 
 
+def test_an_answer_that_is_full_of_tiny_values_is_not_parsed() -> None:
+    """Parsed they would take twenty times their bytes."""
+    full = b"[" + b"[]," * 2_000_000 + b"[]]"
+    with RawServer(lambda peer: peer.answer(full)) as server:
+        with (
+            client_of(server.base_url, Bounds(page_bytes=8_000_000)) as client,
+            pytest.raises(ReadFailedError, match="more than 1,000,000 values"),
+        ):
+            client.get("/labels")
+        assert len(server.requests) == 1
+
+
 def test_a_list_without_pages_may_be_larger() -> None:
     rows = b"[" + b" " * 500_000 + b"]"
     with RawServer(lambda peer: peer.answer(rows)) as server, client_of(server.base_url) as client:

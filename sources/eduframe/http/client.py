@@ -27,7 +27,13 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.answers import Answer, Checker
 from sources.eduframe.http.hosts import check_base_url
-from sources.eduframe.http.receive import CompressionError, Reply, TooLargeError, receive
+from sources.eduframe.http.receive import (
+    BYTES_A_VALUE,
+    CompressionError,
+    Reply,
+    TooLargeError,
+    receive,
+)
 from sources.eduframe.http.wire import CONNECT_SECONDS, Network, open_transport
 from sources.eduframe.limits.concurrency import ReadingSlots
 from sources.eduframe.limits.rate_limiter import Limiter
@@ -290,8 +296,9 @@ class Client:
             except TooLargeError:
                 where = self._check.name(address)
                 raise ReadFailedError(
-                    f"{where}: the answer is larger than {most / MEGABYTE:.0f} MB; if that is "
-                    "right, raise max_page_mb, or max_list_mb for a list without pages"
+                    f"{where}: the answer is larger than {most / MEGABYTE:.0f} MB, or has more "
+                    f"than {most // BYTES_A_VALUE:,} values; if that is right, raise max_page_mb, "
+                    "or max_list_mb for a list without pages"
                 ) from None
 
     def _no_answer(self, error: httpx.TransportError, words: str) -> NoAnswerError:

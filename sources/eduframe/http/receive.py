@@ -11,8 +11,15 @@ MOST_OF_AN_ERROR = 65_536
 """Bytes that are read of the body of an answer other than 200."""
 
 
+BYTES_A_VALUE = 8
+"""At least so many bytes of a large body must go to each of its values on average. What is parsed
+takes 50 bytes and more a value, however short that is."""
+SMALL = 4_000_000
+"""A body of fewer bytes may be full of values."""
+
+
 class TooLargeError(Exception):
-    """A body is larger than it may be."""
+    """A body is larger than it may be, or holds more values."""
 
 
 class CompressionError(Exception):
@@ -40,7 +47,7 @@ def receive(response: httpx.Response, url: str, most: int) -> Reply:
     """Read an answer to its end, and give its connection back.
 
     Raises:
-        TooLargeError: the body of a 200 has more than ``most`` bytes.
+        TooLargeError: the body of a 200 has more than ``most`` bytes, or a value for every eight.
         CompressionError: its compression is broken, or one that was not asked for.
         httpx.HTTPError: the connection broke, or took too long.
     """
@@ -73,7 +80,10 @@ def _body(response: httpx.Response, most: int) -> bytes:
         parts.append(part)
     if isinstance(decode, _Inflate) and came and not decode.ended:
         raise CompressionError("the body's compression is broken")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if size > SMALL and body.count(b",") > most // BYTES_A_VALUE:
+        raise TooLargeError
+    return body
 
 
 Decoder = Callable[[bytes, int], bytes]
