@@ -140,6 +140,7 @@ class Client:
 
     def close(self) -> None:
         self._transport.close()
+        self.limiter.close()
 
     @property
     def notes(self) -> list[str]:

@@ -110,6 +110,12 @@ class Limiter:
             self.journal = journal
             self._catch_up(inherited=True)
 
+    def close(self) -> None:
+        """Share the window no more: nothing is asked from now on."""
+        with self._changed:
+            if self.journal:
+                self.journal.close()
+
     def acquire(self) -> float:
         """Wait for a place in the window and take it. Returns the seconds waited.
 

@@ -111,6 +111,11 @@ class WindowFile:
             self._tidy()
             self._attach()
 
+    def close(self) -> None:
+        """Write and read no more."""
+        self._file.close()
+        self._lock.close()
+
     def _tidy(self) -> None:
         if not self._path.exists():
             self.knows_nothing = not any(self._path.parent.glob(window_name_of("*")))
@@ -282,8 +287,12 @@ class _Handle:
 
     def __init__(self, number: int | None) -> None:
         self.number = number
-        if number is not None:
-            weakref.finalize(self, os.close, number)
+        self._close = None if number is None else weakref.finalize(self, os.close, number)
+
+    def close(self) -> None:
+        self.number = None
+        if self._close:
+            self._close()
 
     @classmethod
     def of(cls, path: Path, flags: int) -> "_Handle":
