@@ -204,6 +204,19 @@ def test_a_line_that_is_cut_off_takes_no_other_with_it(clock: Clock, tmp_path: P
     assert [ask(second, clock) for _ in range(3)] == pytest.approx([1000, 1000, 1010], abs=0.2)
 
 
+def test_a_disk_that_knows_no_locks_ends_no_request(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError("no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    monkeypatch.setattr("sources.eduframe.limits.rate_limiter_file.LOCK_SECONDS", 0.0)
+    limiter = limiter_of(clock)
+    shared(limiter, tmp_path, clock)
+    assert [ask(limiter, clock) for _ in range(4)] == [1000, 1000, 1000, 1010]
+
+
 def test_the_file_holds_what_counts_alone(clock: Clock, tmp_path: Path) -> None:
     limiter = limiter_of(clock, requests=1000)
     file = shared(limiter, tmp_path, clock)

@@ -166,7 +166,8 @@ class WindowFile:
         try:
             yield
         finally:
-            _unlock(self._lock.number)
+            with contextlib.suppress(OSError):  # it was not locked, or the disk knows no locks
+                _unlock(self._lock.number)
 
     def news(self) -> News:
         """What others added since the last time. It is to be exclusive."""
@@ -311,8 +312,7 @@ if sys.platform == "win32":
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
 
     def _unlock(handle: int) -> None:
-        with contextlib.suppress(OSError):  # it was not locked
-            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 else:
     import fcntl
 
