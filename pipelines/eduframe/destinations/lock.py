@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipelines.eduframe.destinations.postgres.room import free_connections
+from pipelines.eduframe.destinations.postgres.room import is_the_only_one
 from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.place.local_lock import local_lock
 from pipelines.eduframe.place.target import is_a, target_of
@@ -55,7 +55,7 @@ def database_lock(pipeline: Any) -> Iterator[StillHeld]:
         yield lambda: None
         return
     with pipeline.sql_client() as client:
-        alone = free_connections(client) < 1
+        alone = is_the_only_one(client)
     if alone:
         log.warning(
             "Postgres allows one connection and no more, which loads the rows: there is no lock in "

@@ -75,6 +75,17 @@ def free_connections(client: Any) -> int:
     return int(client.execute_sql(_FREE)[0][0])
 
 
+def is_the_only_one(client: Any) -> bool:
+    """Whether there is no connection beside that of a client, also after a moment: a server takes
+    one to end those that were closed."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while free_connections(client) < 1:
+        if time.monotonic() >= deadline:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def make_room(pipeline: Any) -> None:
     """Check that the role may create what it needs, and load as many tables at a time as there are
     connections for: one at least, and without COPY where it takes one too many.
