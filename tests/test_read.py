@@ -28,7 +28,7 @@ PROVES_NOTHING = Proof()
 
 @dataclass
 class Items:
-    """A kind of read that the project does not have: some rows, each by its own path."""
+    """A kind of read of a test's own: some rows, each by its own path."""
 
     endpoint: Endpoint
     ids: Sequence[int]
@@ -62,6 +62,14 @@ class Items:
     @property
     def refused(self) -> Ids:
         return np.zeros(0, np.int64)
+
+    @property
+    def waiting(self) -> Ids:
+        return np.zeros(0, np.int64)
+
+    @property
+    def cut(self) -> bool:
+        return False
 
 
 def test_another_kind_of_read_goes_through_the_same_loop() -> None:

@@ -7,6 +7,7 @@ it stands in the modules that read and normalise.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -109,6 +110,18 @@ class ParentRef:
 
 
 @dataclass(frozen=True)
+class WindowOf:
+    """A filter of a list by which the rows that belong to a row of another table can be read, and
+    for how long after that row's moment such rows change more than others."""
+
+    column: str
+    """The filter, and the column with the other row's id."""
+    table: str
+    moment: str
+    lasts: timedelta
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One list of the API (or one object that is read like a list of one), and its table."""
 
@@ -130,6 +143,11 @@ class Endpoint:
     """The path that reads one row, where the API has one."""
     detail_path: str | None = None
     """A path, filled from a row, that is read for each row: for fields the list itself lacks."""
+    moves: tuple[str, ...] = ()
+    """Columns that name rows of other lists whose own counts and states change with a row, often
+    without their ``updated_at``."""
+    windows: tuple[WindowOf, ...] = ()
+    """Filters with which life in the list is followed, where it cannot be read whole each time."""
     tree: str | None = None
     """The field that holds the rows below a row, where the answer is a tree and no flat list."""
     enabled: bool = True

@@ -6,6 +6,8 @@ read it. How changes are found follows from the rows: those with ``updated_at`` 
 cursor, the others by their content. `declare.py` explains the words, `schemas/` has the columns.
 """
 
+from datetime import timedelta
+
 from schemas.eduframe.models import (
     catalog,
     common,
@@ -21,6 +23,7 @@ from sources.eduframe.declare import (
     Covered,
     Endpoint,
     Parent,
+    WindowOf,
     links,
     objects,
     shared,
@@ -194,7 +197,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
                        labels("order"),
                        CUSTOM)),
     Endpoint("/invoices", "invoices", sales.Invoice,
-             scopes=("invoices:read",), item_path="/invoices/{id}",
+             scopes=("invoices:read",), moves=("order_id",), item_path="/invoices/{id}",
              children=(objects("invoice_items", "invoice_items", sales.InvoiceItem,
                                "invoice_id"),)),
     Endpoint("/invoices/{invoice_id}/payments", "payments", sales.Payment,
@@ -214,10 +217,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Learning: what students do and reach
 
     Endpoint("/enrollments", "enrollments", learning.Enrollment,
-             scopes=ENROLLMENTS, item_path="/enrollments/{id}",
+             scopes=ENROLLMENTS, moves=("planned_course_id",), item_path="/enrollments/{id}",
              children=(GRADE,)),
     Endpoint("/attendances", "attendances", learning.Attendance,
-             scopes=ENROLLMENTS),
+             scopes=ENROLLMENTS, moves=("meeting_id",),
+             windows=(WindowOf("meeting_id", "meetings", "start_date_time", timedelta(days=3)),)),
     Endpoint("/certificates", "certificates", learning.Certificate,
              scopes=ENROLLMENTS, item_path="/certificates/{id}", beta=True),
     Endpoint("/credits", "credits", learning.Credit,

@@ -25,6 +25,7 @@ from sources.eduframe.dataset.dlt_defaults import install_defaults
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.planning.budget import Budget
 from sources.eduframe.resource_policy import Deletes, Policy
 
 SECTIONS = ("sources", "eduframe")
@@ -92,6 +93,11 @@ def parse_file_mode(value: Any) -> str:
     return match[1]
 
 
+def parse_budget(value: Any) -> str:
+    """A budget as :class:`Budget` reads it. Raises ``ValueError`` for anything else."""
+    return str(Budget.parse(str(value)))
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -136,6 +142,8 @@ class Settings(BaseModel):
     """How old a list's last comparison by content may become; 0 = every sync."""
     reconcile_parents_every: Duration = timedelta(days=7)
     """The same for lists under a parent, which cost a request per parent."""
+    budget: Annotated[str, BeforeValidator(parse_budget)] = "50%"
+    """What a sync may spend: a share of the request limit, a number of requests a run, or all."""
     deletes: Annotated[Deletes, BeforeValidator(_lower)] = "soft"
     """What happens to rows that are gone: soft (marked), hard (removed) or ignore."""
     max_delete_share: float = Field(0.2, ge=0, le=1)
@@ -278,6 +286,14 @@ def policies(settings: Settings, allow: Iterable[str] = ()) -> dict[str, Policy]
             policy = replace(policy, reconcile_every=settings.reconcile_parents_every)
         found[name] = policy
     return found
+
+
+def check_budget(budget: str) -> None:
+    """Raises ``SettingsError`` for what is no budget."""
+    try:
+        Budget.parse(budget)
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
 
 
 def check_resources(wanted: Iterable[str]) -> tuple[str, ...]:

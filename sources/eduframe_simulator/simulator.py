@@ -11,7 +11,7 @@ from sources.eduframe_simulator.filling import filled
 from sources.eduframe_simulator.provider.store import BY_TABLE, JsonRow, Scope
 from sources.eduframe_simulator.provider.values import ABSENT, timestamp
 from sources.eduframe_simulator.provider.world import NOW
-from sources.eduframe_simulator.server.api import PREFIX, Api, Paging, Window
+from sources.eduframe_simulator.server.api import PREFIX, Api, PageNumbers, Paging, Window
 from sources.eduframe_simulator.server.faults import Fault
 from sources.eduframe_simulator.server.http_server import Server
 from sources.eduframe_simulator.server.messages import Answer, Request, error
@@ -22,7 +22,9 @@ class Simulator:
 
     ``scale`` multiplies the number of rows (0: empty lists), ``counts`` sets it for single lists.
     ``latency`` is the seconds that an answer takes, give or take ``jitter``. ``clock_offset``
-    sets the server's clock ahead, in seconds. Port 0 is any free one.
+    sets the server's clock ahead, in seconds. Port 0 is any free one. ``page_numbers`` says what
+    becomes of ``page=`` where pages are linked by cursors. ``sorted_by`` sorts lists otherwise than
+    by their key, such as ``{"users": "id:desc"}``.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class Simulator:
         educator_id: int = 1,
         port: int = 0,
         clock_offset: float = 0.0,
+        page_numbers: PageNumbers = "served",
+        sorted_by: Mapping[str, str] | None = None,
     ) -> None:
         self.token = token
         self.latency = latency
@@ -49,6 +53,10 @@ class Simulator:
         self.clock_offset = clock_offset + max(0.0, NOW.timestamp() - time.time())
         self._store, self._filler = filled(seed, scale, counts or {}, educator_id)
         self._api = Api(self._store, token, Window(requests_per_window, window_seconds), paging)
+        self._api.page_numbers = page_numbers
+        for table, column in (sorted_by or {}).items():
+            name, _, direction = column.partition(":")
+            self._api.sorted_by[table] = ((name, direction == "desc"),)
         self._server: Server | None = None
         self._requests: list[Request] = []
         self._log_lock = Lock()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from pipelines.eduframe.commands.streams import LineFormatter, escaped_lines, steady_streams
 from pipelines.eduframe.commands.umask import let_readers_in, private_files
@@ -91,13 +92,20 @@ def sync(
     ] = False,
     allow_mass_delete: AllowMassDelete = None,
     max_minutes: MaxMinutes = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="What this run may spend: a share of the request limit (50%), a number of "
+            "requests, or all. Otherwise the setting; with --reconcile or named resources: all.",
+        ),
+    ] = None,
     as_json: Json = False,
     wide: Wide = False,
 ) -> None:
     """Bring the dataset up to date with the API."""
     _run(
         destination, dataset, resources, allow_mass_delete,
-        reconcile=reconcile, max_minutes=max_minutes, as_json=as_json, wide=wide,
+        reconcile=reconcile, max_minutes=max_minutes, budget=budget, as_json=as_json, wide=wide,
     )
 
 
@@ -199,7 +207,19 @@ def check(
     )
 
 
-@app.command()
+class _StatusCommand(typer.core.TyperCommand):
+    """Takes ``--max-unproven`` with and without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = [*args]
+        for place, word in enumerate(args):
+            following = args[place + 1] if place + 1 < len(args) else "-"
+            if word == "--max-unproven" and following.startswith("-"):
+                given[place] = "--max-unproven=own"
+        return super().parse_args(ctx, given)
+
+
+@app.command(cls=_StatusCommand)
 def status(
     destination: Destination = "duckdb",
     dataset: Dataset = "eduframe",
@@ -215,16 +235,45 @@ def status(
             "--off-counts", help="Let --max-age count lists, too, that the token may not read."
         ),
     ] = False,
+    max_unproven: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[AGE]",
+            help="Exit with 3 if a list was not compared whole for longer than this; without a "
+            "value, for one and a half times its own reconcile_every.",
+        ),
+    ] = None,
     as_json: Json = False,
     wide: Wide = False,
 ) -> None:
-    """Show how fresh each table is: rows, last sync, last reconciliation, deletions, age."""
+    """Show how fresh each table is: rows, last sync, since when it is proven, deletions, age."""
     from pipelines.eduframe.commands.status import run_status
 
     raise typer.Exit(
         run_status(
             destination, dataset, max_age=max_age, as_json=as_json, wide=wide,
-            off_counts=off_counts,
+            off_counts=off_counts, max_unproven=max_unproven,
+        )
+    )
+
+
+@app.command()
+def plan(
+    resources: Resources = None,
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    budget: Annotated[
+        str | None, typer.Option(help="As if the run were given this budget.")
+    ] = None,
+    as_json: Json = False,
+    wide: Wide = False,
+) -> None:
+    """Show what the next sync would read, what that costs, and why. Makes no request."""
+    from pipelines.eduframe.commands.plan import run_plan
+
+    raise typer.Exit(
+        run_plan(
+            destination, dataset, resources or (), budget=budget, as_json=as_json, wide=wide
         )
     )
 

@@ -186,8 +186,13 @@ SUMMARY = (
 
 def print_summary(report: Report, *, wide: bool = False) -> None:
     """Print the table of resources, what was noticed, and how the run ended."""
-    rows = [Row(_cells(run), _style(run)) for run in report.runs.values()]
+    rows = [Row(_cells(run), _style(run)) for run in report.runs.values() if not run.passed_over]
     print_table(SUMMARY, rows, wide=wide)
+    if passed := sum(run.passed_over for run in report.runs.values()):
+        print_line(
+            f"{passed} lists were not read in this run, as the budget ({report.budget}) is better "
+            "spent on the others: see eduframe plan and eduframe status"
+        )
     for run in report.runs.values():
         for remark in remarks(run):
             print_line(f"{run.resource}: {remark}")
@@ -211,7 +216,7 @@ def _cells(run: ResourceRun) -> list[str]:
     numbers = [run.read, run.new, run.changed, run.deleted, run.rejected, run.traffic.requests]
     return [
         run.resource,
-        run.mode or "",
+        ", ".join(run.reads) if run.mode == "parts" else run.mode or "",
         *(f"{number:,}" if number else "·" for number in numbers),
         f"{run.traffic.waited:.0f}" if run.traffic.waited >= 1 else "·",
         f"{run.seconds:.1f}",

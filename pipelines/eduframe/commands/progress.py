@@ -113,7 +113,7 @@ def view(run: Run) -> Group:
             table.add_row(one.resource, str(one.pages), f"{one.read:,}")
     state = (
         f"{len(ended)} of {len(runs)} resources, {run.limiter.left:,} requests left in the window, "
-        f"{run.limiter.waited_total:.0f} s waited"
+        f"{run.limiter.waited_total:.0f} s waited{spent(run)}"
     )
     wait = run.limiter.waiting
     shown: list[Table | Text] = [table, Text(state, style="dim italic")]
@@ -121,6 +121,12 @@ def view(run: Run) -> Group:
         until = f"{wait.until.astimezone():%H:%M:%S}"
         shown.append(Text(f"waiting {wait.seconds:.0f} s, until {until}: {wait.reason}"))
     return Group(*shown)
+
+
+def spent(run: Run) -> str:
+    """How much of the budget is spent, where there is one."""
+    report, allowed = run.report, run.report.allowance
+    return "" if allowed is None else f", {report.requests:,} of {allowed:,} in the budget spent"
 
 
 def _lines(run: Run, over: threading.Event) -> None:
@@ -132,6 +138,8 @@ def _lines(run: Run, over: threading.Event) -> None:
         for one in list(run.report.runs.values()):
             if one.resource not in told and one.status not in ("waiting", "reading"):
                 told.add(one.resource)
+                if one.passed_over:
+                    continue
                 log.info("%s", line(one))
         if ending:
             return
@@ -140,7 +148,7 @@ def _lines(run: Run, over: threading.Event) -> None:
             reading = [r for r in run.report.runs.values() if r.status == "reading"]
             names = ", ".join(f"{r.resource} ({r.read:,} rows)" for r in reading)
             if reading and not run.limiter.waiting:  # the limiter tells of that itself
-                log.info("reading %s; %s requests left", names, run.limiter.left)
+                log.info("reading %s; %s requests left%s", names, run.limiter.left, spent(run))
 
 
 def line(run: ResourceRun) -> str:

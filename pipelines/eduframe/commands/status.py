@@ -2,8 +2,9 @@
 
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -12,18 +13,26 @@ from pipelines.eduframe.commands.output import Column, Row, print_json, print_li
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from pipelines.eduframe.pipeline import make_pipeline
+from pipelines.eduframe.store.ledger import NEVER, Ledger, ledger_blocks
 from pipelines.eduframe.store.seen_keys import count_seen
 from pipelines.eduframe.store.state import state_in_destination
-from sources.eduframe.clock import now_utc
+from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.display import escaped
+from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.planning.planner import unseen
+from sources.eduframe.planning.views import ListView
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES
-from sources.eduframe.settings import parse_duration, resolve, select
+from sources.eduframe.settings import parse_duration, policies, resolve, select
 
 CLOCKS_DIFFER = 300.0
 """Seconds that the clocks of two machines may be apart."""
+
+OWN = "own"
+"""For --max-unproven: one and a half times each list's own reconcile_every."""
+UNPROVEN_AFTER = 1.5
 
 COLUMNS = (
     Column("table"),
@@ -31,7 +40,8 @@ COLUMNS = (
     Column("deleted", right=True, spare=3),
     Column("set aside", right=True, spare=1),
     Column("last sync", spare=4),
-    Column("last reconciliation", spare=2),
+    Column("proven as of", spare=2),
+    Column("unseen", right=True, spare=5),
     Column("age", right=True),
     Column("status"),
 )
@@ -55,6 +65,14 @@ class TableStatus:
     last_reconciliation: datetime | None
     age_seconds: float | None
     """Negative for a sync in the future, by a clock that was wrong."""
+    proven_as_of: datetime | None = None
+    """Since when every row of it was compared by content; None: never yet."""
+    unseen: float = 0.0
+    """Changes that are expected to have happened since its rows were read."""
+    unproven: bool = False
+    """Whether that is longer ago than it should be."""
+    never_asked: int = 0
+    """Parents that were never asked for what is under them, as requests were used up."""
     too_old: bool = False
     frozen: str | None = None
     """Why nothing of the list counts as gone, where that is so."""
@@ -91,6 +109,11 @@ class TableStatus:
                 f"They stay until a complete reading tells: eduframe sync {self.resource} "
                 "--reconcile. Those whose own path does not tell are in _hidden_rows, as open"
             )
+        if self.never_asked:
+            said.append(
+                f"{self.never_asked} parents were not asked yet: the next syncs go on with the "
+                "newest, as far as the budget goes"
+            )
         if self.refresh:
             said.append(
                 f"the refresh asked for at {self.refresh[:16]} is not done yet: each sync goes on "
@@ -112,14 +135,19 @@ def run_status(
     as_json: bool,
     wide: bool = False,
     off_counts: bool = False,
+    max_unproven: str | None = None,
 ) -> int:
     """Print the state of every table that is on.
 
-    Returns 3 if one is older than ``max_age``, not there, or emptied; lists that the API does not
-    let the token read count only with ``off_counts``.
+    Returns 3 if one is older than ``max_age``, not there, or emptied, or was not proven for longer
+    than ``max_unproven`` (:data:`OWN`: one and a half times its own ``reconcile_every``); lists
+    that the API does not let the token read count only with ``off_counts``.
     """
-    limit = _limit(max_age) if max_age else None
-    on = [endpoint.table for endpoint in select(resolve(token_needed=False)).on]
+    limit = _limit(max_age, "--max-age") if max_age else None
+    unproven = _limit(max_unproven, "--max-unproven") if max_unproven not in (None, OWN) else None
+    settings = resolve(token_needed=False)
+    every = {name: policy.reconcile_every for name, policy in policies(settings).items()}
+    on = [endpoint.table for endpoint in select(settings).on]
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
         with reading_file(pipeline, 10), Dataset(pipeline) as stored:
@@ -132,6 +160,10 @@ def run_status(
                 position = Position.load(dict(positions.get(one.resource, {})))
                 one.in_doubt = count_seen(stored, one.resource, position.missed)
                 one.parents_unread = count_seen(stored, one.resource, position.failed)
+                if position.reconciled_at is None:
+                    one.never_asked = count_seen(stored, one.resource, position.waiting)
+            known = {name: Position.load(dict(positions.get(name, {}))) for name in on}
+            _prove(found, known, every, Ledger.load(stored))
     for one in found:
         position = Position.load(dict(positions.get(one.resource, {})))
         one.refresh = position.refresh
@@ -144,6 +176,10 @@ def run_status(
         if limit is not None and (off_counts or one.status != "off"):
             old = one.age_seconds is None or one.age_seconds > limit.total_seconds()
             one.too_old = old or one.ahead or bool(one.missing or one.emptied)
+        if max_unproven is not None and (off_counts or one.status != "off"):
+            allowed = unproven or UNPROVEN_AFTER * every[one.resource]
+            since = one.proven_as_of
+            one.unproven = since is None or now_utc() - since > allowed
     off = [one.resource for one in found if one.status == "off"]
     if as_json:
         print_json(
@@ -160,14 +196,40 @@ def run_status(
     if all(f.rows is None for f in found):
         print(f"Nothing has been synced into dataset {escaped(dataset)} yet.", file=sys.stderr)
         return FAILED
-    return PARTLY if any(f.too_old for f in found) else DONE
+    return PARTLY if any(f.too_old or f.unproven for f in found) else DONE
 
 
-def _limit(max_age: str) -> timedelta:
+def _limit(value: str | None, option: str) -> timedelta:
     try:
-        return parse_duration(max_age)
+        return parse_duration(value)
     except ValueError as error:
-        raise SettingsError(f"--max-age is {max_age!r}; {error}.") from None
+        raise SettingsError(f"{option} is {value!r}; {error}.") from None
+
+
+def _prove(
+    found: Sequence[TableStatus],
+    positions: Mapping[str, Position],
+    every: Mapping[str, timedelta],
+    ledger: Ledger,
+) -> None:
+    """Since when each list is proven, and how many changes may have gone unseen since."""
+    views = []
+    for one in found:
+        position = positions[one.resource]
+        reconciled = parse(position.reconciled_at)
+        whole = reconciled.timestamp() if reconciled else NEVER
+        rows = one.rows or 0
+        blocks = ledger_blocks(ledger.blocks.get(one.resource, ()), rows, whole)
+        if len(blocks):
+            oldest = float(blocks.read_at.min())
+            one.proven_as_of = datetime.fromtimestamp(oldest, UTC) if oldest == oldest else None
+        else:
+            one.proven_as_of = reconciled
+        if not BY_TABLE[one.resource].params:
+            views.append(ListView(one.resource, rows, order="ascending", blocks=blocks))
+    expected = unseen(views, ledger.rates, now_utc().timestamp())
+    for one in found:
+        one.unseen = round(expected.get(one.resource, 0.0), 1)
 
 
 def _status(dataset: Dataset, resource: str) -> TableStatus:
@@ -279,11 +341,12 @@ def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool
                 f"{one.deletions:,}" if one.deletions else "·",
                 f"{one.set_aside:,}" if one.set_aside else "·",
                 _time(one.last_sync),
-                _time(one.last_reconciliation),
+                _time(one.proven_as_of) + (" !" if one.unproven else ""),
+                f"{one.unseen:,.0f}" if one.unseen >= 0.5 else "·",
                 _age(one.age_seconds) + (" !" if one.too_old else ""),
                 one.status or "never read",
             ),
-            "bold red" if one.too_old else "",
+            "bold red" if one.too_old or one.unproven else "",
         )
         for one in found
     ]

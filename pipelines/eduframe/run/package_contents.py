@@ -98,6 +98,8 @@ class Loader:
         self._policies = policies
         self._customer = customer
         self._missing: set[str] = set()
+        self.also: Callable[[], Mapping[str, pa.Table]] = dict
+        """Further rows of the run log, by table."""
         self.packages = 0
 
     def create(self, missing: set[str]) -> None:
@@ -122,6 +124,7 @@ class Loader:
         logs: dict[str, list[pa.Table]] = {
             SYNC_RUNS.name: [SYNC_RUNS.table(runs)],
             SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
+            **{name: [rows] for name, rows in self.also().items()},
         }
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         written = [rows for rows in merged if rows.tables]

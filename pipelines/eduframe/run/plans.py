@@ -47,6 +47,8 @@ class Context:
     """The tables that are there."""
     anew: Collection[str] = ()
     """The lists of which every row is to be written again, as their tables were mended."""
+    looking: bool = False
+    """Whether this is for a look alone: nothing is mended."""
 
 
 def come_after_the_last_run(stored: StoredRows, report: Report) -> None:
@@ -217,6 +219,8 @@ def _plan(
         plan.missed_before = _together(seen_keys(stored, name, position.missed))
     if position.refused:
         plan.refused_before = _together(seen_keys(stored, name, position.refused))
+    if position.waiting:
+        plan.waiting_before = _together(seen_keys(stored, name, position.waiting))
     if position.failed:
         plan.failed_before = _together(seen_keys(stored, name, position.failed))
         if position.failed_anew and index.parents is not None:
@@ -236,6 +240,8 @@ def _known(
     """What the destination holds of the list; where that is asked for, with one row of each."""
     name, pipeline = endpoint.table, stored.pipeline
     index = stored.known(MAIN_TABLES[name], parent_columns, whole=whole)
+    if context.looking:
+        return index
     tables = [MAIN_TABLES[name]] if index.doubled else []
     tables += CHILD_TABLES[name] if forced else []
     found = {table.name: remove_doubled(pipeline, stored, table) for table in tables}
@@ -271,18 +277,21 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         answered,
         plan.failed_before,
         plan.position.readable is True,
+        waiting_before=plan.waiting_before,
     )
 
 
 def _parents(plan: Plan, stored: StoredRows) -> list[list[tuple[Any, ...]] | None]:
     """The parents that the destination holds and that are to be asked, for each declared one.
 
-    Unless all are: those that were written since, that lacked rows, that were refused, or that
-    failed.
+    Unless all are: those that were written since, that lacked rows, that were refused, that
+    failed, or for which requests were not left.
     """
-    whole = plan.mode == "reconcile"
-    written_after = None if whole else parse(plan.position.parents_until)
+    position = plan.position
+    whole = plan.mode == "reconcile" or bool(position.round and not position.waiting)
+    written_after = None if whole else parse(position.parents_until)
     again = np.union1d(plan.refused_before, plan.failed_before)
+    again = np.union1d(again, plan.waiting_before)
     if plan.index.parents is not None and len(plan.missed_before):
         places, known = plan.index.find(plan.missed_before)
         again = np.union1d(again, plan.index.parents[places[known]])
@@ -300,7 +309,7 @@ def _parents(plan: Plan, stored: StoredRows) -> list[list[tuple[Any, ...]] | Non
 def _gone_before(plan: Plan, stored: StoredRows) -> Ids:
     """The parents of living rows that were proven gone before this run."""
     index = plan.index
-    if index.parents is None or plan.mode != "reconcile":
+    if index.parents is None or not (plan.mode == "reconcile" or plan.position.round):
         return np.zeros(0, np.int64)
     of_rows = np.unique(index.parents[~index.deleted])
     gone: set[int] = set()

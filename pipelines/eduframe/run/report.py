@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,11 +12,15 @@ import orjson
 
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
+from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.limits.traffic import Traffic
+from sources.eduframe.planning.budget import Account
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.hashing import VERSION
 
 log = logging.getLogger("eduframe.load")
+
+JSON_COLUMNS = ("retry_causes", "unknown_fields", "unknown_values", "unfit_fields", "reads")
 
 
 @dataclass
@@ -43,6 +47,12 @@ class Report:
     ended_at: datetime | None = None
     packages: int = 0
     """Load packages that were loaded."""
+    budget: str | None = None
+    """What the run was allowed to spend, …"""
+    allowance: int | None = None
+    """… in requests; None: as many as it takes."""
+    account: Account | None = None
+    """What was on the account when the run began, where there is one."""
     clock: datetime = field(init=False)
     """The machine's clock at the start; ``started_at`` is later if the clock was set back."""
     began: float = 0.0
@@ -174,7 +184,17 @@ class Report:
             "rows_deleted": self.total("deleted"),
             "message": self.message,
             "row_hash_version": VERSION,
+            "budget": self.budget,
+            **self._balance(),
         }
+
+    def _balance(self) -> dict[str, Any]:
+        """The account, with the requests of this run booked."""
+        if self.account is None:
+            return {"balance": None, "balance_at": None}
+        now = max(now_utc(), self.clock)
+        booked = self.account.book(self.requests, now.timestamp())
+        return {"balance": _seconds(booked.balance), "balance_at": now}
 
     def resource_rows(self) -> list[dict[str, Any]]:
         """The run's rows in ``_sync_resources``."""
@@ -184,7 +204,7 @@ class Report:
         return {
             "run_id": self.run_id,
             "resource": run.resource,
-            "mode": run.mode,
+            "mode": _logged_mode(run),
             "status": run.status,
             "started_at": self.moment(run.began),
             "ended_at": self.moment(run.ended),
@@ -202,6 +222,7 @@ class Report:
             "unknown_values": _json(run.unknown_values),
             "unfit_fields": _json(run.unfit_fields),
             "message": "; ".join(_remarks(run)) or None,
+            "reads": _reads(run),
         }
 
     def as_json(self) -> str:
@@ -209,13 +230,15 @@ class Report:
         resources = [
             {k: v for k, v in row.items() if k != "run_id"} for row in self.resource_rows()
         ]
-        for row in resources:
-            for name in ("retry_causes", "unknown_fields", "unknown_values", "unfit_fields"):
-                row[name] = orjson.loads(row[name]) if row[name] else {}
+        for one in resources:
+            for name in JSON_COLUMNS:
+                one[name] = orjson.loads(one[name]) if one[name] else {}
             for name in ("waited_seconds", "seconds"):
-                row[name] = float(row[name])
+                one[name] = float(one[name])
+        row = self.run_row()
+        row["balance"] = None if row["balance"] is None else float(row["balance"])
         summary = {
-            **self.run_row(),
+            **row,
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
             "waited_seconds": round(self.waited, 3),
@@ -227,6 +250,19 @@ class Report:
             "off": self.off,
         }
         return orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode()
+
+
+def _logged_mode(run: ResourceRun) -> str | None:
+    """How the list was read, in the words of the log: what is no complete read reconciles
+    nothing."""
+    if run.mode == "parts" or (run.mode == "reconcile" and run.cut):
+        return "parents" if BY_TABLE[run.resource].params else "cursor"
+    return run.mode
+
+
+def _reads(run: ResourceRun) -> str | None:
+    """What reads of each kind came to."""
+    return _json({kind: asdict(counts) for kind, counts in run.reads.items()})
 
 
 def _remarks(run: ResourceRun) -> list[str]:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
@@ -36,10 +38,12 @@ from pipelines.eduframe.place.working_folder import own_folder_note
 from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
+from pipelines.eduframe.run.parts import Budgeted, book, plan_parts
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.scheduler import Scheduler
+from pipelines.eduframe.run.spending import begin_spending
 from pipelines.eduframe.store.hidden_rows import forget_settled
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
@@ -71,7 +75,14 @@ from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
-from sources.eduframe.settings import Selection, Settings, policies, resolve, select
+from sources.eduframe.settings import (
+    Selection,
+    Settings,
+    check_budget,
+    policies,
+    resolve,
+    select,
+)
 from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.sync")
@@ -86,6 +97,7 @@ def sync(
     refresh: bool = False,
     allow_mass_delete: Sequence[str] = (),
     max_minutes: float | None = None,
+    budget: str | None = None,
     watch: Callable[[Run], None] | None = None,
 ) -> Report:
     """Bring the pipeline's dataset up to date with the API.
@@ -98,6 +110,9 @@ def sync(
         refresh: read completely, and write every row again, changed or not.
         allow_mass_delete: resources that may lose any number of rows this once.
         max_minutes: stop reading after so long, and load what was read.
+        budget: what this run may spend, in place of the setting: a share of the request limit
+            (``50%``), a number of requests, or ``all``. Without it, ``resources``, ``reconcile``
+            and ``refresh`` are read whole, whatever that costs.
         watch: is given the run before it starts.
 
     Raises:
@@ -113,6 +128,8 @@ def sync(
     install_defaults()
     dlt_settings(pipeline.pipeline_name)
     check_can_delete(pipeline)
+    if budget is not None:
+        check_budget(budget)
     if pipeline.refresh:
         raise SettingsError(
             f"The pipeline was made with refresh={pipeline.refresh!r}, but sync() drops nothing. "
@@ -147,7 +164,9 @@ def sync(
         work = _Sync(pipeline, settings, selection.on, chosen, client, run, still_held)
         try:
             with telling_of_locks(pipeline):
-                work.run(forced=reconcile, named=bool(resources), refresh=refresh)
+                work.run(
+                    forced=reconcile, named=bool(resources), refresh=refresh, budget=budget
+                )
         except LockedTableError as locked:
             run.stop(str(locked))
             report.end()
@@ -203,8 +222,9 @@ class _Sync:
         self.first_answer: Answer | None = None
         self.anew: set[str] = set()
         """The lists of which every row is to be written again, as their tables were mended."""
+        self.budgeted: Budgeted | None = None
 
-    def run(self, **how: bool) -> None:
+    def run(self, *, budget: str | None, **how: bool) -> None:
         report = self.report
         with self._writing():
             report.notes += recover(self.pipeline)
@@ -221,7 +241,7 @@ class _Sync:
         if run and self.first_answer:
             run.pages = 0
         with self._writing():
-            plans, missing = self._plan(**how)
+            plans, missing = self._plan(budget, **how)
             if dropped := make_dropped_tables(self.pipeline, missing):
                 report.notes.append(
                     f"tables that were dropped are made anew, and filled as their lists are "
@@ -229,6 +249,7 @@ class _Sync:
                 )
         loader = Loader(self.stored, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
+        loader.also = self._booked
         self._remember_refresh(plans, loader)
         self._read_and_load(plans, loader)
         report.notes += self.client.notes
@@ -271,7 +292,7 @@ class _Sync:
         ):
             yield
 
-    def _plan(self, **how: bool) -> tuple[dict[str, Plan], set[str]]:
+    def _plan(self, budget: str | None, **how: bool) -> tuple[dict[str, Plan], set[str]]:
         """How each list is read, and the tables that the destination lacks."""
         report = self.report
         wanted = {*ALL_TABLES, *(table.name for table in LOG_TABLES)}
@@ -294,7 +315,24 @@ class _Sync:
             )
             usable = [e for e in self.endpoints if e.table not in report.unloaded]
             plans = make_plans(stored, usable, context, self.book, **how)
+            spending = begin_spending(
+                stored, self.settings, report, budget=budget, bounded=not any(how.values()),
+                sent_within=self.client.limiter.sent_within,
+            )
+            self.budgeted = plan_parts(plans, stored, spending)
+            if self.budgeted and (needed := self.budgeted.too_little(spending)):
+                report.notes.append(
+                    f"with {spending.usual:.0f} requests a run not everything is read within "
+                    f"reconcile_every: that takes {spending.advice(needed, self.settings)}, or a "
+                    "longer reconcile_every"
+                )
         return plans, wanted - existing
+
+    def _booked(self) -> Mapping[str, pa.Table]:
+        """What the last package says of the reads of parts."""
+        if self.budgeted is None or self.report.ended_at is None:
+            return {}
+        return book(self.budgeted, self.report.unloaded)
 
     def _mend(
         self, stored: StoredRows, tables: Mapping[str, StoredTable], *, refresh: bool
@@ -384,7 +422,7 @@ class _Sync:
         positions = stored_now.values()
         reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
         lasting = [*reads, *(set_name(read, "parents") for read in reads)]
-        sets = ("missed", "refused", "failed")
+        sets = ("missed", "refused", "failed", "waiting")
         lasting += [p[name] for p in positions for name in sets if p.get(name)]
         with self.stored as stored:
             forget_seen(stored, lasting)

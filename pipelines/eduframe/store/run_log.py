@@ -87,6 +87,10 @@ SYNC_RUNS = LogTable(
         Column("rows_deleted", "bigint"),
         Column("message", "text"),
         Column("row_hash_version", "bigint", description="Of the method that made _row_hash."),
+        Column("budget", "text", description="What the run was allowed to spend, as it was set."),
+        Column("balance", "decimal", description="Requests that are left on the account, at "
+               "balance_at; without a share of the limit as budget there is none."),
+        Column("balance_at", "timestamp"),
     ),
 )
 
@@ -97,7 +101,8 @@ SYNC_RESOURCES = LogTable(
     (
         Column("run_id", "text"),
         Column("resource", "text"),
-        Column("mode", "text", description="reconcile, cursor, or parents"),
+        Column("mode", "text", description="reconcile: compared whole, by content. cursor, "
+               "parents: what else was read of it."),
         Column("status", "text", description="done, off, failed, held back, or stopped"),
         Column("started_at", "timestamp"),
         Column("ended_at", "timestamp"),
@@ -115,6 +120,8 @@ SYNC_RESOURCES = LogTable(
         Column("unknown_values", "json", description="Values outside of what the API declares."),
         Column("unfit_fields", "json", description="Fields whose values do not fit, by kind."),
         Column("message", "text"),
+        Column("reads", "json", description="How it was read: whole, pages, window, items, under "
+               "parents, each with its requests, rows, and changes found."),
     ),
 )
 
@@ -172,7 +179,41 @@ HIDDEN_ROWS = LogTable(
     ),
 )
 
-LOG_TABLES = (SYNC_RUNS, SYNC_RESOURCES, DELETIONS, REJECTED_ROWS, SYNC_SEEN, HIDDEN_ROWS)
+SYNC_LEDGER = LogTable(
+    "_sync_ledger",
+    "What of each list was last read when, where lists are read in parts.",
+    3,
+    (
+        Column("resource", "text"),
+        Column("kind", "text", description="pages: a block of rows. window: what a filter gives. "
+               "hint: a row that may have changed. suspect: a block of such rows."),
+        Column("number", "bigint", description="Of those of a kind, from 0."),
+        Column("first_key", "bigint", description="The block's first key, the row's, or the "
+               "filter's value."),
+        Column("rows_held", "bigint", description="Rows of the block; 0: the number is free."),
+        Column("read_at", "timestamp", description="When all of it was last read (null: never); of "
+               "hints and suspect blocks: since when."),
+    ),
+)
+
+SYNC_RATES = LogTable(
+    "_sync_rates",
+    "How often rows of each list change, as far as partial reads have found.",
+    3,
+    (
+        Column("resource", "text"),
+        Column("kind", "text", description="age, window, growth, or parents"),
+        Column("bucket", "bigint", description="Of the rows' age, or of hours since the event."),
+        Column("found", "decimal", description="Changes found."),
+        Column("watched", "decimal", description="Row-hours watched."),
+        Column("counted_at", "timestamp"),
+    ),
+)
+
+LOG_TABLES = (
+    SYNC_RUNS, SYNC_RESOURCES, DELETIONS, REJECTED_ROWS, SYNC_SEEN, HIDDEN_ROWS, SYNC_LEDGER,
+    SYNC_RATES,
+)  # fmt: skip
 
 
 def note_end(dataset: Dataset, run_id: str, ended_at: datetime) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sources.eduframe.comparing.questions import Questions, item_params, outer_columns
 from sources.eduframe.declare import Endpoint, JsonRow
+from sources.eduframe.reading.questions import Questions, item_params, outer_columns
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.keys import Flags, Ids
 from sources.eduframe.rows.normalise import Normalised

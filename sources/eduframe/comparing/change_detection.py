@@ -42,6 +42,10 @@ class Found:
     """The key ids met that need no writing: what is written says by itself that it was met."""
     untold: set[str]
     """Tables of which this batch has rows that it does not tell: they have no key, say."""
+    ids: Ids
+    """The key ids of all rows that were looked at."""
+    changed: Ids
+    """Those of them that are new, or differ from what the destination holds."""
 
 
 @dataclass
@@ -115,6 +119,8 @@ class Changes:
             batch.rejected,
             np.concatenate([ids[~write & ~wait], spared]),
             self._untold(batch),
+            ids,
+            ids[write],
         )
 
     def _newly_changed(self, ids: Ids, again: bool) -> int:

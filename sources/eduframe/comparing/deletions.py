@@ -20,12 +20,13 @@ import numpy as np
 
 from sources.eduframe.clock import parse
 from sources.eduframe.comparing.change_detection import FEW
-from sources.eduframe.comparing.questions import WITNESSES, Questions, outer_columns
 from sources.eduframe.declare import JsonRow
 from sources.eduframe.digest import key_id
 from sources.eduframe.reading.batch import AskedFor, Gone, ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentsGone
+from sources.eduframe.reading.parts import Parts, Span
+from sources.eduframe.reading.questions import WITNESSES, Questions, outer_columns
 from sources.eduframe.reading.read import Plan, Read
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.keys import Flags, Ids, key_text
@@ -43,6 +44,7 @@ EMPTY_AGREES_AFTER = timedelta(hours=1)
 """A short list that turns empty is believed when two reads so far apart agree."""
 
 OF_LIST = "a complete read of the list lacks it"
+OF_PAGES = "pages of the list, whose keys enclose its own, lack it"
 OF_PARENT = "a complete read of its parent's list lacks it"
 OF_LOST_PARENT = "a complete read of the lists of its parents lacks its parent"
 
@@ -62,6 +64,10 @@ class Evidence:
     """Why the read proves no absence at all."""
     limits: str | None = None
     """What the read leaves as it is, where that is less than a list of this kind should."""
+    spans: Sequence[Span] = ()
+    """What was not met between these keys is missing from the list."""
+    absent: Ids = field(default_factory=lambda: NOTHING)
+    """Rows whose own path answered 404, and whose place was not looked at."""
 
     @classmethod
     def of(cls, plan: Plan, read: Read, parents: ParentsGone) -> "Evidence":
@@ -69,8 +75,15 @@ class Evidence:
         why_not = None
         if plan.checkpoint.unkeyed:
             why_not = "a row without a usable key was set aside"
+        if isinstance(read, Parts):
+            sound = read.proof.between_neighbours and not read.disorder
+            return cls(
+                False, NOTHING, parents, why_not=why_not, spans=read.spans if sound else (),
+                absent=np.array(read.absent, np.int64),
+            )
         under_parents, limits = bool(plan.endpoint.params), None
-        if under_parents and plan.mode == "reconcile" and not read.proof.of_list:
+        some = not read.proof.of_list and not len(read.waiting)
+        if under_parents and plan.mode == "reconcile" and some:
             limits = (
                 "rows whose parent is gone stay, as some parent's row lacks what the list under it "
                 "is asked by"
@@ -104,6 +117,12 @@ class Evidence:
         living = ~index.deleted & ~index.seen
         if not self.proves_absence:
             return np.zeros(len(living), np.bool_), ""
+        if self.spans:
+            enclosed = np.zeros(len(living), np.bool_)
+            for low, high in self.spans:
+                start, end = np.searchsorted(index.keys, [low, high])
+                enclosed[start:end] = True
+            return living & enclosed, OF_PAGES
         if index.parents is None:
             return living & self.of_list, OF_LIST
         lost = np.isin(index.parents, self.parents.lost)
@@ -370,6 +389,7 @@ class Judge:
         settled = [gone.ids for gone in verdict.gone]
         settled.append(np.array(self._there, np.int64))
         waiting = np.union1d(found, self._plan.missed_before)
+        waiting = np.union1d(waiting, self._evidence.absent)
         places, known = index.find(waiting)
         still = known.copy()
         still[known] = ~index.seen[places[known]] & ~index.deleted[places[known]]

@@ -16,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from sources.eduframe.clock import now_utc, parse
-from sources.eduframe.comparing.change_detection import Changes
+from sources.eduframe.comparing.change_detection import Changes, Found
 from sources.eduframe.comparing.cursor import newest_update
 from sources.eduframe.comparing.deletions import NOTHING, Evidence, Judge, Verdict
-from sources.eduframe.comparing.questions import Questions
 from sources.eduframe.comparing.row_versions import concat, later_wins
 from sources.eduframe.declare import JsonRow
 from sources.eduframe.errors import (
@@ -30,10 +29,13 @@ from sources.eduframe.errors import (
     StoppedError,
 )
 from sources.eduframe.http.client import Client
-from sources.eduframe.reading.batch import Batch, ResourceRun, Settled
+from sources.eduframe.reading.batch import Batch, ReadCounts, ReadKind, ResourceRun, Settled
 from sources.eduframe.reading.checkpoint import Checkpoint, Position, set_name
 from sources.eduframe.reading.fetching import Fetcher, Page
+from sources.eduframe.reading.key_order import EITHER, may_be_ordered, order_with
 from sources.eduframe.reading.parents import ParentBook, ParentsGone
+from sources.eduframe.reading.parts import Parts
+from sources.eduframe.reading.questions import Questions
 from sources.eduframe.reading.read import Plan
 from sources.eduframe.rows.findings import MOST_NAMES
 from sources.eduframe.rows.keys import Ids, table_key_ids
@@ -49,6 +51,8 @@ BATCH_BYTES = 16_000_000
 BATCH_SECONDS = 15.0
 """A batch is closed after so many rows or bytes, or so long after the one before."""
 NO_DATE_MARGIN = timedelta(minutes=5)
+WINDOWS_AGAIN = timedelta(days=1)
+"""How long a filter is not tried once it was of no use."""
 
 
 class Reader:
@@ -73,6 +77,9 @@ class Reader:
         """The tables of nested parts that hold rows of the list, or get some."""
         self._told = plan.read.answered
         """The parents of which an earlier batch has told that they answered."""
+        self._kind: ReadKind = "whole"
+        self._requests = run.traffic.requests
+        self._ordered = may_be_ordered(plan.endpoint)
 
     def batches(self) -> Generator[Batch]:
         """Read, and hand out what must be written. Failures end up in ``run``, not here.
@@ -132,17 +139,31 @@ class Reader:
     def _pages_to_batches(self) -> Iterator[Batch]:
         for page in self.read.pages(self):
             if page is not None:
+                if page.kind != self._kind:
+                    if self._buffer:
+                        yield self._flush()
+                    self._kind = page.kind
                 self._take_page(page)
             if (page is None or page.next_url is not None) and self._full():
                 yield self._flush()
-        yield from self._finish()
+        if self.read.cut and not self.endpoint.params:
+            yield self._flush()
+            self.run.status, self.run.cut = "done", True
+        else:
+            yield from self._finish()
+        self._count()
 
     def _take_page(self, page: Page) -> None:
         checkpoint = self.checkpoint
         if not checkpoint.began:
             checkpoint.began = (page.date or now_utc() - NO_DATE_MARGIN).isoformat()
         checkpoint.next_url = page.next_url
-        checkpoint.by_number |= page.by_number
+        if page.by_number:
+            checkpoint.by_number = self._position.numbered = True
+        if self._ordered and page.kind == "whole":
+            checkpoint.order, checkpoint.last_key = order_with(
+                checkpoint.order, checkpoint.last_key, page.rows
+            )
         if page.parent is not None:
             checkpoint.within = list(page.parent.params)
         self._buffer += page.rows
@@ -160,9 +181,9 @@ class Reader:
         """A batch of what is buffered, with the position of the unfinished read."""
         batch = self._batch()
         self._flushed_at = time.monotonic()
-        self._position.checkpoint = copy.copy(self.checkpoint)
-        if not self.checkpoint.began:
-            self._position.checkpoint = None
+        if self.plan.mode != "parts":
+            begun = bool(self.checkpoint.began)
+            self._position.checkpoint = copy.copy(self.checkpoint) if begun else None
         self._leave_failed(batch, "failing")
         batch.position = self._stored()
         answered = self.read.answered
@@ -180,7 +201,10 @@ class Reader:
             return batch
         with self._client.slots.working:
             found = self._changes.detect(rows)
+        self._count(found)
         self._note_newest(found.read)
+        if self.plan.on_written and self.endpoint.table in found.tables:
+            self.plan.on_written(found.tables[self.endpoint.table])
         batch.fill(found.tables)
         self._filled |= {
             name
@@ -191,10 +215,23 @@ class Reader:
         batch.rejected = found.rejected
         self._rejected |= {rejected.key for rejected in found.rejected}
         self.run.newly_rejected = len(self._rejected - self.plan.set_aside.keys)
-        batch.seen = None if self.plan.mode == "cursor" else found.unwritten
+        batch.seen = None if self.plan.mode in ("cursor", "parts") else found.unwritten
         self.checkpoint.unkeyed |= bool(found.rejected)
         self.book.note(self.endpoint.table, found.tables, found.read, found.untold)
         return batch
+
+    def _count(self, found: Found | None = None) -> None:
+        """Note what reads of this kind came to, since the last call."""
+        requests = self.run.traffic.requests
+        counts = self.run.reads.setdefault(self._kind, ReadCounts())
+        counts.requests += requests - self._requests
+        self._requests = requests
+        if found is None:
+            return
+        counts.rows += len(found.ids)
+        counts.changes += len(found.changed)
+        if isinstance(self.read, Parts):
+            self.read.note_met(self._kind, found.ids, found.changed)
 
     def _note_newest(self, tables: Mapping[str, pa.Table]) -> None:
         if self.endpoint.cursor is None:
@@ -208,7 +245,7 @@ class Reader:
 
     def _finish(self) -> Iterator[Batch]:
         """The last batches: rows that were held back, what is gone, and the new position."""
-        plan, run, position, checkpoint = self.plan, self.run, self._position, self.checkpoint
+        plan, run, position = self.plan, self.run, self._position
         batch = self._batch()
         evidence = self._look_again(Evidence.of(plan, self.read, self._parents_gone()))
         questions = Questions(
@@ -233,35 +270,62 @@ class Reader:
             run.in_part = bool(failure)
         if run.status == "reading":
             run.status = "done"
-        if not held:
+        if not held and self.plan.mode != "parts":
             run.settled = self._settled(evidence.parents.proven)
-        position.cursor = self._next_cursor(parse(checkpoint.began))
-        position.began = checkpoint.began or position.began
         if not self.endpoint.params or len(self.read.answered):
             position.readable = True
         gone_now = sum(len(gone.ids) for gone in verdict.gone)
         position.had_rows = bool(plan.index.living > gone_now or run.new or run.changed)
         position.filled = sorted(self._filled)
-        position.checkpoint = None
-        position.failed_anew = bool(failure) and (position.failed_anew or plan.refresh)
-        if plan.refresh:
-            self._refreshed()
         self._tell_unfit(position)
-        if plan.mode == "reconcile":
-            position.frozen = "; ".join(run.frozen) or None
-        compared = not held and (not failure or len(self.read.answered) > 0)
-        if plan.mode == "reconcile" and compared:
-            position.reconciled_at = plan.clock.isoformat()
+        if isinstance(self.read, Parts):
+            self._remember_parts(self.read)
+        else:
+            compared = not held and (not failure or len(self.read.answered) > 0)
+            self._remember_read(failed=bool(failure), compared=compared)
         if verdict.anew and not self.endpoint.params:
             position.reconciled_at = None
-        if self.endpoint.params:
-            position.parents_until = checkpoint.stamp
         batch.position = self._stored()
         batch.finished = True
         if run.status == "done" and plan.mode == "reconcile":
             gone = np.concatenate([NOTHING, *(g.ids for g in verdict.gone)])
             self.book.complete(self.endpoint.table, gone, all_met=self._met_all())
         yield batch
+
+    def _remember_read(self, *, failed: bool, compared: bool) -> None:
+        """What is known of the list, now that all was read that was to be read."""
+        plan, position, checkpoint = self.plan, self._position, self.checkpoint
+        position.cursor = self._next_cursor(parse(checkpoint.began))
+        position.began = checkpoint.began or position.began
+        position.checkpoint = None
+        position.failed_anew = failed and (position.failed_anew or plan.refresh)
+        if plan.refresh:
+            self._refreshed()
+        if plan.mode == "reconcile":
+            position.frozen = "; ".join(self.run.frozen) or None
+        if self.endpoint.params:
+            position.parents_until = checkpoint.stamp
+            if compared and position.round and position.waiting is None:
+                position.reconciled_at, position.round = position.round, None
+        elif checkpoint.order != EITHER:
+            position.order = checkpoint.order
+        if plan.mode == "reconcile" and compared and position.waiting is None:
+            position.reconciled_at, position.round = plan.clock.isoformat(), None
+
+    def _remember_parts(self, read: Parts) -> None:
+        """What reading parts of the list taught of it."""
+        position = self._position
+        if read.disorder:
+            position.order = "none"
+            self.note("a page was not in the order of the keys: it is read as a whole from now on")
+        if read.spans and position.numbered is None:
+            position.numbered = True
+        if read.unnumbered:
+            position.numbered = False
+            self.note(f"pages cannot be asked for by number: {read.unnumbered}")
+        if read.refused_window:
+            position.no_windows_until = (self.plan.clock + WINDOWS_AGAIN).isoformat()
+            self.note(f"a filter is not used for a day: {read.refused_window}")
 
     def _tell_unfit(self, position: Position) -> None:
         """Say once of a field that most rows have it unfit, until a complete read finds none."""
@@ -311,9 +375,15 @@ class Reader:
         """Remember what the next read has to decide, and the parents to be asked once more."""
         if self.plan.mode == "cursor":
             return
-        again = np.setdiff1d(self.read.refused, self.plan.refused_before)
+        plan = self.plan
+        again = np.setdiff1d(self.read.refused, plan.refused_before)
         position, read_id = self._position, self.checkpoint.id
-        position.missed = position.refused = None
+        position.missed = position.refused = position.waiting = None
+        if len(self.read.waiting):
+            position.waiting = set_name(read_id, "waiting")
+            batch.left[position.waiting] = self.read.waiting
+            position.round = position.round or plan.clock.isoformat()
+            self.run.cut = True
         if len(verdict.left):
             position.missed = set_name(read_id, "missed")
             batch.left[position.missed] = verdict.left

@@ -8,16 +8,16 @@ holds none of the list's rows: else a table that was emptied would stay so.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from sources.eduframe.comparing.questions import needs_names
 from sources.eduframe.dataset.sql import Dataset, flags, ints, typed
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.reading.questions import needs_names
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.hashing import UNKNOWN, VERSION, VERSION_SHIFT
 from sources.eduframe.rows.keys import Ids, key_ids, key_values
@@ -142,6 +142,21 @@ class StoredRows(Dataset):
             for row in zip(*(c.to_pylist() for c in rows.columns), strict=True):
                 found.append((None,) * count if None in row else row[:count])
         return found
+
+    def moments(
+        self, table: str, column: str, since: datetime, until: datetime
+    ) -> list[tuple[int, datetime]]:
+        """The living rows of a table whose moment lies between two others: id and moment."""
+        moment = self.column(column)
+        sql = (
+            f"SELECT {self.column('id')}, {moment} FROM {self.name(table)} "
+            f"WHERE {moment} >= %s AND {moment} <= %s AND {self.column('_deleted_at')} IS NULL"
+        )
+        return [
+            (key, at if at.tzinfo else at.replace(tzinfo=UTC))
+            for rows in self.query(sql, since, until)
+            for key, at in _rows_of(rows)
+        ]
 
     def parents_gone(self, parent: Parent) -> list[tuple[Any, ...]]:
         """The parents that were proven gone, as :meth:`parents` has them.

@@ -116,6 +116,14 @@ class Limiter:
             if self.journal:
                 self.journal.close()
 
+    def sent_within(self, seconds: float) -> int:
+        """How many requests of the last so many seconds count, those of other programs, too."""
+        with self._changed, self._exclusive():
+            now = self._catch_up()
+            others = sum(map(len, self._others.values()))
+            answered = sum(1 for moment in self._finished if now - moment <= seconds)
+            return answered + self._in_flight + others
+
     def acquire(self) -> float:
         """Wait for a place in the window and take it. Returns the seconds waited.
 

@@ -15,6 +15,9 @@ from sources.eduframe.rows.findings import OTHERS, Findings
 from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import Rejected
 
+ReadKind = Literal["whole", "pages", "window", "items", "under parents"]
+"""The kinds of reads there are: what of a list is read."""
+
 Status = Literal["waiting", "reading", "done", "off", "failed", "held back", "stopped"]
 
 
@@ -40,6 +43,16 @@ class Settled:
     """The start of the run in which the read began."""
     parents: frozenset[int] | None = None
     """The key ids of the parents whose rows were looked at; None: all were."""
+
+
+@dataclass
+class ReadCounts:
+    """What reads of one kind came to."""
+
+    requests: int = 0
+    rows: int = 0
+    changes: int = 0
+    """New and changed rows."""
 
 
 @dataclass
@@ -70,6 +83,12 @@ class ResourceRun(Findings):
     notes: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     """Why nothing of the list, or of a table of its nested rows, counts as gone."""
+    reads: dict[ReadKind, ReadCounts] = field(default_factory=dict)
+    """How the list was read."""
+    cut: bool = False
+    """Whether requests were used up before the end of the list: the next run goes on with it."""
+    passed_over: bool = False
+    """Whether nothing of it was to be read in this run, as the budget is spent elsewhere."""
     began: float | None = None
     ended: float | None = None
 

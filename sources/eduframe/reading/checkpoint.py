@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sources.eduframe.clock import parse
+from sources.eduframe.reading.key_order import EITHER
 
-Mode = Literal["reconcile", "cursor", "parents"]
-"""How changes are found: by content, in a complete read; by ``updated_at``; or, for a list under
-a parent, by content but only under the parents that changed."""
+Mode = Literal["reconcile", "cursor", "parents", "parts"]
+"""How changes are found: by content, in a complete read; by ``updated_at``; for a list under a
+parent, by content but only under the parents that changed; or by content in parts of a list."""
 
 
 @dataclass
@@ -39,6 +40,9 @@ class Checkpoint:
     rows: int = 0
     newest: str | None = None
     """The greatest ``updated_at`` met so far."""
+    order: str = EITHER
+    """The order of the keys so far, as `key_order.py` has it."""
+    last_key: int | None = None
 
 
 def set_name(read_id: str, what: str) -> str:
@@ -46,6 +50,7 @@ def set_name(read_id: str, what: str) -> str:
     return f"{read_id}/{what}"
 
 
+_TOLD_IF_FALSE = ("readable", "numbered")
 _STORED_AS = {"checkpoint": "unfinished", "had_rows": "held"}
 """Fields that dlt's state knows by another name, which earlier releases gave them."""
 
@@ -91,6 +96,16 @@ class Position:
     """Field to the number of rows that had it unfit in the last complete read."""
     told_names: list[str] = field(default_factory=list)
     """Unknown fields and values of which it was said that they are there."""
+    order: str | None = None
+    """The order of the keys in the last complete read; "none" once a page was in no order."""
+    numbered: bool | None = None
+    """Whether pages can be asked for by number; None: that was not tried."""
+    no_windows_until: str | None = None
+    """Filters are not tried before: one was refused, or gave rows outside itself."""
+    round: str | None = None
+    """Under parents: when the asking of all parents began that goes on over several runs."""
+    waiting: str | None = None
+    """The set of parents that are still to be asked, as requests were used up."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 
@@ -111,7 +126,7 @@ class Position:
         return {
             _STORED_AS.get(name, name): value
             for name, value in asdict(self).items()
-            if value not in (None, [], {}) and (value is not False or name == "readable")
+            if value not in (None, [], {}) and (value is not False or name in _TOLD_IF_FALSE)
         }
 
 

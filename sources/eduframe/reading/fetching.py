@@ -22,7 +22,7 @@ from sources.eduframe.errors import (
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Client
 from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
-from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.batch import ReadKind, ResourceRun
 from sources.eduframe.rows.columns import parse
 from sources.eduframe.rows.tables import MAIN_TABLES, Column
 from sources.eduframe.rows.trees import flatten
@@ -50,6 +50,8 @@ class Page:
     """The parent under which the list is."""
     size: int = 0
     """Bytes of JSON."""
+    kind: ReadKind = "whole"
+    """In what kind of read it came."""
 
     @property
     def by_number(self) -> bool:
@@ -93,6 +95,10 @@ class Fetcher:
         """A page of the list by its number, from 1. Raises like :meth:`first`."""
         return self._ask(self._endpoint.path, {"per_page": PER_PAGE, "page": number}, None)
 
+    def filtered(self, params: Mapping[str, str | int]) -> Page:
+        """The first page of what filters choose. Raises like :meth:`first`."""
+        return self._ask(self._endpoint.path, {"per_page": PER_PAGE, **params}, None)
+
     def at(self, url: str, ref: ParentRef | None = None) -> Page:
         """The page at an address that an earlier page gave. Raises like :meth:`first`."""
         return self._ask(url, None, ref)
@@ -113,7 +119,8 @@ class Fetcher:
             rows = [_under(endpoint, outer, row) if isinstance(row, dict) else row for row in rows]
         if endpoint.detail_path:
             rows = [self._detailed(row, endpoint.detail_path) for row in rows]
-        return Page(rows, answer.next_url, answer.date, ref, answer.size)
+        kind: ReadKind = "whole" if ref is None else "under parents"
+        return Page(rows, answer.next_url, answer.date, ref, answer.size, kind)
 
     def item(self, path: str) -> JsonRow:
         """One row, from its own path. Raises like :meth:`first`."""

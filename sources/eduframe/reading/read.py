@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from sources.eduframe.clock import parse
 from sources.eduframe.declare import Endpoint, ParentRef
@@ -46,6 +47,9 @@ class Proof:
     """A row that was not met is missing from the list."""
     of_answered_parents: bool = False
     """A row that was not met under a parent whose list was read to its end is missing there."""
+    between_neighbours: bool = False
+    """A row whose key lies between two neighbours on pages in order, and was not met, is missing
+    from the list."""
 
 
 class Progress(Protocol):
@@ -102,6 +106,14 @@ class Read(Protocol):
     def failure(self) -> str | None:
         """What is to be said of those, and what to do."""
 
+    @property
+    def waiting(self) -> Ids:
+        """The key ids of the parents that were not asked, as the requests for it are used up."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended before its end, for the same reason: it goes on in the next run."""
+
 
 @dataclass
 class WholeList:
@@ -111,6 +123,10 @@ class WholeList:
     proof: Proof = Proof()
     first_answer: Answer | None = None
     """The answer that holds the first page, where it was asked for already."""
+    left: Callable[[], int] | None = None
+    """How many requests may still be made for it; None: as many as it takes."""
+    waiting: Ids = field(init=False, default_factory=lambda: np.zeros(0, np.int64))
+    cut: bool = field(init=False, default=False)
 
     @property
     def parents(self) -> Sequence[ParentRef]:
@@ -127,9 +143,18 @@ class WholeList:
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         with ExitStack() as stack:
             try:
-                yield from progress.fetcher.walk(self._first(progress, stack))
+                yield from self._affordable(progress.fetcher.walk(self._first(progress, stack)))
             except PositionLostError as lost:
-                yield from progress.fetcher.walk(self._by_number(progress, lost))
+                yield from self._affordable(
+                    progress.fetcher.walk(self._by_number(progress, lost))
+                )
+
+    def _affordable(self, pages: Iterator[Page]) -> Iterator[Page]:
+        for page in pages:
+            yield page
+            if self.left is not None and page.next_url is not None and self.left() <= 0:
+                self.cut = True
+                return
 
     def _first(self, progress: Progress, stack: ExitStack) -> Page:
         """The page that an interrupted read had come to, or else the first.
@@ -216,6 +241,14 @@ class FirstPages:
     def failure(self) -> str | None:
         return self.whole.failure
 
+    @property
+    def waiting(self) -> Ids:
+        return self.whole.waiting
+
+    @property
+    def cut(self) -> bool:
+        return self.whole.cut
+
     def cost(self, rows: int) -> int:
         return self.whole.cost(rows)
 
@@ -274,8 +307,12 @@ class Plan:
     """The key ids of parents that answered 404 in the read before, and are asked once more."""
     failed_before: Ids = field(default_factory=_no_ids)
     """The key ids of parents whose lists could not be read when they were last asked."""
+    waiting_before: Ids = field(default_factory=_no_ids)
+    """The key ids of parents that were not asked, as requests were used up."""
     set_aside: SetAside = field(default_factory=SetAside)
     """The rows that did not fit before."""
+    on_written: Callable[[pa.Table], None] | None = None
+    """Is given the new and changed rows of the list, batch by batch."""
     left_out: frozenset[str] = frozenset()
     """Tables of nested parts that are not loaded in this run."""
     checkpoint: Checkpoint = field(init=False)
@@ -291,6 +328,12 @@ class Plan:
         return Checkpoint(
             uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat(), refresh=self.refresh
         )
+
+    def read_parts(self, read: Read) -> None:
+        """Read parts of the list. A read of all of it that was interrupted waits meanwhile."""
+        self.mode, self.resumed, self.read = "parts", False, read
+        self.checkpoint = self.new_checkpoint()
+        self.index.seen[:] = False
 
     def resume(self, stored: Checkpoint) -> None:
         """Go on with an interrupted read, in the way in which it began."""

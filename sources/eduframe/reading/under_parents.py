@@ -5,8 +5,9 @@ read. Only many in a row, and nothing else, are the list's.
 """
 
 import itertools
+import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -21,7 +22,7 @@ from sources.eduframe.errors import (
     ReadFailedError,
     ResourceOffError,
 )
-from sources.eduframe.reading.fetching import Page
+from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.parents import ParentBook, gather_parents
 from sources.eduframe.reading.read import Progress, Proof
 from sources.eduframe.rows.keys import Ids
@@ -37,8 +38,12 @@ FAILURES_IN_A_ROW = 20
 """A list that fails for so many parents in a row is not asked for others."""
 EXHAUSTED_IN_A_ROW = 3
 """The same, where the server was asked again and again: it is the server that fails."""
+MANY = 500
+"""Of so many parents it is said beforehand what they cost."""
 NAMED = 5
 """So many parents are named in a message."""
+
+log = logging.getLogger("eduframe.reader")
 
 Refusal = ResourceOffError | ReadFailedError
 
@@ -65,6 +70,16 @@ class UnderParents:
     """The key ids of parents whose lists could not be read when they were last asked."""
     ever_answered: bool = True
     """Whether the list answered in an earlier read."""
+    left: Callable[[], int] | None = None
+    """How many requests may still be made for it; None: as many as it takes. Where that is told,
+    the parents that changed come first, and then the newest."""
+    waiting_before: Ids = field(default_factory=_no_ids)
+    """The key ids of the parents that were not asked in earlier runs, as requests were used up."""
+    last: Ids = field(default_factory=_no_ids)
+    """The key ids of parents under which there is nothing, as far as their own rows tell."""
+    waiting: Ids = field(init=False, default_factory=_no_ids)
+    """The key ids of the parents that were not asked."""
+    cut: bool = field(init=False, default=False)
     parents: Sequence[ParentRef] = field(init=False, default=())
     _gathered: bool = field(init=False, default=False)
     _answered: list[int] = field(init=False, default_factory=list)
@@ -122,7 +137,13 @@ class UnderParents:
         done = set(self.answered_before.tolist())
         forbidden = 0
         queue = self._in_turn(done, progress.checkpoint.id + progress.checkpoint.stamp)
-        for ref, page in self._first_pages(queue, progress):
+        if self.left is not None:
+            queue = self._newest_first(queue)
+        if len(queue) >= MANY:
+            tell_of_many(progress.fetcher, self.endpoint, len(queue))
+        handed: list[ParentRef] = []
+        affordable = self._affordable(queue, handed)
+        for ref, page in self._first_pages(affordable, progress):
             if isinstance(page, ResourceOffError):
                 shown = progress.fetcher.client.shown
                 self._refused[ref.key_id] = shown(self.endpoint.path_under(ref))
@@ -134,6 +155,10 @@ class UnderParents:
             progress.checkpoint.parent = list(ref.params)
             progress.checkpoint.within = progress.checkpoint.next_url = None
             yield None
+        if self.left is not None and len(handed) < len(queue):
+            waiting = (ref.key_id for ref in queue[len(handed) :])
+            self.waiting = np.unique(np.fromiter(waiting, np.int64))
+            self.proof = replace(self.proof, of_list=False)
         misses = len(self._refused)
         if misses > 1 and not self._answered and not done and not self.ever_answered:
             raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
@@ -213,12 +238,38 @@ class UnderParents:
         Random(chance).shuffle(last)
         return [*(ref for ref in left if ref.key_id not in failed), *last]
 
+    def _newest_first(self, queue: Sequence[ParentRef]) -> list[ParentRef]:
+        """Those that changed, the newest of the others, those with nothing under them."""
+        late = {*self.waiting_before.tolist()}
+        empty, failed = {*self.last.tolist()}, {*self.failed_before.tolist()}
+
+        def rank(ref: ParentRef) -> int:
+            if ref.key_id in failed:
+                return 3
+            if ref.key_id in empty:
+                return 2
+            return 1 if ref.key_id in late else 0
+
+        newest = sorted(queue, key=lambda ref: _order(ref.params), reverse=True)
+        return sorted(newest, key=rank)
+
+    def _affordable(
+        self, queue: Sequence[ParentRef], handed: list[ParentRef]
+    ) -> Iterator[ParentRef]:
+        """The parents that requests are left for; those given are noted in ``handed``."""
+        for ref in queue:
+            if self.left is not None:
+                told = len(self._answered) + len(self._refused) + len(self._failed)
+                if self.left() <= len(handed) - told:
+                    return
+            handed.append(ref)
+            yield ref
+
     def _first_pages(
-        self, parents: Sequence[ParentRef], progress: Progress
+        self, queue: Iterator[ParentRef], progress: Progress
     ) -> Iterator[tuple[ParentRef, Page | Refusal]]:
         """The first page under each parent, in order, a few requests at a time."""
         reached = (tuple(progress.checkpoint.within or ()), progress.checkpoint.next_url)
-        queue = iter(parents)
         pool = ThreadPoolExecutor(PARENTS_AT_ONCE, thread_name_prefix=self.endpoint.table)
         waiting: deque[tuple[ParentRef, Future[Page | Refusal]]] = deque()
         try:
@@ -234,6 +285,17 @@ class UnderParents:
                 yield ref, page
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def tell_of_many(fetcher: Fetcher, endpoint: Endpoint, parents: int) -> None:
+    """Say beforehand what asking so many parents takes."""
+    limiter = fetcher.client.limiter
+    minutes = parents * limiter.window / limiter.requests / 60
+    log.info(
+        "%s: %s requests, one for each of its parents, take about %.0f minutes of the whole "
+        "request limit; what the budget does not allow now is left to the next runs",
+        endpoint.table, f"{parents:,}", minutes,
+    )
 
 
 def _first_under(

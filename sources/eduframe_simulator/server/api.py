@@ -20,6 +20,7 @@ from sources.eduframe_simulator.server.messages import Answer, Request, error, j
 from sources.eduframe_simulator.server.routes import Route
 
 Paging = Literal["cursor", "page"]
+PageNumbers = Literal["served", "refused", "ignored"]
 Order = tuple[tuple[str, bool], ...]
 """Columns to sort by, each with whether it descends."""
 Entry = tuple[tuple[Any, ...], Ident]
@@ -73,6 +74,10 @@ class Api:
         self.before_response: Callable[[Request], None] | None = None
         self.cursor_age = 0
         """Cursors of an earlier age have expired."""
+        self.page_numbers: PageNumbers = "served"
+        """What becomes of ``page`` where pages are linked by cursors."""
+        self.sorted_by: dict[str, Order] = {}
+        """By list: how it is sorted where nothing is asked for; else by its key."""
         self._views: dict[Any, tuple[int, list[Entry]]] = {}
 
     def answer(self, request: Request) -> Answer:
@@ -178,16 +183,17 @@ class Api:
 
     def _page(self, request: Request, route: Route, rows: RowList, tests: list[Test]) -> Answer:
         query = request.query
-        _check_names(route, query, self.paging)
+        _check_names(route, query, self.paging, self.page_numbers)
         tests = tests + self._tests(route, query)
-        order = _order(route, query)
+        order = _order(route, query) or self.sorted_by.get(route.endpoint.table, ())
         plain = not tests and not order
         view = None if plain else self._view(request, route, rows, tests, order)
         length = len(rows.idents) if view is None else len(view)
         if not route.paged:
             return self._answer(rows, view, 0, length, {})
         per_page = _number(query, "per_page", PER_PAGE, most=MAX_PER_PAGE)
-        if "page" in query or (self.paging == "page" and "cursor" not in query):
+        by_number = "page" in query and self.page_numbers != "ignored"
+        if by_number or (self.paging == "page" and "cursor" not in query):
             page = _number(query, "page", 1)
             start, stop = (page - 1) * per_page, page * per_page
             link = {"page": str(page + 1)}
@@ -288,7 +294,9 @@ def _listed(rows: Iterable[JsonRow]) -> RowList:
     return listed
 
 
-def _check_names(route: Route, query: Any, paging: Paging) -> None:
+def _check_names(
+    route: Route, query: Any, paging: Paging, page_numbers: PageNumbers
+) -> None:
     """Only what the list takes, and each once unless it may be repeated."""
     filters = FILTERS.get(route.template, {})
     known = {*filters}
@@ -296,7 +304,8 @@ def _check_names(route: Route, query: Any, paging: Paging) -> None:
         known.add("sort")
     if route.paged:
         known |= {"cursor", "per_page"}
-        if paging == "page" or route.template not in NOT_BY_PAGE:
+        served = route.template not in NOT_BY_PAGE and page_numbers != "refused"
+        if paging == "page" or served:
             known.add("page")
     unknown = query.keys() - known
     if unknown:

@@ -1,0 +1,365 @@
+"""What a run reads on its budget: the planner's choices, as reads of the lists.
+
+Where everything costs no more than what may be spent, everything is read. Else each list is shown
+to the planner (:func:`view_of`), and what it chooses becomes the list's read (:func:`spend`).
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.eduframe.run.spending import Spending
+from pipelines.eduframe.store.ledger import NEVER, Ledger
+from sources.eduframe.clock import parse
+from sources.eduframe.dataset.stored_rows import StoredRows
+from sources.eduframe.declare import Endpoint
+from sources.eduframe.http.pagination import PER_PAGE
+from sources.eduframe.planning import views
+from sources.eduframe.planning.blocks import Blocks, LedgerRow
+from sources.eduframe.planning.hints import suspects
+from sources.eduframe.planning.planner import Schedule, choose
+from sources.eduframe.planning.views import Choice, ListView, Parents, Window
+from sources.eduframe.reading import parts
+from sources.eduframe.reading.key_order import Order, may_be_ordered
+from sources.eduframe.reading.questions import item_params, needs_names
+from sources.eduframe.reading.read import Plan, Proof, WholeList
+from sources.eduframe.reading.under_parents import UnderParents
+from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.tables import MAIN_TABLES
+
+ORDERS: dict[str, views.Order] = {
+    "ascending": "ascending", "descending": "descending", "none": "none",
+}  # fmt: skip
+HINTS_LAST = 86400.0
+"""Seconds after which a hint that was not followed is forgotten: the sweep comes round."""
+FEW_PARENTS = 20
+"""A list is not worth a plan under which no more parents are to be asked."""
+SPARE = 20
+"""One request of so many is kept for pages that are read beside, where rows have shifted."""
+
+
+@dataclass
+class Budgeted:
+    """A run that reads in parts: what it began from, to book afterwards what it found."""
+
+    ledger: Ledger
+    schedule: Schedule
+    views: dict[str, ListView]
+    plans: Mapping[str, Plan]
+    now: datetime
+    named: dict[str, set[int]] = field(default_factory=dict)
+    """By list: the ids of rows that new and changed rows of other lists name."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def too_little(self, spending: Spending) -> int | None:
+        """The requests a run with which everything is read within ``reconcile_every``, where runs
+        as they usually are have less; else None."""
+        needed = self.schedule.needed
+        return needed if needed > spending.usual else None
+
+    def listen(self, plan: Plan) -> None:
+        """Note which rows of other lists the new and changed rows of this one name."""
+        columns = {c.name: c for c in MAIN_TABLES[plan.endpoint.table].columns}
+        targets = {
+            name: references.table
+            for name in plan.endpoint.moves
+            if (references := columns[name].references)
+        }
+
+        def note(written: pa.Table) -> None:
+            for name, table in targets.items():
+                ids = pc.drop_null(pc.unique(written.column(name))).to_pylist()
+                with self._lock:
+                    self.named.setdefault(table, set()).update(ids)
+
+        if targets:
+            plan.on_written = note
+
+
+def plan_parts(
+    plans: dict[str, Plan], stored: StoredRows, spending: Spending
+) -> Budgeted | None:
+    """Let the planner choose what is read, where not everything can be.
+
+    Changes the plans; those of lists of which nothing is read are taken out. Returns None where
+    everything is read.
+    """
+    if spending.allowance is None:
+        return None
+    for plan in plans.values():
+        if isinstance(plan.read, UnderParents):
+            plan.read.left = spending.left
+    cost = sum(cost_of(plan) for name, plan in plans.items())
+    if cost <= spending.allowance:
+        return None
+    ledger = Ledger.load(stored)
+    now = spending.report.clock
+    seen = {
+        name: view_of(plan, stored, ledger, now)
+        for name, plan in plans.items()
+        if not _goes_by_itself(plan)
+    }
+    taken = sum(cost_of(plan) for name, plan in plans.items() if name not in seen)
+    allowance = max(0, spending.left() - taken)
+    allowance -= min(allowance, -(-allowance // SPARE))
+    schedule = choose([*seen.values()], ledger.rates, allowance, now.timestamp(), spending.every)
+    budgeted = Budgeted(ledger, schedule, seen, dict(plans), now)
+    for plan in plans.values():
+        budgeted.listen(plan)
+    chosen: dict[str, list[Choice]] = {}
+    for choice in schedule.choices:
+        chosen.setdefault(choice.name, []).append(choice)
+    shares = {name: sum(choice.cost for choice in found) for name, found in chosen.items()}
+    spending.share_out(shares, spending.left() - taken - sum(shares.values()))
+    for name in seen:
+        if name in chosen:
+            _set_read(plans[name], seen[name], chosen[name], spending)
+        else:
+            del plans[name]
+            run = spending.report.runs[name]
+            run.status, run.passed_over = "done", True
+            run.began = run.ended = time.monotonic()
+    return budgeted
+
+
+def _goes_by_itself(plan: Plan) -> bool:
+    """Whether a list is read without the planner: in its first load, in a refresh, or because few
+    parents are to be asked."""
+    if plan.refresh:
+        return True
+    if plan.endpoint.params:
+        return cost_of(plan) <= FEW_PARENTS
+    return plan.position.began is None
+
+
+def cost_of(plan: Plan) -> int:
+    """The requests that reading a list takes: what is left of it, if a read was interrupted."""
+    done = plan.checkpoint.rows // PER_PAGE if plan.resumed and not plan.endpoint.params else 0
+    return max(0, plan.read.cost(len(plan.index)) - done)
+
+
+# ---- what the planner sees
+
+
+def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> ListView:
+    """A list, as the planner sees it."""
+    endpoint, position, index = plan.endpoint, plan.position, plan.index
+    living = index.keys[~index.deleted]
+    proven = _epoch(position.reconciled_at)
+    view = ListView(
+        endpoint.table,
+        len(living),
+        order="none",
+        by_page=False,
+        by_item=item_params(endpoint) is not None and not needs_names(endpoint),
+        reconcile_every=plan.policy.reconcile_every.total_seconds(),
+        proven_at=proven,
+        walk_left=cost_of(plan) if plan.resumed and not endpoint.params else 0,
+    )
+    if isinstance(plan.read, UnderParents):
+        return replace(view, parents=_parents_of(plan, plan.read))
+    if not may_be_ordered(endpoint) or endpoint.detail_path:
+        return view
+    hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
+    view = replace(view, hinted=np.intersect1d(hinted, living))
+    order = ORDERS.get(position.order or "", "unknown")
+    windows = _windows(endpoint, view, position.no_windows_until, stored, ledger, now)
+    if order in ("none", "unknown"):
+        return replace(view, order=order, windows=windows)
+    blocks = Blocks.stored(ledger.blocks.get(endpoint.table, ()), living)
+    blocks = replace(blocks, read_at=np.fmax(blocks.read_at, proven))
+    return replace(
+        view,
+        order=order,
+        by_page=position.numbered,
+        blocks=blocks,
+        windows=windows,
+        suspect=_suspect(plan, ledger, living),
+    )
+
+
+def _suspect(plan: Plan, ledger: Ledger, living: Ids) -> list[tuple[int, int]]:
+    """Rows that were missing when they were last looked for, and those beside many changes."""
+    found = [(int(one), int(one)) for one in np.intersect1d(plan.missed_before, living)]
+    for first, held, _ in ledger.suspects.get(plan.endpoint.table, ()):
+        low = int(np.searchsorted(living, first))
+        if low < len(living):
+            found.append((int(living[low]), int(living[min(low + held, len(living)) - 1])))
+    return found
+
+
+def _parents_of(plan: Plan, read: UnderParents) -> Parents:
+    """The parents that are to be asked, the newest first."""
+    refs = {
+        parent.ref(values).key_id
+        for parent, found in zip(plan.endpoint.parents, read.stored, strict=False)
+        for values in found or ()
+        if None not in values
+    }
+    ids = np.array(sorted(refs, reverse=True), np.int64)
+    late = np.isin(ids, plan.waiting_before)
+    starts_round = plan.mode == "reconcile" or bool(plan.position.round and not len(late))
+    asked = _epoch(plan.position.reconciled_at)
+    changed = ~late if not starts_round else np.zeros(len(ids), np.bool_)
+    return Parents(ids, np.full(len(ids), asked), changed, np.isin(ids, read.last))
+
+
+def _windows(
+    endpoint: Endpoint,
+    view: ListView,
+    not_before: str | None,
+    stored: StoredRows,
+    ledger: Ledger,
+    now: datetime,
+) -> list[Window]:
+    """What filters give in which life goes on."""
+    until = parse(not_before)
+    if until is not None and now < until:
+        return []
+    looked = ledger.windows.get(endpoint.table, {})
+    found = []
+    for window in endpoint.windows:
+        events = stored.moments(window.table, window.moment, now - window.lasts, now)
+        rows = view.rows / max(1, stored.count(window.table))
+        found += [
+            Window(
+                f"{endpoint.table}?{window.column}",
+                {window.column: str(key)},
+                rows,
+                moment.timestamp(),
+                looked.get(key, NEVER),
+            )
+            for key, moment in events
+        ]
+    return found
+
+
+def _epoch(moment: str | None) -> float:
+    found = parse(moment)
+    return found.timestamp() if found else NEVER
+
+
+# ---- what it chose, as reads
+
+
+def _set_read(
+    plan: Plan, view: ListView, choices: Sequence[Choice], spending: Spending
+) -> None:
+    """Let the plan read what was chosen of the list.
+
+    Where that is a walk through it as well as parts of it, they take turns, run by run.
+    """
+    share = sum(choice.cost for choice in choices)
+    left = partial(spending.left_of, plan.endpoint.table)
+    if isinstance(plan.read, UnderParents):
+        plan.read.left = left
+        if plan.mode == "reconcile" and share < len(view.parents.ids if view.parents else ()):
+            plan.mode = plan.checkpoint.mode = "parents"
+            plan.read.proof = replace(plan.read.proof, of_list=False)
+            plan.position.round = plan.clock.isoformat()
+        return
+    others = [choice for choice in choices if choice.kind != "whole"]
+    walks = len(others) < len(choices)
+    if walks and not (others and spending.turn % 2):
+        if share < view.cost:
+            plan.mode = plan.checkpoint.mode = plan.mode if plan.resumed else "reconcile"
+            plan.read = WholeList(plan.endpoint, Proof(of_list=plan.mode == "reconcile"), left=left)
+        return
+    keys = plan.index.keys[~plan.index.deleted]
+    order: Order = "descending" if view.order == "descending" else "ascending"
+    made = [_part(choice, keys, order) for choice in others]
+    plan.read_parts(parts.Parts(plan.endpoint, plan.index, made, order, left))
+
+
+def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
+    if choice.kind == "items":
+        return parts.Items(tuple(choice.ids.tolist()))
+    if choice.kind == "window":
+        assert choice.window is not None
+        ((column, value),) = choice.window.params.items()
+        return parts.Window(column, int(value))
+    first, last = (choice.first - 1) * PER_PAGE, choice.last * PER_PAGE - 1
+    end = len(keys) - 1
+    if order == "ascending":
+        high = int(keys[last]) if last < end else int(parts.HIGHEST)
+        return parts.Pages(int(keys[min(first, end)]), high)
+    high = int(keys[end - first]) if choice.first > 1 else int(parts.HIGHEST)
+    return parts.Pages(int(keys[max(0, end - last)]), high)
+
+
+# ---- what the reads found
+
+
+def book(budgeted: Budgeted, unloaded: Mapping[str, str]) -> dict[str, pa.Table]:
+    """What the reads of this run teach, as rows of the ledger and of the rates.
+
+    Args:
+        unloaded: lists whose rows the destination did not take: they count as not read.
+    """
+    ledger, now = budgeted.ledger, budgeted.now.timestamp()
+    ledger.rates.decay(now)
+    for name, view in budgeted.views.items():
+        plan = budgeted.plans[name]
+        read, index = plan.read, plan.index
+        seen = index.keys[index.seen] if name not in unloaded else index.keys[:0]
+        ledger.hints[name] = {
+            **{one: at for one, at in ledger.hints.get(name, {}).items() if now - at < HINTS_LAST},
+            **dict.fromkeys(budgeted.named.get(name, ()), now),
+        }
+        for one in seen.tolist() if ledger.hints[name] else ():
+            ledger.hints[name].pop(one, None)
+        if name in unloaded or not isinstance(read, parts.Parts):
+            continue
+        _book_windows(ledger, read, view, now)
+        if view.blocks is not None and not read.disorder:
+            ledger.blocks[name] = _book_pages(ledger, read, view.blocks, name, now)
+    return ledger.tables(budgeted.views)
+
+
+def _book_pages(
+    ledger: Ledger, read: parts.Parts, blocks: Blocks, name: str, now: float
+) -> list[LedgerRow]:
+    nothing = np.zeros(0, np.int64)
+    met = np.unique(np.concatenate([nothing, *read.met]))
+    changed = np.unique(np.concatenate([nothing, *read.changed]))
+    ledger.rates.observe_rows(name, blocks, met, np.intersect1d(changed, met), now)
+    suspect = [s for some in read.met for s in _beside(blocks, some, changed)]
+    ledger.suspects[name] = [
+        (int(blocks.keys[low]), high - low, now)
+        for low, high in (np.searchsorted(blocks.keys, [a, b + 1]).tolist() for a, b in suspect)
+        if high > low
+    ]
+    new = np.setdiff1d(met, blocks.keys)
+    if any(high == parts.HIGHEST for _, high in read.covered) and len(blocks):
+        hours = float(blocks.ages(now)[-1]) / 3600
+        if np.isfinite(hours) and hours > 0:
+            ledger.rates.observe(name, 0, len(new), hours, "growth")
+    for low, high in read.covered:
+        blocks = blocks.mark(low, high, now)
+    return blocks.fit(np.union1d(blocks.keys, new), now).ledger()
+
+
+def _beside(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
+    """The known rows beside a page with many changes."""
+    known = np.intersect1d(read, blocks.keys)
+    return suspects(blocks, known, np.intersect1d(changed, known)) if len(known) else []
+
+
+def _book_windows(ledger: Ledger, read: parts.Parts, view: ListView, now: float) -> None:
+    looked = ledger.windows.setdefault(view.name, {})
+    read_now = {window.value for window in read.read_windows}
+    lasting = {}
+    for window in view.windows:
+        key = int(next(iter(window.params.values())))
+        if key in read_now:
+            lasting[key] = now
+        elif key in looked:
+            lasting[key] = looked[key]
+    ledger.windows[view.name] = lasting
