@@ -27,6 +27,7 @@ from sources.eduframe.planning.hints import suspects
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 from sources.eduframe.reading import parts
+from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.key_order import Order, may_be_ordered
 from sources.eduframe.reading.questions import item_params, needs_names
 from sources.eduframe.reading.read import Plan, Proof, WholeList
@@ -39,6 +40,8 @@ ORDERS: dict[str, views.Order] = {
 }  # fmt: skip
 HINTS_LAST = 86400.0
 """Seconds after which a hint that was not followed is forgotten: the sweep comes round."""
+ROWS_UNKNOWN = 3
+"""After so many runs in a row that found more rows in a list than we know of, it is read whole."""
 FEW_PARENTS = 20
 """A list is not worth a plan under which no more parents are to be asked."""
 SPARE = 20
@@ -130,13 +133,14 @@ def plan_parts(
 
 
 def _goes_by_itself(plan: Plan) -> bool:
-    """Whether a list is read without the planner: in its first load, in a refresh, or because few
-    parents are to be asked."""
-    if plan.refresh:
+    """Whether a list is read without the planner, and whole: in its first load or a refresh, where
+    it has no rows, where few parents are to be asked, or where each row is read by itself, too."""
+    if plan.refresh or plan.damaged:
         return True
     if plan.endpoint.params:
         return cost_of(plan) <= FEW_PARENTS
-    return plan.position.began is None
+    never = plan.position.began is None or not plan.index.living
+    return never or plan.endpoint.detail_path is not None
 
 
 def cost_of(plan: Plan) -> int:
@@ -155,7 +159,7 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
     proven = _epoch(position.reconciled_at)
     view = ListView(
         endpoint.table,
-        len(living),
+        len(living) if endpoint.paged else min(len(living), PER_PAGE),
         order="none",
         by_page=False,
         by_item=item_params(endpoint) is not None and not needs_names(endpoint),
@@ -165,11 +169,14 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
     )
     if isinstance(plan.read, UnderParents):
         return replace(view, parents=_parents_of(plan, plan.read))
-    if not may_be_ordered(endpoint) or endpoint.detail_path:
+    if not may_be_ordered(endpoint):
         return view
     hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
     view = replace(view, hinted=np.intersect1d(hinted, living))
     order = ORDERS.get(position.order or "", "unknown")
+    times, last = ledger.unknown.get(endpoint.table, (0, NEVER))
+    if times >= ROWS_UNKNOWN and not last < proven:
+        order = "unknown"  # there are rows that its pages by rank pass over
     windows = _windows(endpoint, view, position.no_windows_until, stored, ledger, now)
     if order in ("none", "unknown"):
         return replace(view, order=order, windows=windows)
@@ -297,10 +304,13 @@ def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
 # ---- what the reads found
 
 
-def book(budgeted: Budgeted, unloaded: Mapping[str, str]) -> dict[str, pa.Table]:
+def book(
+    budgeted: Budgeted, runs: Mapping[str, ResourceRun], unloaded: Mapping[str, str]
+) -> dict[str, pa.Table]:
     """What the reads of this run teach, as rows of the ledger and of the rates.
 
     Args:
+        runs: how the lists were read; what was stopped, failed or is held back proves nothing.
         unloaded: lists whose rows the destination did not take: they count as not read.
     """
     ledger, now = budgeted.ledger, budgeted.now.timestamp()
@@ -315,7 +325,8 @@ def book(budgeted: Budgeted, unloaded: Mapping[str, str]) -> dict[str, pa.Table]
         }
         for one in seen.tolist() if ledger.hints[name] else ():
             ledger.hints[name].pop(one, None)
-        if name in unloaded or not isinstance(read, parts.Parts):
+        done = runs[name].status == "done" and name not in unloaded
+        if not done or not isinstance(read, parts.Parts):
             continue
         _book_windows(ledger, read, view, now)
         if view.blocks is not None and not read.disorder:
@@ -343,7 +354,10 @@ def _book_pages(
             ledger.rates.observe(name, 0, len(new), hours, "growth")
     for low, high in read.covered:
         blocks = blocks.mark(low, high, now)
-    return blocks.fit(np.union1d(blocks.keys, new), now).ledger()
+    keys = np.union1d(blocks.keys, new)
+    times, _ = ledger.unknown.get(name, (0, NEVER))
+    ledger.unknown[name] = (times + 1 if read.unknown_rows(keys) > 0 else 0, now)
+    return blocks.fit(keys, now).ledger()
 
 
 def _beside(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
@@ -354,12 +368,18 @@ def _beside(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
 
 def _book_windows(ledger: Ledger, read: parts.Parts, view: ListView, now: float) -> None:
     looked = ledger.windows.setdefault(view.name, {})
-    read_now = {window.value for window in read.read_windows}
+    read_now = {int(window.value): found for window, found in read.read_windows.items()}
     lasting = {}
     for window in view.windows:
         key = int(next(iter(window.params.values())))
         if key in read_now:
             lasting[key] = now
+            changed = int(np.isin(read_now[key], read.changed_in_windows).sum())
+            before = looked.get(key, NEVER)
+            since = max(0.0, before - window.event) if before == before else 0.0
+            ledger.rates.observe_window(
+                window.name, since / 3600, (now - window.event) / 3600, changed, len(read_now[key])
+            )
         elif key in looked:
             lasting[key] = looked[key]
     ledger.windows[view.name] = lasting

@@ -211,7 +211,7 @@ def _plan(
     )
     plan = Plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,
-        since=parse(position.cursor), refresh=refresh,
+        since=parse(position.cursor), refresh=refresh, damaged=not whole or bool(emptied),
     )
     if position.frozen and mode != "reconcile":  # a read that reconciles says so itself
         report.runs[name].frozen.append(position.frozen)
@@ -334,14 +334,17 @@ def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> N
         return
     notes = context.report.runs[name].notes
     stamp = parse(checkpoint.stamp) or context.report.started_at
+    patience = context.settings.max_read_age
+    if checkpoint.runs:
+        patience = max(patience, plan.policy.reconcile_every)
     seen = [*seen_keys(stored, name, checkpoint.id), *stored.written(MAIN_TABLES[name], stamp)]
     why_not = why_not_resumed(
         checkpoint,
         mode=plan.mode,
         forced=forced,
         refresh=plan.refresh,
-        oldest=now_utc() - context.settings.max_read_age,
-        max_age=shown_duration(context.settings.max_read_age),
+        oldest=now_utc() - patience,
+        max_age=shown_duration(patience),
         trusted=not checkpoint.next_url or context.client.trusts(checkpoint.next_url),
         known_rows=len(plan.index),
         known_seen=sum(len(np.unique(ids)) for ids in seen),

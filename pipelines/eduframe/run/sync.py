@@ -332,7 +332,7 @@ class _Sync:
         """What the last package says of the reads of parts."""
         if self.budgeted is None or self.report.ended_at is None:
             return {}
-        return book(self.budgeted, self.report.unloaded)
+        return book(self.budgeted, self.report.runs, self.report.unloaded)
 
     def _mend(
         self, stored: StoredRows, tables: Mapping[str, StoredTable], *, refresh: bool

@@ -31,6 +31,8 @@ class Ledger:
     """By list: the ids of rows that may have changed, and since when."""
     suspects: dict[str, list[LedgerRow]] = field(default_factory=dict)
     """By list: blocks of rows beside many changes."""
+    unknown: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """By list: how many runs in a row found that it has rows that are not known, and when."""
     rates: Rates = field(default_factory=Rates)
     _stored: dict[tuple[str, str], int] = field(default_factory=dict)
     """List and kind to how many numbers the table has."""
@@ -50,6 +52,8 @@ class Ledger:
                 ledger.blocks.setdefault(resource, []).append((first, held, at))
             elif kind == "suspect":
                 ledger.suspects.setdefault(resource, []).append((first, held, at))
+            elif kind == "unknown":
+                ledger.unknown[resource] = (held, at)
             elif kind == "hint":
                 ledger.hints.setdefault(resource, {})[first] = at
             else:
@@ -70,6 +74,8 @@ class Ledger:
         for name in resources:
             rows += self._numbered(name, "pages", self.blocks.get(name, ()))
             rows += self._numbered(name, "suspect", self.suspects.get(name, ()))
+            times = self.unknown.get(name)
+            rows += self._numbered(name, "unknown", [(0, *times)] if times else ())
             for kind, of in (("window", self.windows), ("hint", self.hints)):
                 single = [(key, 1, at) for key, at in sorted(of.get(name, {}).items())]
                 rows += self._numbered(name, kind, single)

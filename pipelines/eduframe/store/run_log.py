@@ -186,7 +186,8 @@ SYNC_LEDGER = LogTable(
     (
         Column("resource", "text"),
         Column("kind", "text", description="pages: a block of rows. window: what a filter gives. "
-               "hint: a row that may have changed. suspect: a block of such rows."),
+               "hint: a row that may have changed. suspect: a block of such rows. unknown: so many "
+               "runs in a row found more rows than are known."),
         Column("number", "bigint", description="Of those of a kind, from 0."),
         Column("first_key", "bigint", description="The block's first key, the row's, or the "
                "filter's value."),

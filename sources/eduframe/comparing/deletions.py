@@ -26,7 +26,12 @@ from sources.eduframe.reading.batch import AskedFor, Gone, ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentsGone
 from sources.eduframe.reading.parts import Parts, Span
-from sources.eduframe.reading.questions import WITNESSES, Questions, outer_columns
+from sources.eduframe.reading.questions import (
+    WITNESSES,
+    Questions,
+    item_params,
+    outer_columns,
+)
 from sources.eduframe.reading.read import Plan, Read
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.keys import Flags, Ids, key_text
@@ -44,7 +49,7 @@ EMPTY_AGREES_AFTER = timedelta(hours=1)
 """A short list that turns empty is believed when two reads so far apart agree."""
 
 OF_LIST = "a complete read of the list lacks it"
-OF_PAGES = "pages of the list, whose keys enclose its own, lack it"
+OF_PAGES = "pages of the list that enclose its place lack it"
 OF_PARENT = "a complete read of its parent's list lacks it"
 OF_LOST_PARENT = "a complete read of the lists of its parents lacks its parent"
 
@@ -76,9 +81,9 @@ class Evidence:
         if plan.checkpoint.unkeyed:
             why_not = "a row without a usable key was set aside"
         if isinstance(read, Parts):
-            sound = read.proof.between_neighbours and not read.disorder
+            spans = read.covered if item_params(plan.endpoint) else read.spans
             return cls(
-                False, NOTHING, parents, why_not=why_not, spans=read.spans if sound else (),
+                False, NOTHING, parents, why_not=why_not, spans=() if read.disorder else spans,
                 absent=np.array(read.absent, np.int64),
             )
         under_parents, limits = bool(plan.endpoint.params), None
@@ -120,7 +125,8 @@ class Evidence:
         if self.spans:
             enclosed = np.zeros(len(living), np.bool_)
             for low, high in self.spans:
-                start, end = np.searchsorted(index.keys, [low, high])
+                start = np.searchsorted(index.keys, low)
+                end = np.searchsorted(index.keys, high, "right")
                 enclosed[start:end] = True
             return living & enclosed, OF_PAGES
         if index.parents is None:

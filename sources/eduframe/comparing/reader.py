@@ -147,6 +147,7 @@ class Reader:
             if (page is None or page.next_url is not None) and self._full():
                 yield self._flush()
         if self.read.cut and not self.endpoint.params:
+            self.checkpoint.runs += 1
             yield self._flush()
             self.run.status, self.run.cut = "done", True
         else:

@@ -43,6 +43,8 @@ class Checkpoint:
     order: str = EITHER
     """The order of the keys so far, as `key_order.py` has it."""
     last_key: int | None = None
+    runs: int = 0
+    """How many runs ended before it did, as their requests were used up."""
 
 
 def set_name(read_id: str, what: str) -> str:

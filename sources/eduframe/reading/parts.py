@@ -24,8 +24,6 @@ from sources.eduframe.rows.keys import Ids
 
 AIMS = 4
 """So many pages are asked for, at the most, to find where a run of pages begins."""
-EXTRA_PAGES = 3
-"""So many pages more than expected are read, where rows have shifted."""
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 Span = tuple[int, int]
@@ -85,6 +83,8 @@ class Parts:
     """What pages enclosed: each key within that was not met is missing from the list."""
     covered: list[Span] = field(default_factory=list)
     """The same with the ends of the list: the ledger's intervals that were read."""
+    places: list[tuple[int, int]] = field(default_factory=list)
+    """Rows that were known, each with the number of rows that the list has before it."""
     absent: list[int] = field(default_factory=list)
     """The ids of rows whose own path answered 404."""
     unnumbered: str | None = None
@@ -93,7 +93,8 @@ class Parts:
     """Whether a page was not in the order of the keys."""
     refused_window: str | None = None
     """Why a filter is of no use, where that is so."""
-    read_windows: list[Window] = field(default_factory=list)
+    read_windows: dict[Window, list[int]] = field(default_factory=dict)
+    """The filters that were read to their end, with the ids of their rows."""
     met: list[Ids] = field(default_factory=list)
     """The keys of the rows on pages, and …"""
     changed: list[Ids] = field(default_factory=list)
@@ -166,10 +167,7 @@ class Parts:
         number = yield from self._aim(start, progress, read, ends)
         if number is None:
             return
-        most = self._number(stop) + EXTRA_PAGES
         while number not in ends and self.left() > 0 and self._before(read[number][-1], stop):
-            if number >= most and part.high != HIGHEST:
-                return
             number += 1
             if not (yield from self._one(number, progress, read, ends)):
                 return
@@ -220,7 +218,9 @@ class Parts:
         known = np.flatnonzero(np.isin(ids, self._keys))
         if len(known):
             first = int(known[0])
-            self._shift = (number - 1) * PER_PAGE + first - self._rank(ids[first])
+            place = (number - 1) * PER_PAGE + first
+            self._shift = place - self._rank(ids[first])
+            self.places.append((ids[first], place))
 
     @property
     def _ascending(self) -> bool:
@@ -232,9 +232,15 @@ class Parts:
 
     def _rank(self, key: int) -> int:
         """How many of the living rows that we know come before a key."""
-        if self._ascending:
-            return int(np.searchsorted(self._keys, key))
-        return len(self._keys) - int(np.searchsorted(self._keys, key, "right"))
+        return rank(self._keys, key, self.order)
+
+    def unknown_rows(self, keys: Ids) -> int:
+        """How many rows the list has, at the least, that are not among these keys (ascending).
+
+        So many more rows come before one of them than we know of. Rows that are gone, and not
+        known to be, hide as many.
+        """
+        return max((place - rank(keys, key, self.order) for key, place in self.places), default=0)
 
     def _number(self, key: int) -> int:
         """The number of the page where a row should be."""
@@ -281,12 +287,14 @@ class Parts:
         except RefusedError as refusal:
             self.refused_window = str(refusal)
             return
+        found: list[int] = []
         for each in progress.fetcher.walk(page):
+            found += ids_of(each.rows) or []
             yield replace(each, kind="window", next_url=None)
             if any(_value(row, part.column) != part.value for row in each.rows):
                 self.refused_window = f"{part} gave rows outside of it"
                 return
-        self.read_windows.append(part)
+        self.read_windows[part] = found
 
     def _items(self, part: Items, progress: Progress) -> Iterator[Page]:
         questions = Questions(self.endpoint, progress.fetcher, len(part.ids))
@@ -301,6 +309,13 @@ class Parts:
                 self.absent.append(one)
             else:
                 unclear += 1
+
+
+def rank(keys: Ids, key: int, order: Order) -> int:
+    """How many of the keys (ascending) come before one of them, in a list in this order."""
+    if order == "descending":
+        return len(keys) - int(np.searchsorted(keys, key, "right"))
+    return int(np.searchsorted(keys, key))
 
 
 def _value(row: Any, column: str) -> Any:

@@ -297,6 +297,8 @@ class Plan:
     resumed: bool = False
     refresh: bool = False
     """Write every row that is read, changed or not."""
+    damaged: bool = False
+    """Whether tables of the list are missing or were emptied: it must be read whole."""
     missed_before: Ids = field(default_factory=_no_ids)
     """The key ids of rows that earlier reads missed, and that are neither proven gone nor there."""
     asked_for: AskedBefore = field(default_factory=AskedBefore)
