@@ -378,7 +378,7 @@ def _book_windows(ledger: Ledger, read: parts.Parts, view: ListView, now: float)
             before = looked.get(key, NEVER)
             since = max(0.0, before - window.event) if before == before else 0.0
             ledger.rates.observe_window(
-                window.name, since / 3600, (now - window.event) / 3600, changed, len(read_now[key])
+                view.name, since / 3600, (now - window.event) / 3600, changed, len(read_now[key])
             )
         elif key in looked:
             lasting[key] = looked[key]
