@@ -1,8 +1,6 @@
 """``eduframe verify``: it finds what is wrong in a dataset, and nothing where all is right."""
 
-import random
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +8,8 @@ import pytest
 
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY, WRONG_USE
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import TOKEN, Eduframe, MakeWarehouse, Outcome, settings
-from tests.warehouses import PLENTY, Warehouse
+from tests.conftest import TOKEN, Eduframe, MakeWarehouse, Outcome, ids, settings
+from tests.warehouses import PLENTY, Home, Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
@@ -156,3 +154,179 @@ def test_whatever_was_spoilt_is_found(verify: Verify) -> None:
         assert how in told.pop((name, key)), (sql, key)
     assert [*told] == [("program_edition_elements", '[1,"9.9"]')] or len(told) == 1
     assert found["since"] == 0
+
+
+def test_what_is_wrong_is_told_without_values_and_what_to_do(verify: Verify) -> None:
+    warehouse = verify.warehouse
+    first = warehouse.query("SELECT min(id) AS id FROM users")[0]["id"]
+    warehouse.execute(
+        "UPDATE users SET first_name = 'Secretia' WHERE id IN (SELECT id FROM users ORDER BY id "
+        "LIMIT 4);"
+        "DELETE FROM labels WHERE id = (SELECT min(id) FROM labels)"
+    )
+    told = verify("users", "labels")
+    assert told.code == PARTLY  # 5 of 354
+    assert "4 differing, 1 missing here" in told.out
+    assert f"users: {first} differs: first_name\n" in told.out
+    assert "Secretia" not in told.out + told.err
+    assert "eduframe sync labels --reconcile" in told.out
+    assert "eduframe refresh users" in told.out
+    assert verify("users", "labels", "--tolerate", "2%").code == DONE
+    assert "Secretia" in verify("users", "--show-values").out
+    found = verify.json("users", "--show-values")
+    [field] = one_list(found, "users")["rows_that_differ"][0]["fields"]
+    assert (field["field"], field["here"]) == ("first_name", "Secretia")
+    assert verify("users", "--tolerate", "much").code == WRONG_USE
+
+
+def test_what_changed_since_is_told_apart(verify: Verify) -> None:
+    sim = verify.warehouse.sim
+    sim.change("orders", sim.rows("orders")[0]["id"], origin="elsewhere")
+    sim.change("users", sim.rows("users")[0]["id"], first_name="New")
+    sim.change("users", sim.rows("users")[1]["id"], touch=False, first_name="New")
+    grade = next(row for row in sim.rows("enrollments") if row.get("grade"))
+    later = {**grade["grade"], "updated_at": sim.rows("users")[0]["updated_at"]}
+    sim.change("enrollments", grade["id"], touch=False, grade={**later, "grade": "7"})
+    sim.add("users")
+    sim.add("payments")
+    sim.add("attendances")
+    lists = ("users", "orders", "enrollments", "payments", "attendances")
+    found = verify.json(*lists)
+    assert (found["since"], wrong(found)) == (6, {"differing": 1})
+    assert "6 rows more changed since" in verify(*lists).out
+    verify.warehouse.sync(*lists, reconcile=True)
+    assert (wrong(verify.json(*lists)), found["unsettled"]) == ({}, 0)
+
+
+def test_what_is_gone_since_is_missing_there_once_that_is_settled(verify: Verify) -> None:
+    sim, lists = verify.warehouse.sim, ("users", "attendances", "payments")
+    for name in lists:
+        sim.delete(name, sim.rows(name)[5]["id"])
+    assert wrong(verify.json(*lists)) == {"missing_there": 3}
+    found = verify.json("attendances", "--seed", "1", requests=3)  # the first of four pages
+    assert (wrong(found), found["unsettled"]) in [({}, 0), ({}, 1)]
+    hidden = sim.rows("users")[9]["id"]
+    sim.inject(
+        Fault("tamper", "/users", None, tamper=lambda rows: [r for r in rows if r["id"] != hidden])
+    )
+    found = verify.json("users")
+    assert (wrong(found), found["unsettled"]) == ({"missing_there": 1}, 0)
+    assert f"its list lacks {hidden}, which is there" in one_list(found, "users")["notes"]
+    sim.inject(Fault("status", "/users/*", None, status=404))
+    assert verify.json("users")["unsettled"] == 2
+
+
+def test_the_same_seed_draws_the_same(verify: Verify) -> None:
+    def paths(seed: int) -> list[str]:
+        verify.json("users", "attendances", "payments", "--seed", str(seed), requests=12)
+        return [f"{request.path} {request.query}" for request in verify.warehouse.sim.requests]
+
+    assert paths(1) == paths(1) != paths(2)
+
+
+def test_requests_are_a_hard_limit_whatever_fails(verify: Verify) -> None:
+    sim = verify.warehouse.sim
+    sim.inject(Fault("status", "/users", None, status=500))
+    found = verify.json("users", "labels", requests=4)
+    assert (found["requests"], one_list(found, "users")["state"]) == (4, "failed")
+    assert one_list(found, "labels")["compared"] == 24
+    told = verify("users", "labels")
+    assert told.code == PARTLY
+    assert "users: failed: " in told.out
+    assert verify("users").code == FAILED
+
+
+def test_lists_that_cannot_be_compared_are_named(verify: Verify) -> None:
+    sim = verify.warehouse.sim
+    verify.warehouse.execute("ALTER TABLE leads DROP COLUMN email; DROP TABLE user_roles")
+    sim.forbid("orders")
+    told = verify(INCLUDE="labels,leads,users,orders,courses,tasks", EXCLUDE="tasks")
+    assert told.code == PARTLY
+    assert "leads: not comparable: leads lacks the column email" in told.out
+    assert "users: not comparable: the table user_roles is not there" in told.out
+    assert "orders: off: answered 403: needs the scope orders:read" in told.out
+    assert "not looked at (never synced): courses" in told.out
+    assert "not looked at (excluded): tasks" in told.out
+    assert verify("labels", "orders").code == DONE
+
+
+def test_another_customers_api_is_not_compared(
+    eduframe: Eduframe, warehouse: Warehouse
+) -> None:
+    with Simulator(scale=0, educator_id=2, token=TOKEN) as other:
+        told = eduframe("verify", **settings(other), **warehouse.environment)
+    assert told.code == FAILED
+    assert "holds the data of educator 1" in told.err
+    assert len(other.requests) == 1
+
+
+def test_no_dataset(eduframe: Eduframe, sim: Simulator) -> None:
+    told = eduframe("verify", **settings(sim))
+    assert told.code == FAILED
+    assert "no dataset eduframe" in told.err
+
+
+def test_on_postgres_too_and_while_a_sync_writes(
+    home: Home, eduframe: Eduframe, sim: Simulator, tmp_path: Path
+) -> None:
+    lists = ("users", "orders", "labels")
+    verify = Verify(eduframe, home.make("postgres", sim, tmp_path, synced=lists))
+    warehouse, known = verify.warehouse, ids(sim, "users")
+    assert wrong(verify.json(*lists)) == {}
+    warehouse.execute(
+        f"UPDATE users SET custom = custom || '{{\"odd\": 1.50}}' WHERE id = {known[0]};"
+        f"DELETE FROM user_roles WHERE user_id = {known[1]};"
+        f"UPDATE orders SET total_cost_incl = total_cost_incl + 0.01 WHERE id IN "
+        f"(SELECT min(id) FROM orders)"
+    )
+    found = verify.json(*lists)
+    assert wrong(found) == {"differing": 3}
+    names = {name for row in one_list(found, "users")["rows_that_differ"] for name in row["fields"]}
+    assert names == {"custom", "user_roles (a row missing here)"}
+
+    def write(request: Any) -> None:
+        if request.path == "/orders" and request.headers["user-agent"] and not begun:
+            begun.append(request)
+            sim.change("users", known[5], touch=False, first_name="Newer")
+            warehouse.sync("users", "labels", refresh=True)
+
+    begun: list[Any] = []
+    sim.before_response = write
+    told = verify(*lists, "--seed", "1")
+    assert begun
+    assert "a sync wrote here during the audit" in told.out
+    assert "1 differing" in told.out  # of orders, which the sync left alone
+
+
+# ---- Servers without page numbers
+
+
+@pytest.fixture
+def odd(eduframe: Eduframe, make_warehouse: MakeWarehouse) -> Iterator[Verify]:
+    """Lists of several pages: of the last two the API serves no page by its number."""
+    counts = {"users": 420, "certificates": 420, "course_tabs": 420}
+    with Simulator(scale=0, counts=counts, token=TOKEN, requests_per_window=PLENTY) as sim:
+        yield Verify(eduframe, make_warehouse(sim, synced=tuple(counts)))
+
+
+def test_where_pages_have_no_numbers_rows_are_drawn_by_their_ids(odd: Verify) -> None:
+    odd.warehouse.execute("UPDATE certificates SET created_at = NULL")
+    found = odd.json("certificates", requests=5)
+    one = one_list(found, "certificates")
+    assert (one["read"], one["compared"], one["differing"]) == ("rows", 3, 3)
+    assert "drawn by their ids" in one["notes"][0]
+    one = one_list(odd.json("course_tabs", requests=5), "course_tabs")
+    assert (one["read"], one["compared"]) == ("first pages", 300)
+    assert one["share_at_most"] is None
+
+
+def test_a_server_that_ignores_the_number_is_noticed(odd: Verify) -> None:
+    def ignore(request: Any) -> None:
+        request.query.pop("page", None)
+
+    odd.warehouse.sim.before_response = ignore
+    for seed in range(3):
+        one = one_list(odd.json("users", "--seed", str(seed), requests=5), "users")
+        assert (one["read"], one["differing"]) == ("rows", 0)
+        assert "the same page whatever number" in one["notes"][0]
+    assert one_list(odd.json("users"), "users")["compared"] == 420  # in turn

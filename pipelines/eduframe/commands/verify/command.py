@@ -194,8 +194,11 @@ class _Audit:
         self._compare_waiting()
         self._sum_up(stock)
         order = {endpoint.table: place for place, endpoint in enumerate(selection.on)}
-        for name, why in {**stock.unread, **selection.off}.items():
-            self._findings.lists.append(ListFound(name, state=_state(why), message=why))
+        left_out: dict[str, tuple[State, str]] = {
+            name: ("left out", why) for name, why in selection.off.items()
+        }
+        for name, (state, why) in {**stock.unread, **left_out}.items():
+            self._findings.lists.append(ListFound(name, state=state, message=why))
         self._findings.lists.sort(key=lambda found: order.get(found.resource, len(order)))
 
     def _besides(self, stored: StoredRows, stock: Inventory) -> None:
@@ -369,10 +372,3 @@ class _Audit:
 
 def _ids(name: str, served: Normalised) -> Ids:
     return np.unique(table_key_ids(MAIN_TABLES[name], served.main, served.hashes))
-
-
-def _state(why: str) -> State:
-    """The state of a list that is not looked at, by why it is not."""
-    if why.startswith("off: "):
-        return "off"
-    return "not comparable" if why.startswith("not comparable") else "left out"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.eduframe.commands.verify.findings import State
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.destinations.tables.fit import StoredTable, look
 from pipelines.eduframe.store.run_log import SYNC_RUNS
@@ -95,8 +96,8 @@ class Inventory:
     loads: frozenset[str]
     """The load packages that were completed."""
     known: list[Known] = field(default_factory=list)
-    unread: dict[str, str] = field(default_factory=dict)
-    """Why other lists cannot be compared."""
+    unread: dict[str, tuple[State, str]] = field(default_factory=dict)
+    """Why others are not compared."""
 
 
 class Destination:
@@ -138,8 +139,7 @@ class Destination:
             positions = state.get("resources", {})
             for endpoint in endpoints:
                 position = Position.load(dict(positions.get(endpoint.table, {})))
-                why = _why_not(endpoint, position, tables)
-                if why:
+                if why := _why_not(endpoint, position, tables):
                     found.unread[endpoint.table] = why
                 else:
                     found.known.append(_known(stored, endpoint, position, object_types))
@@ -196,12 +196,13 @@ def _some(
 
 def _why_not(
     endpoint: Endpoint, position: Position, tables: Mapping[str, StoredTable]
-) -> str | None:
+) -> tuple[State, str] | None:
     """Why a list cannot be compared, if it cannot."""
     if position.readable is False:
-        return "off: the token may not read it"
+        return "off", "the token may not read them"
     if position.began is None and position.reconciled_at is None:
-        return "never synced" if position.checkpoint is None else "not read to its end yet"
+        begun = position.checkpoint is not None
+        return "left out", "not read to their end yet" if begun else "never synced"
     lacking = []
     for table in (MAIN_TABLES[endpoint.table], *CHILD_TABLES[endpoint.table]):
         stored = tables.get(table.name)
@@ -210,7 +211,9 @@ def _why_not(
         elif stored.columns:
             lost = [c.name for c in table.all_columns if c.name not in stored.columns]
             lacking += [f"{table.name} lacks the column {name}" for name in lost]
-    return f"not comparable: {', '.join(lacking)}; the next sync mends that" if lacking else None
+    if not lacking:
+        return None
+    return "not comparable", f"{', '.join(lacking)}; the next sync mends that"
 
 
 def _known(
