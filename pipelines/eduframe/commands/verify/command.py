@@ -106,10 +106,10 @@ def run_verify(
         findings.requests = requests - limiter.unspent
         findings.notes += client.notes
     if as_json:
-        print_json(shown_as_json(findings, show_values=show_values))
+        print_json(shown_as_json(findings, client.shown if show_values else None))
     else:
         print_findings(
-            findings, destination, dataset, show_values=show_values, wide=wide, shown=client.shown
+            findings, destination, dataset, client.shown if show_values else None, wide=wide
         )
     return findings.exit_code
 
@@ -165,6 +165,7 @@ class _Audit:
         self._destination = Destination(pipeline, settings.lock_wait_seconds)
         self._lists: dict[str, _List] = {}
         self._waiting: list[tuple[_List, Unit]] = []
+        self._rows_waiting = 0
         self._over = False
         """Whether nothing more can be asked."""
 
@@ -252,7 +253,8 @@ class _Audit:
 
     def _take(self, one: _List, unit: Unit) -> None:
         self._waiting.append((one, unit))
-        if sum(len(unit.rows) for _, unit in self._waiting) >= ROWS_AT_ONCE:
+        self._rows_waiting += len(unit.rows)
+        if self._rows_waiting >= ROWS_AT_ONCE:
             self._compare_waiting()
 
     # ---- comparing
@@ -262,7 +264,7 @@ class _Audit:
         together: dict[tuple[str, bool], list[Any]] = {}
         for one, unit in self._waiting:
             together.setdefault((one.found.resource, unit.whole_rows), []).extend(unit.rows)
-        self._waiting = []
+        self._waiting, self._rows_waiting = [], 0
         read = [(*how, self._normalise(how[0], rows)) for how, rows in together.items()]
         if not read:
             return
@@ -296,21 +298,23 @@ class _Audit:
     def _settle(self, one: _List) -> None:
         """Ask for the rows that the API should have served, and did not, by their own paths."""
         look, known, found = one.look, one.known, one.found
+        if found.state == "compared":
+            one.differences = {stray.key_id: stray for stray in known.strays} | one.differences
         if self._policies[found.resource].deletes == "ignore" or found.state != "compared":
             return
         missing = [known.ids[place] for place in look.absent]
         doubts = np.setdiff1d(look.expected(), one.all_met())
         if item_params(known.endpoint) is None:
-            certain = look.complete or (bool(known.endpoint.params) and look.proves)
-            if not (certain and look.proves and not found.unkeyed):
-                found.unsettled += len(doubts)
-                doubts = doubts[:0]
-            waiting = np.isin(doubts, known.in_doubt)
-            found.unsettled += int(waiting.sum())
-            missing += doubts[~waiting].tolist()
+            gone = np.setdiff1d(look.certain(doubts), known.in_doubt)
+            if found.unkeyed:  # one of the rows without a usable key may be it
+                gone = gone[:0]
+            found.unsettled += len(doubts) - len(gone)
+            missing += gone.tolist()
         elif len(doubts):
             missing += self._ask(one, doubts)
         found.unsettled += look.unclear
+        if not missing:
+            return
         places = {one: place for place, one in enumerate(known.ids.tolist())}
         for ident in map(int, missing):
             one.differences[ident] = Difference(
@@ -364,8 +368,8 @@ class _Audit:
             found.filled = look.filled + len(look.absent)
             found.requests = look.run.traffic.requests
             found.differences = sorted(one.differences.values(), key=lambda d: (d.kind, d.key_id))
-            gone = sum(d.kind == "missing there" for d in found.differences)
-            found.compared = len(one.all_met()) + gone
+            others = np.array([*one.differences], np.int64)
+            found.compared = len(np.union1d(one.all_met(), others))
             found.notes += [*look.notes, *look.run.notes]
             self._findings.lists.append(found)
 

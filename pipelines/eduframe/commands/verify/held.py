@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipelines.eduframe.store.run_log import SYNC_RUNS
 from pipelines.eduframe.store.seen_keys import seen_keys
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import parse
-from sources.eduframe.comparing.audit import Held, Since
+from sources.eduframe.comparing.audit import Difference, Field, Held, Since
 from sources.eduframe.dataset.sql import flags, ints
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint, JsonRow, ParentRef
@@ -48,6 +48,8 @@ class Known:
     """Rows that the last reads missed, and that the next one decides on."""
     since: Since
     """What tells rows apart that changed since the list was read."""
+    strays: list[Difference] = field(default_factory=list)
+    """Owners that are not here, though nested rows of theirs are."""
 
     @property
     def rows(self) -> int:
@@ -251,10 +253,32 @@ def _known(
         ),
         Since(parse((endpoint.params and position.reconciled_at) or position.began)),
     )
+    known.strays = _strays(stored, endpoint, np.concatenate([known.ids, *marked]))
     above = max((int(part.max()) for part in [*ids, *marked] if len(part)), default=0)
     if _tells_no_time(endpoint) and known.rows >= _rows_read(stored, table.name):
         known.since = Since(known.since.moment, above)
     return known
+
+
+def _strays(stored: StoredRows, endpoint: Endpoint, owners: Ids) -> list[Difference]:
+    found: dict[int, Difference] = {}
+    for table in CHILD_TABLES[endpoint.table]:
+        assert table.child is not None
+        shared = table.child.shared
+        sql = (
+            f"SELECT DISTINCT {', '.join(map(stored.column, table.owner_key))} "
+            f"FROM {stored.name(table.name)}"
+            f"{' WHERE ' + stored.column('owner_table') + ' = %s' if shared else ''}"
+        )
+        for rows in stored.query(sql, *([endpoint.table] if shared else [])):
+            ids = key_ids([*rows.columns])
+            for place in np.flatnonzero(~np.isin(ids, owners)).tolist():
+                one = int(ids[place])
+                key = key_text(tuple(column[place].as_py() for column in rows.columns))
+                before = found.get(one, Difference(one, key, "differs"))
+                name = f"{table.name} (rows of an owner that is not here)"
+                found[one] = replace(before, fields=(*before.fields, Field(name)))
+    return [*found.values()]
 
 
 def _ids(key: Sequence[str], columns: Sequence[pa.ChunkedArray]) -> Ids:

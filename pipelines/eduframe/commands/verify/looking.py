@@ -22,6 +22,8 @@ from sources.eduframe.rows.keys import Ids
 from sources.eduframe.rows.normalise import key_of
 
 How = Literal["whole", "pages", "rows", "parents", "first pages"]
+LONG_ENOUGH = 10
+"""So many rows are not in the order of their ids by chance."""
 REFUSALS = 3
 """A list that is refused under so many parents, and answers under none, is off."""
 
@@ -61,8 +63,9 @@ class Look:
     """Rows whose own paths do not tell."""
     notes: list[str] = field(default_factory=list)
     _spans: list[tuple[int, int]] = field(default_factory=list)
-    """Of pages whose ids rise, or fall, the first and the last."""
-    _in_order: bool = True
+    """The lowest and the highest id on each page."""
+    _order: set[int] = field(default_factory=set)
+    """Whether ids rise (1), fall (-1), or both, from row to row."""
     _answered: list[int] = field(default_factory=list)
     """The key ids of the parents whose lists were read."""
     _present: list[int] = field(default_factory=list)
@@ -217,29 +220,42 @@ class Look:
     def expected(self) -> Ids:
         """The key ids of the living rows here that the API should have served."""
         known = self.known
-        if self.known.endpoint.params:
-            return known.ids[np.isin(known.parents, np.array(self._answered, np.int64))]
+        if known.endpoint.params:
+            there = [ref.key_id for ref in known.refs]
+            lost = ~np.isin(known.parents, np.array(there, np.int64))  # their parent is not here
+            return known.ids[lost | np.isin(known.parents, np.array(self._answered, np.int64))]
         if self.complete:
             return known.ids
-        if self.how == "rows" and known.endpoint.detail_path and self._present:
+        if known.endpoint.detail_path and self._present:
             return np.setdiff1d(known.ids, np.array(self._present, np.int64))
-        if known.endpoint.key != ("id",) or not self._in_order:
+        return self.enclosed()
+
+    def enclosed(self) -> Ids:
+        """The key ids of the living rows whose keys lie between those of a page in their order."""
+        known = self.known
+        if known.endpoint.key != ("id",) or len(self._order) != 1:
             return np.zeros(0, np.int64)
         within = np.zeros(known.rows, np.bool_)
         for low, high in self._spans:
             within |= (known.ids > low) & (known.ids < high)
         return known.ids[within]
 
+    def certain(self, ids: Ids) -> Ids:
+        """Of these rows, which the API did not serve, those that its list certainly lacks."""
+        known = self.known
+        if not self.proves:
+            return np.intersect1d(ids, self.enclosed())
+        if known.endpoint.params:
+            under = np.isin(known.parents, np.array(self._answered, np.int64))
+            return np.intersect1d(ids, known.ids[under])
+        return ids
+
     def _note_order(self, page: Page) -> None:
-        ids = [self._id_of(row) for row in page.rows]
-        plain = np.array([one for one in ids if one is not None], np.int64)
-        steps = np.sign(np.diff(plain))
-        if len(plain) < 2:
+        ids = [one for one in map(self._id_of, page.rows) if one is not None]
+        if len(ids) < LONG_ENOUGH:
             return
-        if abs(int(steps.sum())) != len(steps):
-            self._in_order = False
-        else:
-            self._spans.append((int(plain.min()), int(plain.max())))
+        self._order |= set(np.sign(np.diff(np.array(ids, np.int64))).tolist())
+        self._spans.append((min(ids), max(ids)))
 
     def _id_of(self, row: Any) -> int | None:
         key = key_of(self.known.endpoint, row)

@@ -8,7 +8,7 @@ import orjson
 from pipelines.eduframe.commands.output import NAMED, Column, Row, print_line, print_table
 from pipelines.eduframe.commands.verify.findings import Findings, ListFound
 from pipelines.eduframe.place.working_folder import DATASET_NAME
-from sources.eduframe.comparing.audit import Difference
+from sources.eduframe.comparing.audit import Difference, Field
 
 ROWS_SHOWN = 5
 """Rows of a list that are named where they differ."""
@@ -26,7 +26,12 @@ COLUMNS = (
 )
 
 
-def as_json(findings: Findings, *, show_values: bool) -> str:
+Shown = Callable[[str], str]
+"""Makes a text fit to be shown: without the token, and not too long. Without one no value of a
+row is shown, as they are personal data."""
+
+
+def as_json(findings: Findings, shown_values: Shown | None) -> str:
     """All findings, for a machine."""
     shown = {
         "ok": findings.exit_code == 0,
@@ -36,7 +41,7 @@ def as_json(findings: Findings, *, show_values: bool) -> str:
         **_numbers(findings),
         "share": findings.share,
         "share_at_most": findings.at_most,
-        "lists": [_list_as_json(one, show_values) for one in findings.lists],
+        "lists": [_list_as_json(one, shown_values) for one in findings.lists],
         "notes": findings.notes,
     }
     return orjson.dumps(shown, option=orjson.OPT_INDENT_2, default=str).decode()
@@ -47,7 +52,7 @@ def _numbers(found: Findings) -> dict[str, int]:
     return {name: sum(getattr(one, name) for one in found.lists) for name in names}
 
 
-def _list_as_json(one: ListFound, show_values: bool) -> dict[str, Any]:
+def _list_as_json(one: ListFound, shown_values: Shown | None) -> dict[str, Any]:
     return {
         "resource": one.resource,
         "state": one.state,
@@ -65,36 +70,40 @@ def _list_as_json(one: ListFound, show_values: bool) -> dict[str, Any]:
         "since": one.since,
         "unkeyed": one.unkeyed,
         "share_at_most": one.at_most,
-        "rows_that_differ": [_row_as_json(found, show_values) for found in one.differences],
+        "rows_that_differ": [_row_as_json(found, shown_values) for found in one.differences],
         "notes": one.notes,
     }
 
 
-def _row_as_json(found: Difference, show_values: bool) -> dict[str, Any]:
+def _row_as_json(found: Difference, shown_values: Shown | None) -> dict[str, Any]:
     fields: list[Any] = [field.name for field in found.fields]
-    if show_values:
+    if shown_values:
         fields = [
-            {"field": field.name, "here": field.here, "there": field.there}
+            {
+                "field": field.name,
+                "here": _value(field.here, shown_values),
+                "there": _value(field.there, shown_values),
+            }
             for field in found.fields
         ]
     return {"key": found.key, "kind": found.kind, "fields": fields, "excuse": found.excuse}
 
 
+def _value(value: Any, shown: Shown) -> Any:
+    if isinstance(value, dict):
+        return {name: _value(one, shown) for name, one in value.items()}
+    return shown(value) if isinstance(value, str) else value
+
+
 def print_findings(
-    findings: Findings,
-    destination: str,
-    dataset: str,
-    *,
-    show_values: bool,
-    wide: bool,
-    shown: Callable[[str], str],
+    findings: Findings, destination: str, dataset: str, shown_values: Shown | None, *, wide: bool
 ) -> None:
-    """All findings, for people. Values of rows only with ``show_values``, as they are personal."""
+    """All findings, for people."""
     looked_at = [one for one in findings.lists if one.state in ("compared", "failed", "off")]
     rows = [_cells(one) for one in looked_at if one.state != "off" or one.requests]
     print_table(COLUMNS, rows, wide=wide)
     for one in findings.lists:
-        for line in _remarks(one, show_values, shown):
+        for line in _remarks(one, shown_values):
             print_line(f"{one.resource}: {line}")
     for line in (*_not_looked_at(findings), *findings.notes, *_verdict(findings)):
         print_line(line)
@@ -120,19 +129,11 @@ def _cells(one: ListFound) -> Row:
     return Row(cells, "bold red" if one.wrong or failed else "")
 
 
-def _remarks(
-    one: ListFound, show_values: bool, shown: Callable[[str], str]
-) -> Iterator[str]:
+def _remarks(one: ListFound, shown_values: Shown | None) -> Iterator[str]:
     wrong = [found for found in one.differences if not found.excuse]
     for found in wrong[:ROWS_SHOWN]:
-        fields = [
-            f"{field.name} here {shown(repr(field.here))} there {shown(repr(field.there))}"
-            if show_values
-            else field.name
-            for field in found.fields
-        ]
-        what = f": {', '.join(dict.fromkeys(fields))}" if fields else ""
-        yield f"{found.key} {found.kind}{what}"
+        fields = dict.fromkeys(_field(field, shown_values) for field in found.fields)
+        yield f"{found.key} {found.kind}{': ' if fields else ''}{', '.join(fields)}"
     if len(wrong) > ROWS_SHOWN:
         yield f"and {len(wrong) - ROWS_SHOWN:,} more (--json names all)"
     if one.unsettled:
@@ -145,6 +146,13 @@ def _remarks(
     if one.state in ("failed", "not comparable") or (one.state == "off" and one.requests):
         yield f"{one.state}: {one.message}" if one.message else one.state
     yield from one.notes
+
+
+def _field(field: Field, shown_values: Shown | None) -> str:
+    if shown_values is None:
+        return field.name
+    here, there = (shown_values(str(value)) for value in (field.here, field.there))
+    return f"{field.name} (here {here}, there {there})"
 
 
 def _not_looked_at(findings: Findings) -> Iterator[str]:
