@@ -23,8 +23,8 @@ from sources.eduframe.declare import Endpoint, JsonRow, ParentRef
 from sources.eduframe.errors import NoDatasetError
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.checkpoint import Position
-from sources.eduframe.rows.keys import Ids, key_ids, key_text
-from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES
+from sources.eduframe.rows.keys import Flags, Ids, key_ids, key_text
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Table
 
 AT_ONCE = 500
 """So many rows are asked for by their ids; for more the whole table is read."""
@@ -48,7 +48,7 @@ class Known:
     """Rows that the last reads missed, and that the next one decides on."""
     since: Since
     """What tells rows apart that changed since the list was read."""
-    strays: list[Difference] = field(default_factory=list)
+    strays: list[Difference]
     """Owners that are not here, though nested rows of theirs are."""
 
     @property
@@ -221,43 +221,48 @@ def _why_not(
 def _known(
     stored: StoredRows, endpoint: Endpoint, position: Position, object_types: Sequence[str]
 ) -> Known:
-    table = MAIN_TABLES[endpoint.table]
+    table, nothing = MAIN_TABLES[endpoint.table], np.zeros(0, np.int64)
     outer = endpoint.parent_columns if endpoint.params else ()
-    names = [*dict.fromkeys([*table.key, *outer])]
+    keys, ids, gone = _keys(stored, table, [*dict.fromkeys([*table.key, *outer])])
+    missed = seen_keys(stored, table.name, position.missed) if position.missed else ()
+    known = Known(
+        endpoint,
+        position,
+        keys.filter(pa.array(~gone)),
+        ids[~gone],
+        nothing,
+        _refs(stored, endpoint, object_types),
+        np.concatenate([nothing, *missed]),
+        Since(parse((endpoint.params and position.reconciled_at) or position.began)),
+        _strays(stored, endpoint, ids),
+    )
+    if outer and known.rows:
+        known.parents = key_ids([known.keys.column(name) for name in outer])
+    if _tells_no_time(endpoint) and known.rows >= _rows_read(stored, table.name):
+        known.since = Since(known.since.moment, int(ids[-1]) if len(ids) else 0)
+    return known
+
+
+def _keys(
+    stored: StoredRows, table: Table, names: Sequence[str]
+) -> tuple[pa.Table, Ids, Flags]:
+    """Some columns of all rows, their key ids, and whether they are marked as deleted; in the
+    order of the key ids, so that one seed draws the same rows again."""
     sql = (
         f"SELECT {', '.join(map(stored.column, names))}, "
         f"{stored.column('_deleted_at')} IS NOT NULL AS gone FROM {stored.name(table.name)}"
     )
-    keys, ids, marked, parents = [], [], [], []
-    for rows in stored.query(sql):
-        rows = rows.rename_columns([*names, "gone"])
-        living = ~flags(rows.column("gone"))
-        every = _ids(table.key, [rows.column(name) for name in table.key])
-        marked.append(every[~living])
-        rows = rows.filter(pa.array(living))
-        keys.append(rows.select(names))
-        ids.append(every[living])
-        if outer:
-            parents.append(key_ids([rows.column(name) for name in outer]))
-    nothing = np.zeros(0, np.int64)
     schema = pa.schema([pa.field(name, pa.null()) for name in names])
-    known = Known(
-        endpoint,
-        position,
-        pa.concat_tables(keys, promote_options="permissive") if keys else schema.empty_table(),
-        np.concatenate([nothing, *ids]),
-        np.concatenate([nothing, *parents]),
-        _refs(stored, endpoint, object_types),
-        np.concatenate(
-            [nothing, *(seen_keys(stored, table.name, position.missed) if position.missed else ())]
-        ),
-        Since(parse((endpoint.params and position.reconciled_at) or position.began)),
-    )
-    known.strays = _strays(stored, endpoint, np.concatenate([known.ids, *marked]))
-    above = max((int(part.max()) for part in [*ids, *marked] if len(part)), default=0)
-    if _tells_no_time(endpoint) and known.rows >= _rows_read(stored, table.name):
-        known.since = Since(known.since.moment, above)
-    return known
+    parts, ids = [schema.empty_table()], [np.zeros(0, np.int64)]
+    gone = [np.zeros(0, np.bool_)]
+    for rows in stored.query(sql):
+        parts.append(rows.select([*range(len(names))]).rename_columns([*names]))
+        ids.append(_ids(table.key, [parts[-1].column(name) for name in table.key]))
+        gone.append(flags(rows.column(len(names))))
+    every = np.concatenate(ids)
+    order = np.argsort(every, kind="stable")
+    together = pa.concat_tables(parts, promote_options="permissive")
+    return together.take(order), every[order], np.concatenate(gone)[order]
 
 
 def _strays(stored: StoredRows, endpoint: Endpoint, owners: Ids) -> list[Difference]:

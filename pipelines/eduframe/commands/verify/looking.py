@@ -5,6 +5,7 @@ Whatever a list is read by, it gives units: raw rows that were drawn together.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -62,8 +63,8 @@ class Look:
     unclear: int = 0
     """Rows whose own paths do not tell."""
     notes: list[str] = field(default_factory=list)
-    _spans: list[tuple[int, int]] = field(default_factory=list)
-    """The lowest and the highest id on each page."""
+    _spans: list[tuple[float, float]] = field(default_factory=list)
+    """The lowest and the highest id that would stand on each page."""
     _order: set[int] = field(default_factory=set)
     """Whether ids rise (1), fall (-1), or both, from row to row."""
     _answered: list[int] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Look:
         for page in self.fetcher.walk(self.fetcher.first()):
             self.drawn += 1
             self.proves = self.proves and not page.by_number
-            self._note_order(page)
+            self._note_order(page, self.drawn)
             if page.next_url is None:
                 self.how, self.complete, self.units_there = "whole", True, self.drawn
             yield Unit(page.rows)
@@ -135,7 +136,7 @@ class Look:
                 break
             met.add(keys)
             self.drawn += 1
-            self._note_order(page)
+            self._note_order(page, number)
             yield Unit(page.rows)
         else:
             return
@@ -231,7 +232,7 @@ class Look:
         return self.enclosed()
 
     def enclosed(self) -> Ids:
-        """The key ids of the living rows whose keys lie between those of a page in their order."""
+        """The key ids of the living rows that would stand on the pages met, were they there."""
         known = self.known
         if known.endpoint.key != ("id",) or len(self._order) != 1:
             return np.zeros(0, np.int64)
@@ -250,12 +251,16 @@ class Look:
             return np.intersect1d(ids, known.ids[under])
         return ids
 
-    def _note_order(self, page: Page) -> None:
+    def _note_order(self, page: Page, number: int) -> None:
+        """Note between which ids a page has all rows: the first and the last page have no end."""
         ids = [one for one in map(self._id_of, page.rows) if one is not None]
         if len(ids) < LONG_ENOUGH:
             return
         self._order |= set(np.sign(np.diff(np.array(ids, np.int64))).tolist())
-        self._spans.append((min(ids), max(ids)))
+        last = page.next_url is None and number >= self.known.pages - 1
+        begins, ends = (number == 1, last) if ids[0] < ids[-1] else (last, number == 1)
+        low, high = min(ids), max(ids)
+        self._spans.append((-inf if begins else low, inf if ends else high))
 
     def _id_of(self, row: Any) -> int | None:
         key = key_of(self.known.endpoint, row)
