@@ -244,16 +244,31 @@ def test_requests_are_a_hard_limit_whatever_fails(verify: Verify) -> None:
 
 def test_lists_that_cannot_be_compared_are_named(verify: Verify) -> None:
     sim = verify.warehouse.sim
-    verify.warehouse.execute("ALTER TABLE leads DROP COLUMN email; DROP TABLE user_roles")
+    verify.warehouse.execute(
+        "ALTER TABLE leads DROP COLUMN email; DROP TABLE user_roles; "
+        "ALTER TABLE attendances ALTER meeting_id TYPE VARCHAR;"
+        "UPDATE attendances SET meeting_id = 'Eve'"
+    )
     sim.forbid("orders")
-    told = verify(INCLUDE="labels,leads,users,orders,courses,tasks", EXCLUDE="tasks")
+    told = verify(INCLUDE="labels,leads,users,orders,courses,tasks,attendances", EXCLUDE="tasks")
     assert told.code == PARTLY
     assert "leads: not comparable: leads lacks the column email" in told.out
     assert "users: not comparable: the table user_roles is not there" in told.out
+    assert "attendances: not comparable: some column has a type" in told.out
+    assert "Eve" not in told.out
     assert "orders: off: answered 403: needs the scope orders:read" in told.out
     assert "not looked at (never synced): courses" in told.out
     assert "not looked at (excluded): tasks" in told.out
     assert verify("labels", "orders").code == DONE
+    assert verify("orders").code == FAILED
+
+
+def test_rows_whose_state_was_lost_are_compared_all_the_same(verify: Verify) -> None:
+    verify.warehouse.execute("DELETE FROM _dlt_pipeline_state; UPDATE labels SET color = 'none'")
+    sim = verify.warehouse.sim
+    sim.change("users", ids(sim, "users")[0], first_name="New")
+    found = verify.json("users", "labels")
+    assert (wrong(found), found["since"]) == ({"differing": 24}, 1)
 
 
 def test_another_customers_api_is_not_compared(

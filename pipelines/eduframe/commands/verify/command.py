@@ -28,7 +28,7 @@ from pipelines.eduframe.commands.verify.requests import AtMost, UsedUpError
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.package_contents import storable
 from pipelines.eduframe.run.sync import recall_window
-from sources.eduframe.comparing.audit import Difference, compare, excused
+from sources.eduframe.comparing.audit import Difference, Held, compare, excused
 from sources.eduframe.comparing.questions import Questions, item_params
 from sources.eduframe.comparing.sampling import allot
 from sources.eduframe.dataset.customer import customer_by_rows, identify
@@ -236,9 +236,10 @@ class _Audit:
             return
         try:
             for unit in look.units(requests, identity):
+                if found.state == "not reached":
+                    found.state = "compared"
                 self._take(one, unit)
-                found.state = "compared"
-            if look.drawn or look.complete:
+            if found.state == "not reached" and (look.drawn or look.complete):
                 found.state = "compared"
         except UsedUpError:
             found.message = "the requests were used up"
@@ -269,13 +270,28 @@ class _Audit:
         if not read:
             return
         with self._destination.moment() as stored:
-            here = [held(stored, BY_TABLE[name], _ids(name, served)) for name, _, served in read]
+            here = [self._held(stored, name, _ids(name, served)) for name, _, served in read]
         for (name, whole_rows, served), rows in zip(read, here, strict=True):
             one = self._lists[name]
+            if rows is None:
+                continue
             since = one.known.since
             met, differences = compare(name, served, rows, since, whole_rows=whole_rows)
             one.met.append(met)
             one.differences |= {found.key_id: found for found in differences}
+
+    def _held(self, stored: StoredRows, name: str, ids: Ids) -> Held | None:
+        """What the destination holds of some rows; None where it is not what it must be."""
+        try:
+            return held(stored, BY_TABLE[name], ids)
+        except pa.ArrowException:  # which tells of values: they are not shown
+            found = self._lists[name].found
+            found.state = "not comparable"
+            found.message = (
+                "some column has a type that does not hold its values; the next sync names it, "
+                f"and eduframe refresh {name} mends it"
+            )
+            return None
 
     def _normalise(self, name: str, rows: list[Any]) -> Normalised:
         """The rows as a sync would write them."""

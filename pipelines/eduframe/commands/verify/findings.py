@@ -116,8 +116,8 @@ class Findings:
 
     @property
     def exit_code(self) -> int:
-        """3 above what is tolerated, or where a list could not be read; 1 if none could."""
-        unread = [*self.named("failed"), *self.named("not comparable")]
-        if not self.named("compared") and unread:
+        """3 above what is tolerated, or where a list could not be read; 1 if none was."""
+        if not self.named("compared"):
             return FAILED
+        unread = [*self.named("failed"), *self.named("not comparable")]
         return PARTLY if self.share > self.tolerate or unread else DONE

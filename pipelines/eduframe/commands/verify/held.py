@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
@@ -26,6 +27,7 @@ from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.rows.keys import Flags, Ids, key_ids, key_text
 from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Table
 
+NEVER: tuple[State, str] = ("left out", "never synced")
 AT_ONCE = 500
 """So many rows are asked for by their ids; for more the whole table is read."""
 
@@ -141,10 +143,14 @@ class Destination:
             positions = state.get("resources", {})
             for endpoint in endpoints:
                 position = Position.load(dict(positions.get(endpoint.table, {})))
-                if why := _why_not(endpoint, position, tables):
+                why, known = _why_not(endpoint, position, tables), None
+                if why is None:
+                    known = _known(stored, endpoint, position, object_types)
+                    why = _never_synced(known)
+                if why is not None:
                     found.unread[endpoint.table] = why
-                else:
-                    found.known.append(_known(stored, endpoint, position, object_types))
+                elif known is not None:
+                    found.known.append(known)
             besides(stored, found)
         return found
 
@@ -202,9 +208,10 @@ def _why_not(
     """Why a list cannot be compared, if it cannot."""
     if position.readable is False:
         return "off", "the token may not read them"
-    if position.began is None and position.reconciled_at is None:
-        begun = position.checkpoint is not None
-        return "left out", "not read to their end yet" if begun else "never synced"
+    if position.checkpoint is not None and not _was_read(position):
+        return "left out", "not read to their end yet"
+    if endpoint.table not in tables and not _was_read(position):
+        return NEVER
     lacking = []
     for table in (MAIN_TABLES[endpoint.table], *CHILD_TABLES[endpoint.table]):
         stored = tables.get(table.name)
@@ -216,6 +223,15 @@ def _why_not(
     if not lacking:
         return None
     return "not comparable", f"{', '.join(lacking)}; the next sync mends that"
+
+
+def _was_read(position: Position) -> bool:
+    return position.began is not None or position.reconciled_at is not None
+
+
+def _never_synced(known: Known) -> tuple[State, str] | None:
+    """Rows without a position are of a plain dlt run, or their state was lost: they count."""
+    return None if known.rows or _was_read(known.position) else NEVER
 
 
 def _known(
@@ -233,7 +249,10 @@ def _known(
         nothing,
         _refs(stored, endpoint, object_types),
         np.concatenate([nothing, *missed]),
-        Since(parse((endpoint.params and position.reconciled_at) or position.began)),
+        Since(
+            parse((endpoint.params and position.reconciled_at) or position.began)
+            or _last_written(stored, table.name)
+        ),
         _strays(stored, endpoint, ids),
     )
     if outer and known.rows:
@@ -241,6 +260,14 @@ def _known(
     if _tells_no_time(endpoint) and known.rows >= _rows_read(stored, table.name):
         known.since = Since(known.since.moment, int(ids[-1]) if len(ids) else 0)
     return known
+
+
+def _last_written(stored: StoredRows, resource: str) -> datetime | None:
+    """The start of the last run that wrote a row of the list, and so read it."""
+    sql = f"SELECT MAX({stored.column('_synced_at')}) AS latest FROM {stored.name(resource)}"
+    found = [rows.column(0)[0].as_py() for rows in stored.query(sql) if rows.num_rows]
+    latest: datetime | None = found[0] if found else None
+    return latest.replace(tzinfo=UTC) if latest and latest.tzinfo is None else latest
 
 
 def _keys(
