@@ -217,7 +217,8 @@ def test_what_is_gone_since_is_missing_there_once_that_is_settled(verify: Verify
     )
     found = verify.json("users")
     assert (wrong(found), found["unsettled"]) == ({"missing_there": 1}, 0)
-    assert f"its list lacks {hidden}, which is there" in one_list(found, "users")["notes"]
+    [note] = one_list(found, "users")["notes"]
+    assert note == f"its list lacks 1 rows that are there by their own paths, such as {hidden}"
     sim.inject(Fault("status", "/users/*", None, status=404))
     assert verify.json("users")["unsettled"] == 2
 
@@ -335,6 +336,27 @@ def test_pages_in_order_prove_what_they_would_hold(
         )
         found = verify.json("attendances")
         assert (wrong(found), found["unsettled"]) == ({"missing_there": 3}, 0)
+
+
+def test_lists_that_are_much_longer_here_are_noticed(
+    eduframe: Eduframe, make_warehouse: MakeWarehouse
+) -> None:
+    """Where pages are drawn, most of which the API does not have."""
+    counts = {"users": 120, "attendances": 120}
+    with Simulator(scale=0, counts=counts, token=TOKEN, requests_per_window=PLENTY) as sim:
+        verify = Verify(eduframe, make_warehouse(sim, synced=tuple(counts)))
+        for name in counts:
+            verify.warehouse.execute(
+                f"INSERT INTO {name} SELECT u.* REPLACE (u.id + 10000 * n AS id) "
+                f"FROM {name} u, range(1, 20) r(n)"
+            )
+        found = verify.json(*counts, requests=20)
+    for name in counts:
+        one = one_list(found, name)
+        assert one["read"] == "pages"
+        assert one["presumed"] > 300
+    assert one_list(found, "users")["missing_there"] > 0
+    assert found["share"] > 0.5
 
 
 # ---- Servers without page numbers

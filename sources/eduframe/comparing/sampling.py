@@ -103,8 +103,9 @@ def _share(sample: Sample) -> float:
 
 
 def _trials(sample: Sample) -> float:
-    units = max(sample.units, sample.drawn + 1)  # else it would be whole
-    return sample.drawn * (units - 1) / (units - sample.drawn)
+    drawn = max(sample.drawn, 1)
+    units = max(sample.units, drawn + 1)  # else it would be whole
+    return drawn * (units - 1) / (units - drawn)
 
 
 def limit(share: float, trials: float) -> float:

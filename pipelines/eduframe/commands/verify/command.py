@@ -324,7 +324,9 @@ class _Audit:
             gone = np.setdiff1d(look.certain(doubts), known.in_doubt)
             if found.unkeyed:  # one of the rows without a usable key may be it
                 gone = gone[:0]
-            found.unsettled += len(doubts) - len(gone)
+            left = np.setdiff1d(doubts, gone)
+            found.unsettled += len(left)
+            found.presumed = len(np.intersect1d(left, look.beyond_the_end()))
             missing += gone.tolist()
         elif len(doubts):
             missing += self._ask(one, doubts)
@@ -342,7 +344,7 @@ class _Audit:
         look, known, missing = one.look, one.known, list[int]()
         questions = Questions(known.endpoint, look.fetcher, self._limiter.unspent)
         places = {ident: place for place, ident in enumerate(known.ids.tolist())}
-        asked = 0
+        asked, hidden = 0, list[str]()
         if self._limiter.unspent > 1 and not self._over:
             said, why = questions.answered(witnesses(look, one.all_met()))
             if said != "there":
@@ -356,9 +358,16 @@ class _Audit:
             if reply.said == "absent":
                 missing.append(ident)
             elif reply.row is not None:
-                look.notes.append(f"its list lacks {known.key_text(places[ident])}, which is there")
+                hidden.append(known.key_text(places[ident]))
                 self._take(one, Unit([reply.row], whole_rows=False))
-        one.found.unsettled += len(doubts) - asked
+        if hidden:
+            look.notes.append(
+                f"its list lacks {len(hidden):,} rows that are there by their own paths, such as "
+                f"{hidden[0]}"
+            )
+        left = len(doubts) - asked
+        one.found.unsettled += left
+        one.found.presumed = round(left * len(missing) / asked) if asked else 0
         return missing
 
     # ---- the end
@@ -385,7 +394,7 @@ class _Audit:
             found.requests = look.run.traffic.requests
             found.differences = sorted(one.differences.values(), key=lambda d: (d.kind, d.key_id))
             others = np.array([*one.differences], np.int64)
-            found.compared = len(np.union1d(one.all_met(), others))
+            found.compared = len(np.union1d(one.all_met(), others)) + found.presumed
             found.notes += [*look.notes, *look.run.notes]
             self._findings.lists.append(found)
 

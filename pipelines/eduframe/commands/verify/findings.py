@@ -33,6 +33,9 @@ class ListFound:
     """Rows that were looked at, here, there, or both."""
     unsettled: int = 0
     """Rows that seem to be missing there, of which that is not proven."""
+    presumed: int = 0
+    """Of these, how many are presumably missing: as many in proportion as of those that were
+    asked for, and all where the list is too short to have them."""
     unkeyed: int = 0
     """Rows without a usable key, which the sync sets aside."""
     differences: list[Difference] = field(default_factory=list)
@@ -57,7 +60,7 @@ class ListFound:
 
     @property
     def wrong(self) -> int:
-        return self.differing + self.missing_here + self.missing_there
+        return self.differing + self.missing_here + self.missing_there + self.presumed
 
     @property
     def since(self) -> int:

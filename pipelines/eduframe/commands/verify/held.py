@@ -41,7 +41,7 @@ class Known:
     keys: pa.Table
     """The key, and what comes from the parent, of each living row."""
     ids: Ids
-    """The key ids of the living rows."""
+    """The key ids of the living rows, which are in their order."""
     parents: Ids
     """For each of them, the key id of its parent; empty for a list of its own."""
     refs: list[ParentRef]

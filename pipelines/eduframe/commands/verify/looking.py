@@ -50,7 +50,7 @@ class Look:
     drawn: int = 0
     """Units that were looked at."""
     filled: int = 0
-    """Of these, with rows."""
+    """Of these, with rows, or pages that should have some."""
     units_there: int = 1
     """Units that the list has."""
     complete: bool = False
@@ -67,6 +67,8 @@ class Look:
     """The lowest and the highest id that would stand on each page."""
     _order: set[int] = field(default_factory=set)
     """Whether ids rise (1), fall (-1), or both, from row to row."""
+    _empty: list[int] = field(default_factory=list)
+    """The numbers of pages without a row."""
     _answered: list[int] = field(default_factory=list)
     """The key ids of the parents whose lists were read."""
     _present: list[int] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Look:
     def units(self, most: int, identity: Answer | None) -> Iterator[Unit]:
         """The units that so many requests give. Raises like :meth:`_units`."""
         for unit in self._units(most, identity):
-            self.filled += bool(unit.rows)
+            self.filled += bool(unit.rows) or self.how == "pages"
             yield unit
 
     def _units(self, most: int, identity: Answer | None) -> Iterator[Unit]:
@@ -137,9 +139,12 @@ class Look:
             met.add(keys)
             self.drawn += 1
             self._note_order(page, number)
+            if not page.rows:
+                self._empty.append(number)
             yield Unit(page.rows)
         else:
             return
+        self._empty.clear()
         left = max(1, most - self.run.traffic.requests)
         if item_params(self.known.endpoint) is not None and self.known.rows:
             self.notes.append(f"{why}: rows were drawn by their ids, so none that is missing here")
@@ -229,7 +234,15 @@ class Look:
             return known.ids
         if known.endpoint.detail_path and self._present:
             return np.setdiff1d(known.ids, np.array(self._present, np.int64))
-        return self.enclosed()
+        return np.union1d(self.enclosed(), self.beyond_the_end())
+
+    def beyond_the_end(self) -> Ids:
+        """The key ids of the living rows that would stand on the pages that came without any."""
+        if self.known.endpoint.key != ("id",):
+            return np.zeros(0, np.int64)
+        ranked = self.known.ids[::-1] if self._order == {-1} else self.known.ids
+        pages = [ranked[(n - 1) * PER_PAGE : n * PER_PAGE] for n in self._empty]
+        return np.concatenate([np.zeros(0, np.int64), *pages])
 
     def enclosed(self) -> Ids:
         """The key ids of the living rows that would stand on the pages met, were they there."""
@@ -244,7 +257,7 @@ class Look:
     def certain(self, ids: Ids) -> Ids:
         """Of these rows, which the API did not serve, those that its list certainly lacks."""
         known = self.known
-        if not self.proves:
+        if not self.proves or not (self.complete or known.endpoint.params):
             return np.intersect1d(ids, self.enclosed())
         if known.endpoint.params:
             under = np.isin(known.parents, np.array(self._answered, np.int64))
@@ -275,8 +288,7 @@ class Look:
         if number == 1 or page.next_url is None or known.endpoint.key != ("id",):
             return False
         met = np.array([one for one in map(self._id_of, page.rows) if one is not None], np.int64)
-        order = np.sort(known.ids)
-        ends = (order[:PER_PAGE], order[-PER_PAGE:])
+        ends = (known.ids[:PER_PAGE], known.ids[-PER_PAGE:])
         return any(2 * np.isin(met, end).sum() > len(met) for end in ends)
 
 

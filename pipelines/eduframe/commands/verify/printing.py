@@ -48,7 +48,10 @@ def as_json(findings: Findings, shown_values: Shown | None) -> str:
 
 
 def _numbers(found: Findings) -> dict[str, int]:
-    names = ("compared", "differing", "missing_here", "missing_there", "unsettled", "since")
+    names = (
+        *("compared", "differing", "missing_here", "missing_there"),
+        *("presumed", "unsettled", "since"),
+    )
     return {name: sum(getattr(one, name) for one in found.lists) for name in names}
 
 
@@ -66,6 +69,7 @@ def _list_as_json(one: ListFound, shown_values: Shown | None) -> dict[str, Any]:
         "differing": one.differing,
         "missing_here": one.missing_here,
         "missing_there": one.missing_there,
+        "presumed": one.presumed,
         "unsettled": one.unsettled,
         "since": one.since,
         "unkeyed": one.unkeyed,
@@ -137,9 +141,11 @@ def _remarks(one: ListFound, shown_values: Shown | None) -> Iterator[str]:
     if len(wrong) > ROWS_SHOWN:
         yield f"and {len(wrong) - ROWS_SHOWN:,} more (--json names all)"
     if one.unsettled:
+        counts = f"{one.presumed:,} of them count" if one.presumed else "they do not count"
+        why = ", as most likely they are" if one.presumed else ""
         yield (
             f"{one.unsettled:,} rows seem to be missing there, which was not settled: they were "
-            "not asked for, or cannot be; they do not count"
+            f"not asked for, or cannot be; {counts}{why}"
         )
     if one.unkeyed:
         yield f"{one.unkeyed:,} rows have no usable key, and were not compared"
@@ -179,10 +185,12 @@ def _verdict(findings: Findings) -> Iterator[str]:
             f"; of the {rows:,} rows of these lists at most {percent(at_most)} are wrong (95 %, by "
             "pages)"
         )
+    presumed = f" (and {total['presumed']:,} presumably)" if total["presumed"] else ""
     yield (
         f"{total['compared']:,} rows compared with {findings.requests:,} requests: "
         f"{total['differing']:,} differing, {total['missing_here']:,} missing here, "
-        f"{total['missing_there']:,} missing there, that is {percent(findings.share)}{bound}"
+        f"{total['missing_there']:,} missing there{presumed}, that is "
+        f"{percent(findings.share)}{bound}"
     )
     if total["since"]:
         yield (
