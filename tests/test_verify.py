@@ -350,7 +350,7 @@ def test_lists_that_are_much_longer_here_are_noticed(
                 f"INSERT INTO {name} SELECT u.* REPLACE (u.id + 10000 * n AS id) "
                 f"FROM {name} u, range(1, 20) r(n)"
             )
-        found = verify.json(*counts, requests=20)
+        found = verify.json(*counts, "--seed", "3", requests=30)
     for name in counts:
         one = one_list(found, name)
         assert one["read"] == "pages"

@@ -367,7 +367,11 @@ class _Audit:
             )
         left = len(doubts) - asked
         one.found.unsettled += left
-        one.found.presumed = round(left * len(missing) / asked) if asked else 0
+        one.found.presumed = (
+            round(left * len(missing) / asked)
+            if asked
+            else len(np.intersect1d(doubts, look.beyond_the_end()))
+        )
         return missing
 
     # ---- the end

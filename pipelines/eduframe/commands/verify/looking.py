@@ -143,6 +143,8 @@ class Look:
                 self._empty.append(number)
             yield Unit(page.rows)
         else:
+            if len(self._empty) == self.drawn:  # then not one row is known to be there
+                yield Unit(self.fetcher.first().rows)
             return
         self._empty.clear()
         left = max(1, most - self.run.traffic.requests)
