@@ -207,6 +207,43 @@ def check(
     )
 
 
+@app.command()
+def verify(
+    resources: Resources = None,
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    requests: Annotated[
+        int, typer.Option(min=2, help="The most requests to make, retries included.")
+    ] = 50,
+    tolerate: Annotated[
+        str,
+        typer.Option(metavar="SHARE", help="Exit with 3 if a greater share of the rows is wrong."),
+    ] = "1%",
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draw the same sample again as with this number.")
+    ] = None,
+    show_values: Annotated[
+        bool,
+        typer.Option(
+            "--show-values", help="Show the values that differ, too, which may be personal data."
+        ),
+    ] = False,
+    as_json: Json = False,
+    wide: Wide = False,
+) -> None:
+    """Compare random rows of the API, field by field, with the dataset; nothing is written."""
+    from pipelines.eduframe.commands.verify.command import run_verify
+    from sources.eduframe.settings import check_resources
+
+    check_resources(resources or ())
+    raise typer.Exit(
+        run_verify(
+            destination, dataset, resources or (), requests=requests, tolerate=tolerate, seed=seed,
+            show_values=show_values, as_json=as_json, wide=wide,
+        )
+    )
+
+
 class _StatusCommand(typer.core.TyperCommand):
     """Takes ``--max-unproven`` with and without a value."""
 

@@ -1,0 +1,1 @@
+"""``eduframe verify``: read some of the API at random, and compare it with the destination."""
