@@ -32,7 +32,7 @@ from sources.eduframe.reading.key_order import Order, may_be_ordered
 from sources.eduframe.reading.questions import item_params, needs_names
 from sources.eduframe.reading.read import Plan, Proof, WholeList
 from sources.eduframe.reading.under_parents import UnderParents
-from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.keys import Ids, among
 from sources.eduframe.rows.tables import MAIN_TABLES
 
 ORDERS: dict[str, views.Order] = {
@@ -172,7 +172,7 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
     if not may_be_ordered(endpoint):
         return view
     hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
-    view = replace(view, hinted=np.intersect1d(hinted, living))
+    view = replace(view, hinted=hinted[among(hinted, living)])
     order = ORDERS.get(position.order or "", "unknown")
     times, last = ledger.unknown.get(endpoint.table, (0, NEVER))
     if times >= ROWS_UNKNOWN and not last < proven:
@@ -194,7 +194,8 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
 
 def _suspect(plan: Plan, ledger: Ledger, living: Ids) -> list[tuple[int, int]]:
     """Rows that were missing when they were last looked for, and those beside many changes."""
-    found = [(int(one), int(one)) for one in np.intersect1d(plan.missed_before, living)]
+    missed = plan.missed_before
+    found = [(int(one), int(one)) for one in missed[among(missed, living)]]
     for first, held, _ in ledger.suspects.get(plan.endpoint.table, ()):
         low = int(np.searchsorted(living, first))
         if low < len(living):
@@ -323,8 +324,9 @@ def book(
             **{one: at for one, at in ledger.hints.get(name, {}).items() if now - at < HINTS_LAST},
             **dict.fromkeys(budgeted.named.get(name, ()), now),
         }
-        for one in seen.tolist() if ledger.hints[name] else ():
-            ledger.hints[name].pop(one, None)
+        hinted = np.array([*ledger.hints[name]], np.int64)
+        for one in hinted[among(hinted, seen)].tolist():
+            del ledger.hints[name][one]
         done = runs[name].status == "done" and name not in unloaded
         if not done or not isinstance(read, parts.Parts):
             continue
@@ -347,14 +349,14 @@ def _book_pages(
         for low, high in (np.searchsorted(blocks.keys, [a, b + 1]).tolist() for a, b in suspect)
         if high > low
     ]
-    new = np.setdiff1d(met, blocks.keys)
+    new = met[~among(met, blocks.keys)]
     if any(high == parts.HIGHEST for _, high in read.covered) and len(blocks):
         hours = float(blocks.ages(now)[-1]) / 3600
         if np.isfinite(hours) and hours > 0:
             ledger.rates.observe(name, 0, len(new), hours, "growth")
     for low, high in read.covered:
         blocks = blocks.mark(low, high, now)
-    keys = np.union1d(blocks.keys, new)
+    keys = np.sort(np.concatenate([blocks.keys, new]))
     times, _ = ledger.unknown.get(name, (0, NEVER))
     ledger.unknown[name] = (times + 1 if read.unknown_rows(keys) > 0 else 0, now)
     return blocks.fit(keys, now).ledger()
@@ -362,7 +364,7 @@ def _book_pages(
 
 def _beside(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
     """The known rows beside a page with many changes."""
-    known = np.intersect1d(read, blocks.keys)
+    known = np.unique(read[among(read, blocks.keys)])
     return suspects(blocks, known, np.intersect1d(changed, known)) if len(known) else []
 
 

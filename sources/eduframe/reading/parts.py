@@ -20,7 +20,7 @@ from sources.eduframe.reading.key_order import EITHER, Order, ids_of, order_with
 from sources.eduframe.reading.questions import UNCLEAR, Questions
 from sources.eduframe.reading.read import Progress, Proof
 from sources.eduframe.reading.row_index import RowIndex
-from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.keys import Ids, among
 
 AIMS = 4
 """So many pages are asked for, at the most, to find where a run of pages begins."""
@@ -215,7 +215,7 @@ class Parts:
         return True
 
     def _note_shift(self, number: int, ids: Sequence[int]) -> None:
-        known = np.flatnonzero(np.isin(ids, self._keys))
+        known = np.flatnonzero(among(ids, self._keys))
         if len(known):
             first = int(known[0])
             place = (number - 1) * PER_PAGE + first

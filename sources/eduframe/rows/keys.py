@@ -24,6 +24,15 @@ def key_ids(columns: list[pa.ChunkedArray]) -> Ids:
     return np.fromiter((hash_text(text) for text in texts), np.int64, len(texts))
 
 
+def among(ids: Any, keys: Ids) -> Flags:
+    """Which ids are among some keys, which are sorted and many: numpy sorts them each time."""
+    wanted = np.asarray(ids, np.int64)
+    if not len(keys):
+        return np.zeros(len(wanted), np.bool_)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.asarray(keys[places] == wanted)
+
+
 def key_text(key: tuple[Any, ...]) -> str:
     """A key as the run log writes it: the value, or JSON where there are several."""
     return str(key[0]) if len(key) == 1 else orjson.dumps(list(key)).decode()
