@@ -9,7 +9,8 @@ from schemas.eduframe.models.column_types import Loose
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.rows.normalise import normalise
-from sources.eduframe.rows.tables import CHILD_TABLES, DEPRECATED, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import CHILD_TABLES, DEPRECATED, MAIN_TABLES, Table
 from tests.single_rows import BY_TABLE, Slowly, assert_same, content, held, raw, some, unfit
 
 

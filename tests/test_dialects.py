@@ -35,7 +35,8 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.reading.batch import Batch, Settled
 from sources.eduframe.resource_policy import Policy
-from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Table
 
 NOWHERE = {
     "bigquery": {

@@ -60,6 +60,17 @@ LOCATIONS = Child("planning_meeting_location_ids", "planning_location_bookings",
                   column="meeting_location_id", references="meeting_locations")
 
 
+ASKED_OF = {
+    "user": "users",
+    "teacher": "teachers",
+    "account": "accounts",
+    "catalog_product": "catalog_products",
+    "order": "orders",
+    "catalog_variant": "catalog_variants",
+}
+"""Whose rows answer a custom field: ``signup_questions.for_type`` to the table."""
+
+
 def labels(owner: str) -> Child:
     """The labels of an owner, which is named in the singular."""
     return links("label_ids", f"{owner}_labels", f"{owner}_id", "label_id", "labels")
@@ -290,12 +301,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              parents=(Parent("signup_questions",
                              params={"object_type": "for_type", "field_slug": "slug"},
                              where={"field_type": ("select", "multiselect")},
-                             rename={"object_type": {"user": "users",
-                                                     "teacher": "teachers",
-                                                     "account": "accounts",
-                                                     "catalog_product": "catalog_products",
-                                                     "order": "orders",
-                                                     "catalog_variant": "catalog_variants"}}),
+                             rename={"object_type": ASKED_OF}),
                       Parent("custom_object_fields",
                              params={"object_type": "object_slug", "field_slug": "slug"},
                              where={"field_type": ("select", "multiselect")}))),

@@ -53,13 +53,8 @@ from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids, key_text
-from sources.eduframe.rows.tables import (
-    ALL_TABLES,
-    CHILD_TABLES,
-    MAIN_TABLES,
-    SHARED_TABLES,
-    Column,
-)
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
 
 log = logging.getLogger("eduframe.load")
 

@@ -15,7 +15,7 @@ from dlt.extract import DltResource
 
 from sources.eduframe.dataset.merge_hints import json_as_text, layout
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.rows.tables import ARROW_TYPES, Column
+from sources.eduframe.rows.table_columns import ARROW_TYPES, Column
 
 
 @dataclass(frozen=True)

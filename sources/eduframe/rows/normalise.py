@@ -22,7 +22,8 @@ from sources.eduframe.rows.hashing import concat_texts, hash_rows, row_texts, se
 from sources.eduframe.rows.json_text import dump_deep_json
 from sources.eduframe.rows.keys import Flags
 from sources.eduframe.rows.nested import Indices, Parts, explode_all
-from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 
 @dataclass(frozen=True)
