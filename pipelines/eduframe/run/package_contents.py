@@ -27,6 +27,7 @@ from pipelines.eduframe.store.run_log import (
     HIDDEN_ROWS,
     LOG_TABLES,
     REJECTED_ROWS,
+    RELATIONS,
     SYNC_RESOURCES,
     SYNC_RUNS,
     SYNC_SEEN,
@@ -93,11 +94,16 @@ class Loader:
         self._policies = policies
         self._customer = customer
         self._missing: set[str] = set()
+        self._relations: pa.Table | None = None
         self.packages = 0
 
     def create(self, missing: set[str]) -> None:
         """These tables are not there yet: the next package makes them, whatever it holds."""
         self._missing = missing
+
+    def tell_relations(self, rows: pa.Table | None) -> None:
+        """The next package brings these rows of ``_relations``, if any."""
+        self._relations = rows
 
     def load(
         self,
@@ -118,6 +124,8 @@ class Loader:
             SYNC_RUNS.name: [SYNC_RUNS.table(runs)],
             SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
         }
+        if self._relations is not None:
+            logs[RELATIONS.name] = [self._relations]
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         written = [rows for rows in merged if rows.tables]
         unwritten = [rows for rows in merged if not rows.tables]
@@ -140,6 +148,7 @@ class Loader:
         if self._missing:
             make_tables(self.pipeline, self._missing)
         self._missing = set()
+        self._relations = None
         self.packages += 1
         give_back()
 

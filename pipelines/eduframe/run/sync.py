@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.eduframe.destinations.duckdb_file import holding_file
 from pipelines.eduframe.destinations.local_place import make_folder
 from pipelines.eduframe.destinations.lock import StillHeld, one_at_a_time
@@ -43,6 +45,7 @@ from pipelines.eduframe.run.scheduler import Scheduler
 from pipelines.eduframe.store.hidden_rows import forget_settled
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
+from pipelines.eduframe.store.relations import forget_former_relations, news_of_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES, note_end
 from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
@@ -203,6 +206,8 @@ class _Sync:
         self.first_answer: Answer | None = None
         self.anew: set[str] = set()
         """The lists of which every row is to be written again, as their tables were mended."""
+        self.relations: pa.Table | None = None
+        """What is to be written of ``_relations``."""
 
     def run(self, **how: bool) -> None:
         report = self.report
@@ -229,6 +234,7 @@ class _Sync:
                 )
         loader = Loader(self.stored, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
+        loader.tell_relations(self.relations)
         self._remember_refresh(plans, loader)
         self._read_and_load(plans, loader)
         report.notes += self.client.notes
@@ -288,6 +294,7 @@ class _Sync:
             recall_window(stored, self.client.limiter)
             come_after_the_last_run(stored, report)
             report.notes += upgrade(self.pipeline, stored, existing)
+            self.relations = news_of_relations(stored)
             context = Context(
                 self.settings, self.policies, self.client, report,
                 stored_positions(self.pipeline), existing, self.anew,
@@ -389,6 +396,8 @@ class _Sync:
         with self.stored as stored:
             forget_seen(stored, lasting)
             forget_settled(stored)
+            if self.relations is not None:
+                forget_former_relations(stored)
             for resource in set_aside(stored):
                 run = report.runs.get(resource)
                 if run and run.settled:

@@ -172,7 +172,7 @@ class Category(Row):
     """A heading of the catalog; categories can stand under one another."""
 
     id: Id
-    name: str = Field(description="The heading.")
+    name: str = Field(description="The heading, as people read it.")
     position: int = Field(description="Place among the categories.")
     avatar: Avatar
     avatar_url: Avatar
@@ -237,7 +237,7 @@ class CourseTab(Row):
     """A heading under which courses describe themselves."""
 
     id: Id
-    name: str = Field(description="The heading.")
+    name: str = Field(description="The heading, as people read it.")
     position: int = Field(description="Place among the tabs.")
 
 
@@ -254,4 +254,4 @@ class EditionDescriptionSection(Row):
     """A heading under which catalog variants describe themselves."""
 
     id: Id
-    name: str = Field(description="The heading.")
+    name: str = Field(description="The heading, as people read it.")

@@ -122,7 +122,7 @@ CostScheme = Annotated[
 Currency = Annotated[
     str,
     OneOf.codes("ISO 4217 codes of currencies: EUR, GBP, ISK or USD", ("EUR", "GBP", "ISK", "USD")),
-    Field(description="The currency of the amounts in the row."),
+    Field(description="The money that amounts are in; never add up several."),
 ]
 FieldType = Annotated[
     str,

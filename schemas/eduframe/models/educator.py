@@ -192,7 +192,7 @@ class CustomObject(Row):
 
 
 class CustomRecord(Row):
-    """A record of a custom object."""
+    """What the educator keeps in a custom object, an entry each: a room, a license."""
 
     id: int = Field(description="The record's number, which is unique within its object only.")
     active: bool = Field(description="Whether it can still be chosen (our reading).")
@@ -216,7 +216,7 @@ class CustomAssociation(Row):
 
     id: int = Field(description="The link's number, which is unique within its kind of row only.")
     name: str = Field(description="What the link is called, as people read it.")
-    slug: str = Field(description="Its key in custom_associations of the rows.")
+    slug: str = Field(description="The link's key in the custom_associations that rows have.")
     custom_object: AssociatedObject
 
 

@@ -76,7 +76,7 @@ class Enrollment(Row):
 
     id: Id
     student_id: UserId = Field(description="Who takes part.")
-    planned_course_id: PlannedCourseId = Field(description="In what.")
+    planned_course_id: PlannedCourseId = Field(description="What the student takes part in.")
     order_id: OrderId | None = Field(
         description="The order that it came of; null where somebody was enrolled without one."
     )

@@ -107,7 +107,9 @@ class PlannedCourse(Row):
         description="Whether places are left: yes or no, while catalog_variants.available_places "
         "is their number."
     )
-    canvas_link: str | None = Field(None, description="Address of the course in Canvas.")
+    canvas_link: str | None = Field(
+        None, description="Address of the same course in Canvas, the learning platform."
+    )
     currency: Currency
     cost_multiplier: Money | None = Field(description="What the course's cost is multiplied by.")
     is_published: bool = Field(description="Whether the website shows it.")
@@ -197,7 +199,7 @@ class PlanningEvent(Row):
     """An entry of the planning: mostly a meeting once more, as planners see it."""
 
     id: Id
-    meeting_id: MeetingId = Field(description="The meeting that it plans.")
+    meeting_id: MeetingId = Field(description="The session that the entry is about.")
     meeting_location_id: MeetingLocationId | None = Field(
         description="The room, or the first of several."
     )
@@ -234,15 +236,17 @@ class PlanningConflict(Row):
         description="What it is called; a person's name, where it is a teacher."
     )
     event_id: Annotated[int, ReferencesBy("event_type", EVENTS)] = Field(
-        description="One of the two events."
+        description="One of the two that want the same at once."
     )
-    event_type: EventType = Field(description="The kind of that event.")
-    event_start_date_time: LooseTimestamp = Field(description="When that event begins.")
-    event_end_date_time: LooseTimestamp = Field(description="When that event ends.")
+    event_type: EventType = Field(description="The kind of the one event: in which table it is.")
+    event_start_date_time: LooseTimestamp = Field(description="When the one of the two begins.")
+    event_end_date_time: LooseTimestamp = Field(description="When the one of the two is over.")
     conflicting_event_id: Annotated[int, ReferencesBy("conflicting_event_type", EVENTS)] = Field(
-        description="The other event."
+        description="The other of the two that want the same at once."
     )
-    conflicting_event_type: EventType = Field(description="The kind of the other event.")
+    conflicting_event_type: EventType = Field(
+        description="The kind of the other: in which table it is."
+    )
     conflicting_event_start_date_time: LooseTimestamp = Field(
         description="When the other event begins."
     )
@@ -269,8 +273,12 @@ class PlanningTeacher(Row):
     notes_user: FreeText | None = Field(description="The educator's own notes on the user.")
     description: FreeText | None = Field(description="What is told of the user to others.")
     label_ids: list[LabelId] = Field(description="The labels that planning teachers bear.")
-    employee_number: Identifier | None = Field(description="The teacher's number as an employee.")
-    student_number: Identifier | None = Field(description="The teacher's number as a student.")
+    employee_number: Identifier | None = Field(
+        description="By which number an employer knows the teacher."
+    )
+    student_number: Identifier | None = Field(
+        description="By which number a school knows the teacher, who was a student."
+    )
     teacher_headline: FreeText | None = Field(description="The line under the teacher's name.")
     teacher_description: FreeText | None = Field(
         description="What the website tells of the teacher."

@@ -129,7 +129,7 @@ class ProgramEnrollment(Row):
 
     id: Id
     student_id: UserId = Field(description="Who takes part.")
-    edition_id: ProgramEditionId = Field(description="In what.")
+    edition_id: ProgramEditionId = Field(description="What the student takes part in.")
     personal_program_id: Annotated[
         int, Unfollowed("the API has no list of personal programs, only of their elements.")
     ] = Field(description="The program as this student follows it.")

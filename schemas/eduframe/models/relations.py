@@ -100,7 +100,7 @@ class Affiliation(Row):
 
     id: Id
     account_id: AccountId = Field(description="The account that the user belongs to.")
-    user_id: UserId = Field(description="The member.")
+    user_id: UserId = Field(description="The person who orders or learns for the account.")
     key_contact: bool = Field(description="Whether the user is a main contact of the account.")
     updated_at: UpdatedAt
     created_at: CreatedAt
@@ -120,8 +120,12 @@ class User(Row):
     notes_user: FreeText | None = Field(description="The educator's own notes on the user.")
     description: FreeText | None = Field(description="What is told of the user to others.")
     label_ids: list[LabelId] = Field(description="The labels that users bear.")
-    employee_number: Identifier | None = Field(description="The user's number as an employee.")
-    student_number: Identifier | None = Field(description="The user's number as a student.")
+    employee_number: Identifier | None = Field(
+        description="By which number an employer knows the user."
+    )
+    student_number: Identifier | None = Field(
+        description="By which number a school or the educator knows the student."
+    )
     teacher_headline: FreeText | None = Field(description="The line under a teacher's name.")
     teacher_description: FreeText | None = Field(
         description="What the website tells of the user as a teacher."
@@ -165,7 +169,9 @@ class Teacher(Row):
     label_ids: list[LabelId] = Field(description="The labels that teachers bear.")
     active: bool = Field(description="Whether the teacher still teaches here, and can be planned.")
     avatar_url: Avatar
-    employee_number: Identifier | None = Field(description="The teacher's number as an employee.")
+    employee_number: Identifier | None = Field(
+        description="By which number an employer knows the teacher."
+    )
     note: FreeText | None = Field(description="The educator's own notes on the teacher.")
     teacher_headline: FreeText | None = Field(description="The line under the teacher's name.")
     teacher_description: FreeText | None = Field(
@@ -191,8 +197,8 @@ class Organization(Row):
 class OrganizationAccount(Row):
     """An account that belongs to an organization. To count accounts, beware of those in two."""
 
-    account_id: AccountId = Field(description="The account in the group.")
-    organization_id: OrganizationId = Field(description="The group.")
+    account_id: AccountId = Field(description="The account that belongs to the group.")
+    organization_id: OrganizationId = Field(description="The group that the account belongs to.")
 
 
 class OrganizationAffiliation(Row):
@@ -200,7 +206,7 @@ class OrganizationAffiliation(Row):
 
     id: Id
     organization_id: OrganizationId = Field(description="The group that the user belongs to.")
-    user_id: UserId = Field(description="The member.")
+    user_id: UserId = Field(description="The person who belongs to the group.")
     key_contact: bool = Field(description="Whether the user is a main contact there.")
 
 

@@ -139,7 +139,7 @@ class Order(Row):
     cost_scheme: CostScheme
     catalog_variant_id: CatalogVariantId = Field(description="What was ordered.")
     creator_id: UserId | None = Field(description="The user who placed the order.")
-    account_id: AccountId = Field(description="The customer.")
+    account_id: AccountId = Field(description="The customer, who owes it.")
     planned_course_id: PlannedCourseId | None = deprecated(
         "The planned course that was ordered, where it was one; catalog_variant_id has taken its "
         "place.",
@@ -219,7 +219,7 @@ class Invoice(Row):
     pdf_url: str = Field(description="Address of the invoice as a PDF file.")
     xml_url: str = Field(description="Address of the invoice as an XML file, for programs.")
     number: str = Field(description="The invoice's number for people, with its prefix.")
-    account_id: AccountId = Field(description="The customer.")
+    account_id: AccountId = Field(description="The customer, who owes it.")
     feature: FreeText | None = Field(
         description="A text that is shown on the invoice, such as the customer's own reference."
     )
@@ -269,7 +269,7 @@ class PaymentOption(Row):
 
 
 class InvoiceVat(Row):
-    """A rate of VAT."""
+    """A rate of VAT that invoice lines are charged with, such as 21 %."""
 
     id: Id
     name: str = Field(description="What invoices call the rate.")

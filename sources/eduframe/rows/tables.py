@@ -308,7 +308,7 @@ def _custom_columns(child: Child) -> list[Column]:
     to: dict[str, Any] = {"references": of_record}
     if child.shared:
         to = {"references_by": _asked_of("owner_table", None)}
-    slug = "The custom field, by its slug."
+    slug = "Which field is answered: its key among them, which its title may not resemble."
     typed = "The value, where it is {}; null otherwise."
     text = typed.format("text, or a choice")
     number = typed.format("a number, of up to nine decimals")
