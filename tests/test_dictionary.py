@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 import pytest
 
-from pipelines.eduframe.commands.copy import copy_dataset
 from pipelines.eduframe.store.relations import declared_relations
 from pipelines.eduframe.store.run_log import (
     HIDDEN_ROWS,
@@ -96,13 +95,17 @@ def test_every_id_leads_somewhere_or_says_why_not() -> None:
         for name, column in COLUMNS
         if column.name.endswith(("_id", "_ids"))
         and not ((name, column.name) in RELATIONS_OF or column.unfollowed)
-        and (name, column.name) not in KEYS
+        and f"{name}.{column.name}" not in OTHERWISE
     ]
     assert lost == []
 
 
-KEYS = {("_sync_runs", "run_id")}
-"""Keys of their own tables."""
+OTHERWISE = {
+    "_sync_runs.run_id": "it is the key",
+    "planning_required_teacher_groups.teacher_label_ids": "planning_required_teacher_group_labels",
+    "planning_attendee_conditions.teacher_label_ids": "planning_attendee_condition_labels",
+}
+"""What leads nowhere as it stands, and why: lists of ids have link tables."""
 
 
 def test_references_lead_to_tables_and_columns_that_are_there() -> None:
@@ -189,19 +192,20 @@ def full(home: Home, demo: Simulator, tmp_path_factory: pytest.TempPathFactory) 
     return warehouse
 
 
-def followed(relations: list[Relation]) -> str:
+def followed(column: tuple[str, str], relations: list[Relation]) -> str:
     """SQL that counts what a column holds, and what of it leads nowhere."""
-    first = relations[0]
+    table, name = column
     ways = []
     for relation in relations:
         condition = re.sub(rf"(?<!\w){relation.to_table}\.", "target.", relation.condition)
-        condition = re.sub(rf"(?<!\w){relation.from_table}\.", "mine.", condition)
-        same = f"target.{relation.to_column} = mine.{relation.from_column}"
+        condition = re.sub(rf"(?<!\w){table}\.", "mine.", condition)
+        same = f"target.{relation.to_column} = mine.{name}"
         where = " AND ".join(filter(None, (same, condition)))
         ways.append(f"EXISTS (SELECT 1 FROM {relation.to_table} AS target WHERE {where})")
     return (
-        f"SELECT count(*) AS held, count(*) FILTER (NOT ({' OR '.join(ways)})) AS lost "
-        f"FROM {first.from_table} AS mine WHERE mine.{first.from_column} IS NOT NULL"
+        f"SELECT '{table}' AS mine, '{name}' AS name, count(*) AS held, "
+        f"count(*) FILTER (NOT ({' OR '.join(ways)})) AS lost FROM {table} AS mine "
+        f"WHERE mine.{name} IS NOT NULL AND NOT ({NOWHERE.get(column, 'false')})"
     )
 
 
@@ -213,13 +217,9 @@ NOWHERE = {
 
 
 def test_every_reference_of_the_demo_can_be_followed(full: Warehouse) -> None:
-    held = 0
-    for column, relations in RELATIONS_OF.items():
-        where = f" AND NOT ({NOWHERE[column]})" if column in NOWHERE else ""
-        (found,) = full.query(followed(relations) + where)
-        assert found["lost"] == 0, column
-        held += found["held"] > 0
-    assert held > 0.9 * len(RELATIONS_OF)
+    found = full.query(" UNION ALL ".join(followed(*item) for item in RELATIONS_OF.items()))
+    assert [row for row in found if row["lost"]] == []
+    assert sum(row["held"] > 0 for row in found) > 0.9 * len(RELATIONS_OF)
 
 
 @pytest.mark.parametrize("destination", BOTH, scope="session")
@@ -244,17 +244,6 @@ def test_relations_are_in_the_destination_and_written_once(
         warehouse.sync("labels")
         assert stored(warehouse) == sorted([*others, new])
         assert last not in stored(warehouse)
-
-
-def test_a_copy_has_them_too(home: Home, tmp_path: Path) -> None:
-    with Simulator(scale=0, counts={"labels": 3}, requests_per_window=PLENTY) as sim:
-        (tmp_path / "one").mkdir()
-        (tmp_path / "other").mkdir()
-        one = home.make("duckdb", sim, tmp_path / "one", tables=False)
-        one.sync("labels")
-        other = home.make("duckdb", sim, tmp_path / "other", tables=False)
-        copy_dataset(one.pipeline, other.pipeline)
-        assert stored(other) == declared_relations()
 
 
 def stored(warehouse: Warehouse) -> list[Relation]:

@@ -21,6 +21,7 @@ from sources.eduframe.declare import (
     Covered,
     Endpoint,
     Parent,
+    inner_links,
     links,
     objects,
     shared,
@@ -74,6 +75,12 @@ ASKED_OF = {
 def labels(owner: str) -> Child:
     """The labels of an owner, which is named in the singular."""
     return links("label_ids", f"{owner}_labels", f"{owner}_id", "label_id", "labels")
+
+
+def teacher_labels(field: str, group: str) -> Child:
+    """The labels that the teachers of a group, which is named in the singular, must have."""
+    return inner_links(field, f"planning_{group}_labels", "planning_event_id", "teacher_label_ids",
+                       (f"{group}_id", "label_id"), "labels")
 
 
 def custom_records(owner: str) -> Child:
@@ -170,8 +177,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              children=(ATTENDEES, MATERIALS, LOCATIONS,
                        objects("required_teacher_groups", "planning_required_teacher_groups",
                                planning.RequiredTeacherGroup, "planning_event_id"),
+                       teacher_labels("required_teacher_groups", "required_teacher_group"),
                        objects("planning_attendee_conditions", "planning_attendee_conditions",
-                               planning.RequiredTeacherGroup, "planning_event_id"))),
+                               planning.RequiredTeacherGroup, "planning_event_id"),
+                       teacher_labels("planning_attendee_conditions", "attendee_condition"))),
     Endpoint("/planning/conflicts", "planning_conflicts", planning.PlanningConflict,
              scopes=COURSES, key=("_row_hash",)),
     Endpoint("/planning/locations", "planning_locations", planning.PlanningLocation,

@@ -191,7 +191,8 @@ class RequiredTeacherGroup(Row):
     id: Id
     quantity: int = Field(description="How many such teachers are needed.")
     teacher_label_ids: list[LabelId] = Field(
-        description="The labels that such a teacher has, as a JSON list of ids."
+        description="The labels that such a teacher has, as a JSON list of their ids in labels; a "
+        "table beside this one has a row for each."
     )
 
 

@@ -168,8 +168,8 @@ def _look_at_parts(main: Columns, child: Table, parts: Parts) -> None:
     part = child.part
     assert child.child is not None
     assert part is not None
-    if child.child.shape == "custom":
-        return  # the part is a column too, which sees to that
+    if child.child.shape in ("custom", "inner links"):
+        return  # the part is a column too, or has another table, which sees to that
     if parts.missing:
         main.count_missing(part, main.items)
     for number, odd in parts.odd.items():

@@ -80,6 +80,8 @@ class Table:
                 return "The answers that rows give to custom fields (signup_questions): a row each."
             case "custom":
                 return "The values that custom records have in their fields: a row each."
+            case "inner links":
+                return f"The {self.child.inner} of {self.endpoint.table}, by the group: a row each."
             case "associations":
                 return f"The custom records that {self.endpoint.table} are linked to: a row each."
         return f"{self.part.description if self.part else ''} A row each."
@@ -290,6 +292,8 @@ def _nested_columns(endpoint: Endpoint, child: Child) -> list[Column]:
         case "links":
             to = References(child.references) if child.references else None
             return [Column(child.column, "bigint", (child.column,), one, references=to)]
+        case "inner links":
+            return _inner_link_columns(endpoint, child)
         case "values":
             value = item_column(info)
             return [
@@ -300,6 +304,21 @@ def _nested_columns(endpoint: Endpoint, child: Child) -> list[Column]:
             return _custom_columns(child)
         case "associations":
             return _association_columns(endpoint)
+
+
+def _inner_link_columns(endpoint: Endpoint, child: Child) -> list[Column]:
+    """What a row per id in a list of nested objects holds."""
+    objects = next(c for c in endpoint.children if c.field == child.field and c.row)
+    assert objects.row is not None
+    assert child.inner is not None
+    of, column = child.key
+    inner = item_column(objects.row.model_fields[child.inner])
+    owner = f"The entry of {objects.table} to which the label's id belongs."
+    said = f"One of its {child.inner}: all of them are asked for (our reading)."
+    return [
+        Column(of, "bigint", (of,), owner, references=References(objects.table)),
+        replace(inner, name=column, type="bigint", path=(column,), description=said),
+    ]
 
 
 def _custom_columns(child: Child) -> list[Column]:
