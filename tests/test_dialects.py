@@ -399,4 +399,4 @@ def test_bigquery_tables_lie_by_month_of_change_and_by_key(bigquery: Rendered) -
 
 def test_bigquery_says_what_columns_mean(bigquery: Rendered) -> None:
     users = bigquery.create("users")[0]
-    assert "`_row_hash` INT64   OPTIONS (description='Hash of the row and its" in users
+    assert "`_row_hash` INT64   OPTIONS (description='The sync\\'s own: a number" in users
