@@ -9,7 +9,8 @@ from schemas.eduframe.models.column_types import Loose
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.rows.normalise import normalise
-from sources.eduframe.rows.tables import CHILD_TABLES, DEPRECATED, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import CHILD_TABLES, DEPRECATED, MAIN_TABLES, Table
 from tests.single_rows import BY_TABLE, Slowly, assert_same, content, held, raw, some, unfit
 
 
@@ -80,8 +81,12 @@ def without(
     for child in endpoint.children:
         if outer is None and child.field == name:
             tables[child.table] = []
-        if outer == child.field:
+        if outer == child.field and child.row:
             tables[child.table][0][name] = None
+        if outer == child.field and child.inner == name:
+            objects = next(c.table for c in endpoint.children if c.field == outer and c.row)
+            of, first = child.key[0], tables[objects][0]["id"]
+            tables[child.table] = [row for row in tables[child.table] if row[of] != first]
         for row in tables[child.table]:
             row |= {mine: main[theirs] for mine, theirs in child.owner.items()}
     return tables

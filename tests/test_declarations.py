@@ -39,6 +39,8 @@ def child_columns(child: Child) -> set[str]:
         own |= {"position"}
     elif child.shape == "custom":
         own = {"slug", "position"}
+    elif child.shape == "inner links":
+        own |= set(child.key)
     elif child.shape == "associations":
         own = {"association_slug", "custom_record_id"}
     return own | set(child.owner)
@@ -133,6 +135,11 @@ def test_a_childs_key_and_shape_fit(endpoint: Endpoint, child: Child) -> None:
     if child.row:
         wanted = list[child.row] if child.shape == "objects" else child.row  # type: ignore[name-defined]
         assert annotation in (wanted, wanted | None)
+    if child.shape == "inner links":
+        (objects,) = (c for c in endpoint.children if c.field == child.field and c.row)
+        assert objects.row
+        inner = objects.row.model_fields[child.inner or ""].annotation
+        assert References(child.references or "") in metadata(inner)
     if child.shape == "links":
         assert References(child.references or "") in metadata(annotation)
 

@@ -35,7 +35,8 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.reading.batch import Batch, Settled
 from sources.eduframe.resource_policy import Policy
-from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, Table
 
 NOWHERE = {
     "bigquery": {
@@ -398,4 +399,4 @@ def test_bigquery_tables_lie_by_month_of_change_and_by_key(bigquery: Rendered) -
 
 def test_bigquery_says_what_columns_mean(bigquery: Rendered) -> None:
     users = bigquery.create("users")[0]
-    assert "`_row_hash` INT64   OPTIONS (description='Hash of the row and its" in users
+    assert "`_row_hash` INT64   OPTIONS (description='The sync\\'s own: a number" in users

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sources.eduframe.declare import Child, Shape
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.rows.nested import explode, explode_all
-from sources.eduframe.rows.tables import Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import Table
 
 SHAPES: tuple[Shape, ...] = ("object", "objects", "links", "values", "custom", "associations")
 KEYS = ((), ("id",), ("id", "text"))

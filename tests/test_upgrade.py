@@ -21,12 +21,19 @@ LISTS = ("users", "orders", "payments", "invoices", "labels")
 
 BEFORE = {
     "schemas/eduframe/models/relations.py": [
-        ("    wants_newsletter: bool\n", ""),
-        ("    roles: list[UserRole]\n", ""),
+        (
+            '    wants_newsletter: bool = Field(description="Whether the user agreed to get '
+            'newsletters.")\n',
+            "",
+        ),
+        (
+            '    roles: list[UserRole] = Field(description="What users may do in Eduframe.")\n',
+            "",
+        ),
     ],
     "schemas/eduframe/models/sales.py": [
-        ("total_excl: Money = Field(", "total_excl: str = Field("),
-        ("unit_price: Money\n", "unit_price: str\n"),
+        ("total_excl: Amount = Field(", "total_excl: str = Field("),
+        ("unit_price: Amount = Field(", "unit_price: str = Field("),
     ],
     "sources/eduframe/endpoints.py": [(' values("roles", "user_roles", "user_id"),', "")],
     "pipelines/eduframe/store/run_log.py": [

@@ -117,6 +117,10 @@ def _children(child: Child, owner: dict[str, Any], part: Any) -> Table:
         return [_row(child.row, item) | owner for item in part]
     if child.shape == "links":
         return [owner | {child.column: linked} for linked in dict.fromkeys(part)]
+    if child.shape == "inner links":
+        of, column = child.key
+        lists = {item["id"]: item[child.inner] for item in part}
+        return [owner | {of: n, column: i} for n, ids in lists.items() for i in dict.fromkeys(ids)]
     if child.shape == "values":
         return [owner | {"position": i, child.column: value} for i, value in enumerate(part)]
     if child.shape == "custom":

@@ -19,12 +19,16 @@ JsonRow = dict[str, Any]
 DISPLACED = "_displaced"
 """The key of a raw row under which stands what it had in place of values of the request's path."""
 
-Shape = Literal["object", "objects", "links", "values", "custom", "associations"]
+Shape = Literal[
+    "object", "objects", "links", "inner links", "values", "custom", "associations"
+]
 """How a nested part becomes rows:
 
 - ``object``: one nested object, one row.
 - ``objects``: a list of objects, a row each.
 - ``links``: a list of ids of another table, a row each.
+- ``inner links``: a list of objects with a list of ids each, a row for each of these. (The objects
+  have a table of their own as well, which tells what is odd about them.)
 - ``values``: a list of plain values, a row each with its ``position`` (from 0).
 - ``custom``: a map from slug to value, a row per value, typed into ``value_…`` columns.
 - ``associations``: a map from association slug to linked custom records, a row per record.
@@ -49,6 +53,9 @@ class Child:
     """The model of a nested object; None for links, values and maps."""
     key: tuple[str, ...] = ()
     """What is unique among the children of one parent; () where nothing is."""
+    inner: str | None = None
+    """``inner links``: the objects' field with the ids. The first column of ``key`` has the id of
+    the object itself."""
     column: str = "value"
     """``links`` and ``values``: the column that holds the linked id, or the value."""
     references: str | None = None
@@ -199,6 +206,22 @@ class Covered:
 def links(field: str, table: str, owner: str, column: str, to: str) -> Child:
     """A list of ids: a link table of (parent's id, linked id)."""
     return Child(field, table, "links", {owner: "id"}, key=(column,), column=column, references=to)
+
+
+def inner_links(
+    field: str, table: str, owner: str, inner: str, key: tuple[str, str], to: str
+) -> Child:
+    """Lists of ids in a list of objects: a table of (parent's id, object's id, linked id)."""
+    return Child(
+        field,
+        table,
+        "inner links",
+        {owner: "id"},
+        key=key,
+        inner=inner,
+        column=key[1],
+        references=to,
+    )
 
 
 def values(field: str, table: str, owner: str) -> Child:

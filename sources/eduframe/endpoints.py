@@ -24,6 +24,7 @@ from sources.eduframe.declare import (
     Endpoint,
     Parent,
     WindowOf,
+    inner_links,
     links,
     objects,
     shared,
@@ -63,9 +64,26 @@ LOCATIONS = Child("planning_meeting_location_ids", "planning_location_bookings",
                   column="meeting_location_id", references="meeting_locations")
 
 
+ASKED_OF = {
+    "user": "users",
+    "teacher": "teachers",
+    "account": "accounts",
+    "catalog_product": "catalog_products",
+    "order": "orders",
+    "catalog_variant": "catalog_variants",
+}
+"""Whose rows answer a custom field: ``signup_questions.for_type`` to the table."""
+
+
 def labels(owner: str) -> Child:
     """The labels of an owner, which is named in the singular."""
     return links("label_ids", f"{owner}_labels", f"{owner}_id", "label_id", "labels")
+
+
+def teacher_labels(field: str, group: str) -> Child:
+    """The labels that the teachers of a group, which is named in the singular, must have."""
+    return inner_links(field, f"planning_{group}_labels", "planning_event_id", "teacher_label_ids",
+                       (f"{group}_id", "label_id"), "labels")
 
 
 def custom_records(owner: str) -> Child:
@@ -162,8 +180,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              children=(ATTENDEES, MATERIALS, LOCATIONS,
                        objects("required_teacher_groups", "planning_required_teacher_groups",
                                planning.RequiredTeacherGroup, "planning_event_id"),
+                       teacher_labels("required_teacher_groups", "required_teacher_group"),
                        objects("planning_attendee_conditions", "planning_attendee_conditions",
-                               planning.RequiredTeacherGroup, "planning_event_id"))),
+                               planning.RequiredTeacherGroup, "planning_event_id"),
+                       teacher_labels("planning_attendee_conditions", "attendee_condition"))),
     Endpoint("/planning/conflicts", "planning_conflicts", planning.PlanningConflict,
              scopes=COURSES, key=("_row_hash",)),
     Endpoint("/planning/locations", "planning_locations", planning.PlanningLocation,
@@ -294,12 +314,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              parents=(Parent("signup_questions",
                              params={"object_type": "for_type", "field_slug": "slug"},
                              where={"field_type": ("select", "multiselect")},
-                             rename={"object_type": {"user": "users",
-                                                     "teacher": "teachers",
-                                                     "account": "accounts",
-                                                     "catalog_product": "catalog_products",
-                                                     "order": "orders",
-                                                     "catalog_variant": "catalog_variants"}}),
+                             rename={"object_type": ASKED_OF}),
                       Parent("custom_object_fields",
                              params={"object_type": "object_slug", "field_slug": "slug"},
                              where={"field_type": ("select", "multiselect")}))),

@@ -36,7 +36,8 @@ from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.errors import CopyFailedError, NothingToCopyError, SettingsError
 from sources.eduframe.private_files import PRIVATE
 from sources.eduframe.reading.checkpoint import Position
-from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES, Column
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, SHARED_TABLES
 from sources.eduframe.settings import resolve
 
 log = logging.getLogger("eduframe.copy")

@@ -27,6 +27,7 @@ from pipelines.eduframe.store.run_log import (
     HIDDEN_ROWS,
     LOG_TABLES,
     REJECTED_ROWS,
+    RELATIONS,
     SYNC_RESOURCES,
     SYNC_RUNS,
     SYNC_SEEN,
@@ -53,13 +54,8 @@ from sources.eduframe.reading.batch import Batch
 from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Ids, key_text
-from sources.eduframe.rows.tables import (
-    ALL_TABLES,
-    CHILD_TABLES,
-    MAIN_TABLES,
-    SHARED_TABLES,
-    Column,
-)
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, MAIN_TABLES, SHARED_TABLES
 
 log = logging.getLogger("eduframe.load")
 
@@ -100,11 +96,16 @@ class Loader:
         self._missing: set[str] = set()
         self.also: Callable[[], Mapping[str, pa.Table]] = dict
         """Further rows of the run log, by table."""
+        self._relations: pa.Table | None = None
         self.packages = 0
 
     def create(self, missing: set[str]) -> None:
         """These tables are not there yet: the next package makes them, whatever it holds."""
         self._missing = missing
+
+    def tell_relations(self, rows: pa.Table | None) -> None:
+        """The next package brings these rows of ``_relations``, if any."""
+        self._relations = rows
 
     def load(
         self,
@@ -126,6 +127,8 @@ class Loader:
             SYNC_RESOURCES.name: [SYNC_RESOURCES.table(resources)],
             **{name: [rows] for name, rows in self.also().items()},
         }
+        if self._relations is not None:
+            logs[RELATIONS.name] = [self._relations]
         merged = [self._merge(name, parts, logs) for name, parts in by_resource.items()]
         written = [rows for rows in merged if rows.tables]
         unwritten = [rows for rows in merged if not rows.tables]
@@ -148,6 +151,7 @@ class Loader:
         if self._missing:
             make_tables(self.pipeline, self._missing)
         self._missing = set()
+        self._relations = None
         self.packages += 1
         give_back()
 

@@ -47,6 +47,7 @@ from pipelines.eduframe.run.spending import begin_spending
 from pipelines.eduframe.store.hidden_rows import forget_settled
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
+from pipelines.eduframe.store.relations import forget_former_relations, news_of_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES, note_end
 from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
@@ -223,6 +224,8 @@ class _Sync:
         self.anew: set[str] = set()
         """The lists of which every row is to be written again, as their tables were mended."""
         self.budgeted: Budgeted | None = None
+        self.relations: pa.Table | None = None
+        """What is to be written of ``_relations``."""
 
     def run(self, *, budget: str | None, **how: bool) -> None:
         report = self.report
@@ -250,6 +253,7 @@ class _Sync:
         loader = Loader(self.stored, report.run_id, report.started_at, self.policies, customer)
         loader.create(missing)
         loader.also = self._booked
+        loader.tell_relations(self.relations)
         self._remember_refresh(plans, loader)
         self._read_and_load(plans, loader)
         report.notes += self.client.notes
@@ -309,6 +313,7 @@ class _Sync:
             recall_window(stored, self.client.limiter)
             come_after_the_last_run(stored, report)
             report.notes += upgrade(self.pipeline, stored, existing)
+            self.relations = news_of_relations(stored)
             context = Context(
                 self.settings, self.policies, self.client, report,
                 stored_positions(self.pipeline), existing, self.anew,
@@ -427,6 +432,8 @@ class _Sync:
         with self.stored as stored:
             forget_seen(stored, lasting)
             forget_settled(stored)
+            if self.relations is not None:
+                forget_former_relations(stored)
             for resource in set_aside(stored):
                 run = report.runs.get(resource)
                 if run and run.settled:

@@ -1,8 +1,16 @@
 """The vocabulary of the row models: how a JSON value of the API becomes a typed column.
 
-A model's field says four things: its type, whether it may be null (``| None``), whether
-its key may be absent (a default of ``None``), and, as metadata, what it refers to. Columns,
-dlt hints, the data dictionary and the simulator all read the same metadata.
+A model's field says its type, whether it may be null (``| None``), whether its key may be absent
+(a default of ``None``), what it means (``Field(description=…)``), and, as metadata, what else is
+to be known of it:
+
+- ``OneOf``: the values that the API knows, each with its meaning;
+- ``References``, ``ReferencesBy``, ``Unfollowed``: where an id leads, or why it cannot be followed;
+- ``Personal``: what kind of personal data it is;
+- ``Derived``: that Eduframe computes it.
+
+Columns, dlt hints, the data dictionary and the simulator all read the same metadata. The API's
+description has types, and hardly a word on meaning: where a text is our reading of it, it says so.
 
 A value that does not fit costs its field, never its row: the column is null, and the value stays,
 as served, in the row's ``_extra``. The functions ``parse_…`` say what fits:
@@ -19,10 +27,11 @@ as served, in the row's ``_extra``. The functions ``parse_…`` say what fits:
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -63,20 +72,90 @@ class Row(BaseModel):
 
 @dataclass(frozen=True)
 class OneOf:
-    """The values the API knows for a string. Another value is kept, and reported."""
+    """The values the API knows for a string, with their meanings. Another is kept, and reported.
+
+    The API only names them, so meanings are our reading. Where ``standard`` says what all of them
+    are (country codes), single ones have none.
+    """
 
     values: tuple[str, ...]
+    meanings: tuple[str, ...] = ()
+    standard: str | None = None
 
-    def __init__(self, *values: str) -> None:
-        object.__setattr__(self, "values", values)
+    def __init__(self, meanings: Mapping[str, str]) -> None:
+        object.__setattr__(self, "values", tuple(meanings))
+        object.__setattr__(self, "meanings", tuple(meanings.values()))
+
+    @classmethod
+    def codes(cls, standard: str, values: Iterable[str]) -> "OneOf":
+        """Values whose meaning stands elsewhere."""
+        made = cls(dict.fromkeys(values, ""))
+        object.__setattr__(made, "meanings", ())
+        object.__setattr__(made, "standard", standard)
+        return made
 
 
 @dataclass(frozen=True)
 class References:
-    """A foreign key: the column holds the ``column`` of a row of ``table``."""
+    """A foreign key: the column holds the ``column`` of a row of ``table``.
+
+    ``also`` has further columns that must agree, as pairs of own and other; ``where`` columns of
+    the other row with the value that they must have.
+    """
 
     table: str
     column: str = "id"
+    also: tuple[tuple[str, str], ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReferencesBy:
+    """One of a pair: where the column leads is told by the value in ``type_column``.
+
+    ``cases`` has the reference by that value, or None for rows that no list of the API has. A
+    table's name stands for its ``id``.
+    """
+
+    type_column: str
+    cases: tuple[tuple[str, References | None], ...]
+
+    def __init__(
+        self, type_column: str, cases: Mapping[str, "References | str | None"]
+    ) -> None:
+        object.__setattr__(self, "type_column", type_column)
+        found = {v: References(to) if isinstance(to, str) else to for v, to in cases.items()}
+        object.__setattr__(self, "cases", tuple(found.items()))
+
+
+@dataclass(frozen=True)
+class Unfollowed:
+    """The column holds an id of something that is in no table, for this reason."""
+
+    why: str
+
+
+PersonalKind = Literal[
+    "name", "contact", "address", "birth", "identifier", "free text", "money", "judgement"
+]
+
+
+@dataclass(frozen=True)
+class Personal:
+    """The column holds personal data of this kind.
+
+    ``identifier`` is what others know a person by (a student number, a login), not Eduframe's ids;
+    ``free text`` may hold anything somebody typed about a person; ``money`` is what somebody pays
+    or owes, not what a course costs; ``judgement`` is what others make of a person.
+    """
+
+    kind: PersonalKind
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Eduframe computes the value from other rows, or from the time: it may change without the
+    row's ``updated_at``, and so be behind here until its list is next compared by content."""
 
 
 @dataclass(frozen=True)
@@ -204,5 +283,14 @@ Date = Annotated[date, BeforeValidator(parse_date)]
 LooseTimestamp = Annotated[datetime | None, Loose(), _loosely(parse_timestamp)]
 LooseDate = Annotated[date | None, Loose(), _loosely(parse_date)]
 
-CustomFields = dict[str, Any]
+CustomFields = Annotated[dict[str, Any], Personal("free text")]
 """The user-defined fields of a row: slug to string, number, boolean, date, list or null."""
+
+# Texts and amounts that say something about a person.
+
+Name = Annotated[str, Personal("name")]
+Contact = Annotated[str, Personal("contact")]
+Identifier = Annotated[str, Personal("identifier")]
+FreeText = Annotated[str, Personal("free text")]
+Judgement = Annotated[str, Personal("judgement")]
+Amount = Annotated[Money, Personal("money")]

@@ -1,11 +1,45 @@
-"""What the models of several areas share: foreign keys, enumerations, nested rows."""
+"""What the models of several areas share: columns that many have, foreign keys, enumerations,
+nested rows."""
 
 from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic_core import PydanticUndefined
 
-from schemas.eduframe.models.column_types import OneOf, References, Row, Timestamp
+from schemas.eduframe.models.column_types import (
+    FreeText,
+    Judgement,
+    Name,
+    OneOf,
+    Personal,
+    References,
+    ReferencesBy,
+    Row,
+    Timestamp,
+)
+
+# Columns that many tables have.
+
+Id = Annotated[int, Field(description="The key: Eduframe's own number of the row.")]
+CreatedAt = Annotated[Timestamp, Field(description="When the row was made in Eduframe.")]
+UpdatedAt = Annotated[
+    Timestamp,
+    Field(
+        description="When Eduframe last changed the row. What it computes, labels and nested parts "
+        "may change without it (our reading)."
+    ),
+]
+Avatar = Annotated[str, Field(description="Address of the picture that is shown with it.")]
+FirstName = Annotated[Name, Field(description="Given name, as it is used.")]
+MiddleName = Annotated[
+    Name, Field(description="What stands between first and last name, such as 'van der'.")
+]
+LastName = Annotated[Name, Field(description="Family name, without what stands in middle_name.")]
+Locale = Annotated[
+    str, OneOf.codes("BCP 47 tags of languages", ("de", "en", "en-GB", "en-US", "es", "is", "nl"))
+]
+
+AddressLine = Annotated[str, Personal("address")]
 
 # Foreign keys: the column holds the id of a row of the table named.
 
@@ -60,34 +94,96 @@ AL AK AZ AR CA CO CT DC DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT
 NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY
 """
 
-Country = Annotated[str, OneOf(*_COUNTRIES.split())]
-UsaState = Annotated[str, OneOf(*_USA_STATES.split())]
-AccountType = Annotated[str, OneOf("business", "personal")]
-CostScheme = Annotated[str, OneOf("free", "order", "student", "tbd")]
-Currency = Annotated[str, OneOf("EUR", "GBP", "ISK", "USD")]
+Country = Annotated[str, OneOf.codes("ISO 3166-1 alpha-2 codes of countries", _COUNTRIES.split())]
+UsaState = Annotated[
+    str, OneOf.codes("the postal codes of the states of the USA", _USA_STATES.split())
+]
+AccountType = Annotated[
+    str,
+    OneOf(
+        {
+            "business": "an organisation",
+            "personal": "one user, who buys for themselves",
+        }
+    ),
+]
+CostScheme = Annotated[
+    str,
+    OneOf(
+        {
+            "free": "nothing is to be paid",
+            "order": "the cost is paid once, however many students the order has",
+            "student": "the cost is paid for each student",
+            "tbd": "to be determined: no price yet",
+        }
+    ),
+    Field(description="What the cost is counted by."),
+]
+Currency = Annotated[
+    str,
+    OneOf.codes("ISO 4217 codes of currencies: EUR, GBP, ISK or USD", ("EUR", "GBP", "ISK", "USD")),
+    Field(description="The money that amounts are in; never add up several."),
+]
 FieldType = Annotated[
     str,
     OneOf(
-        "boolean",
-        "datepicker",
-        "decimal",
-        "phone",
-        "select",
-        "multiselect",
-        "ssn",
-        "string",
-        "text",
-        "vat_number",
+        {
+            "boolean": "yes or no",
+            "datepicker": "a date",
+            "decimal": "a number",
+            "phone": "a telephone number",
+            "select": "one of the choices",
+            "multiselect": "any number of the choices",
+            "ssn": "a national identification number, such as the Dutch BSN",
+            "string": "one line of text",
+            "text": "several lines of text",
+            "vat_number": "a VAT number of a company",
+        }
+    ),
+    Field(description="What an answer looks like."),
+]
+GraduationState = Annotated[
+    str,
+    Personal("judgement"),
+    OneOf(
+        {
+            "awaiting_judgement": "not judged yet, or never to be",
+            "failed": "judged, and not passed",
+            "passed": "judged, and passed",
+        }
+    ),
+    Field(description="Whether the student has passed."),
+]
+PlannedCourseType = Annotated[
+    str,
+    OneOf(
+        {
+            "FixedPlannedCourse": "with a start and an end date for all who take part",
+            "FlexiblePlannedCourse": "without: students begin when they like, and each enrollment "
+            "has an end date of its own",
+        }
+    ),
+    Field(description="Whether the dates are fixed."),
+]
+UserRole = Annotated[
+    str,
+    OneOf(
+        {
+            "admin": "runs the educator's Eduframe",
+            "teacher": "teaches",
+            "customer": "orders, for one or more accounts",
+            "student": "takes part in courses",
+        }
     ),
 ]
-GraduationState = Annotated[str, OneOf("awaiting_judgement", "failed", "passed")]
-Locale = Annotated[str, OneOf("de", "en", "en-GB", "en-US", "es", "is", "nl")]
-PlannedCourseType = Annotated[str, OneOf("FixedPlannedCourse", "FlexiblePlannedCourse")]
-UserRole = Annotated[str, OneOf("admin", "teacher", "customer", "student")]
 
 CustomAssociations = dict[str, Any] | list[Any]
 """Association slug to the linked records of a custom object, as ``custom_object_slug`` and
 ``custom_record_ids``. Older servers send a list."""
+
+CUSTOM = "Answers to custom fields, as JSON: slug to value. custom_values has a row for each."
+"""What is said of the ``custom`` of any row."""
+CUSTOM_ASSOCIATIONS = "The custom records that the row is linked to, by the slug of the link."
 
 
 def deprecated(description: str | None = None, *, default: Any = PydanticUndefined) -> Any:
@@ -96,29 +192,45 @@ def deprecated(description: str | None = None, *, default: Any = PydanticUndefin
 
 
 class Address(Row):
-    """A postal address."""
+    """A postal address of a row, at most one for each: of a user, account, lead or location."""
 
-    addressee: str | None = Field(description="The name on the first line.")
-    address: str = Field(description="Street and house number.")
-    address_line2: str | None
-    postal_code: str
-    city: str
-    country: Country = Field(description="ISO 3166-1 alpha-2 code.")
+    addressee: Name | None = Field(description="The name on the first line.")
+    address: AddressLine = Field(description="Street and house number.")
+    address_line2: AddressLine | None = Field(description="More of the address, such as a floor.")
+    postal_code: AddressLine = Field(description="The code as the country writes it: '1012 AB'.")
+    city: AddressLine = Field(description="Town or city, as somebody typed it.")
+    country: Country = Field(description="The country that the address is in.")
     state_province: UsaState | None = Field(
         description="State, for addresses in the United States (declared as never null; it is)."
     )
 
 
 class Grade(Row):
-    """A judgement of an enrollment or of a part of a program."""
+    """A judgement of an enrollment or program enrollment: text, as not all are numbers."""
 
-    id: int
+    id: Id
     grader_id: UserId = Field(description="The user who gave the grade.")
-    result: str = Field(description="The verdict, such as passed or failed.")
-    grade: str | None = Field(description="The grade as shown; may be a letter.")
-    score: str | None = Field(description="The score behind the grade; may be a letter.")
-    gradeable_id: int = Field(description="The id of what was graded, of the type beside it.")
-    gradeable_type: str = Field(description="The kind of thing that was graded.")
-    comment: str | None
-    updated_at: Timestamp
-    created_at: Timestamp
+    result: Judgement = Field(
+        description="The verdict in a word, such as passed or failed (the API lists no values)."
+    )
+    grade: Judgement | None = Field(
+        description="The grade as it is shown: '8.5', but also 'B+'. Cast what is a number, and "
+        "count the rest."
+    )
+    score: Judgement | None = Field(
+        description="The score behind the grade, on a scale that the educator chooses; text too."
+    )
+    gradeable_id: Annotated[
+        int,
+        ReferencesBy(
+            "gradeable_type",
+            {"Enrollment": "enrollments", "Program::Enrollment": "program_enrollments"},
+        ),
+    ] = Field(description="What was graded: mostly the row that owner_id names, too.")
+    gradeable_type: str = Field(
+        description="The kind of thing that was graded, in Eduframe's words. The API lists no "
+        "values; those known to us are Enrollment and Program::Enrollment."
+    )
+    comment: FreeText | None = Field(description="What the grader remarks on it.")
+    updated_at: UpdatedAt
+    created_at: CreatedAt

@@ -19,7 +19,8 @@ from sources.eduframe.comparing.row_versions import last_of_each
 from sources.eduframe.rows.json_text import dump_deep_json
 from sources.eduframe.rows.keys import Flags, Ids, key_ids, key_text, table_key_ids
 from sources.eduframe.rows.normalise import Normalised
-from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 Kind = Literal["differs", "marked deleted here", "doubled here", "missing here", "missing there"]
 Excuse = Literal["changed since", "written meanwhile"]

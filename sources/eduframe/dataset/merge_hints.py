@@ -13,7 +13,8 @@ from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
 from dlt.common.schema.utils import dlt_load_id_column, new_table
 
-from sources.eduframe.rows.tables import ALL_TABLES, JSON_IN, SHARED_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, JSON_IN, SHARED_TABLES, Table
 
 
 def table_hints(table: Table) -> dict[str, Any]:

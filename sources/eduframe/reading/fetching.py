@@ -24,7 +24,8 @@ from sources.eduframe.http.client import Client
 from sources.eduframe.http.pagination import PER_PAGE, is_by_number, walk
 from sources.eduframe.reading.batch import ReadKind, ResourceRun
 from sources.eduframe.rows.columns import parse
-from sources.eduframe.rows.tables import MAIN_TABLES, Column
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import MAIN_TABLES
 from sources.eduframe.rows.trees import flatten
 
 DETAIL_REFUSALS = 3

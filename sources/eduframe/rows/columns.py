@@ -28,7 +28,7 @@ from sources.eduframe.declare import JsonRow
 from sources.eduframe.errors import DoesNotCastError
 from sources.eduframe.rows.findings import OUT_OF_RANGE, UNREADABLE, Findings, json_type
 from sources.eduframe.rows.json_text import dump_fields, dump_json
-from sources.eduframe.rows.tables import Column, DataType
+from sources.eduframe.rows.table_columns import Column, DataType
 
 PLAIN_YEARS = (2, 9998)
 """In these years Python and Arrow agree on a moment, whatever its offset."""

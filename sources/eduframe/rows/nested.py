@@ -48,6 +48,7 @@ _NOTHING: dict[Shape, tuple[Any, ...]] = {
     "object": (),
     "objects": ([],),
     "links": ([],),
+    "inner links": ([],),
     "values": ([],),
     "custom": ({}, []),
     "associations": ({}, []),
@@ -177,6 +178,25 @@ def _links(table: Table, value: Any) -> Exploded:
     return [{table.child.column: item} for item in linked], _keyless(table, left)
 
 
+def _inner_links(table: Table, value: Any) -> Exploded:
+    if type(value) is not list:
+        return _whole(value, value)
+    assert table.child is not None
+    assert table.child.inner is not None
+    of, column = table.key
+    linked: dict[int, dict[int, None]] = {}
+    odd = None
+    for item in value:
+        ids = item.get(table.child.inner) if type(item) is dict else None
+        try:
+            if type(ids) is not list:
+                raise ValueError("no list of ids")
+            linked[parse_int(item.get("id"))] = {parse_int(one): None for one in ids}
+        except ValueError:
+            odd = Odd(value)
+    return [{of: ident, column: to} for ident, ids in linked.items() for to in ids], odd
+
+
 def _values(table: Table, value: Any) -> Exploded:
     if type(value) is not list:
         return _whole(value, value)
@@ -286,6 +306,7 @@ _SHAPES: dict[Shape, Callable[[Table, Any], Exploded]] = {
     "object": _object,
     "objects": _objects,
     "links": _links,
+    "inner links": _inner_links,
     "values": _values,
     "custom": _custom,
     "associations": _associations,

@@ -22,7 +22,8 @@ from sources.eduframe.rows.hashing import concat_texts, hash_rows, row_texts, se
 from sources.eduframe.rows.json_text import dump_deep_json
 from sources.eduframe.rows.keys import Flags
 from sources.eduframe.rows.nested import Indices, Parts, explode_all
-from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import CHILD_TABLES, MAIN_TABLES, Table
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ def _look_at_parts(main: Columns, child: Table, parts: Parts) -> None:
     part = child.part
     assert child.child is not None
     assert part is not None
-    if child.child.shape == "custom":
-        return  # the part is a column too, which sees to that
+    if child.child.shape in ("custom", "inner links"):
+        return  # the part is a column too, or has another table, which sees to that
     if parts.missing:
         main.count_missing(part, main.items)
     for number, odd in parts.odd.items():

@@ -5,49 +5,25 @@ stands in the JSON row, what type it has, and what it refers to; everything that
 schema (Arrow, dlt, the ``resources`` command, the data dictionary) asks here.
 """
 
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from schemas.eduframe.models.column_types import (
-    DECIMAL_PRECISION,
-    DECIMAL_SCALE,
-    OneOf,
-    References,
-    Row,
-)
+from schemas.eduframe.models.column_types import References, ReferencesBy
 from sources.eduframe.declare import Child, Endpoint
-from sources.eduframe.endpoints import ENDPOINTS
-
-DataType = Literal["bigint", "text", "bool", "decimal", "timestamp", "date", "json"]
-
-ARROW_TYPES: dict[DataType, pa.DataType] = {
-    "bigint": pa.int64(),
-    "text": pa.string(),
-    "bool": pa.bool_(),
-    "decimal": pa.decimal128(DECIMAL_PRECISION, DECIMAL_SCALE),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-    "date": pa.date32(),
-    "json": pa.string(),
-}
-
-_PYTHON_TYPES: dict[type, DataType] = {
-    bool: "bool",
-    int: "bigint",
-    str: "text",
-    Decimal: "decimal",
-    datetime: "timestamp",
-    date: "date",
-}
-
+from sources.eduframe.endpoints import ASKED_OF, ENDPOINTS
+from sources.eduframe.rows.table_columns import (
+    CHILD_BOOKKEEPING,
+    MAIN_BOOKKEEPING,
+    REMOVED,
+    Column,
+    field_column,
+    item_column,
+    model_columns,
+)
 
 JSON_IN = ("duckdb", "motherduck", "postgres")
 """Destinations where JSON columns are of a JSON type. In all others they are text that holds JSON:
@@ -56,68 +32,6 @@ BigQuery refuses JSON in parquet files, and cannot compare it; Snowflake's ``VAR
 Redshift's ``SUPER`` would keep what is loaded as one string, not as what it means; Databricks and
 ClickHouse have dlt's JSON as text anyway. Every one of them can parse the text in a query.
 """
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column, and where its value stands in a JSON row (``path``: a key, or two)."""
-
-    name: str
-    type: DataType
-    path: tuple[str, ...] = ()
-    description: str | None = None
-    references: References | None = None
-    one_of: tuple[str, ...] = ()
-    container: Any = None
-    """JSON columns: whether the value is a map or a list; None where either may be."""
-    required: bool = False
-    """Whether the API describes it as never null. (The destination allows null.)"""
-    may_be_absent: bool = True
-    """Whether rows may lack its key. (They do so at any time; where they may not, it is told.)"""
-    deprecated: bool = False
-    within: "Column | None" = None
-    """The nested object, without a table of its own, that the field is of."""
-
-    @property
-    def field(self) -> str:
-        """The field's name in the API's words: one within a nested object bears that one's too."""
-        return ".".join(self.path)
-
-    @property
-    def arrow(self) -> pa.DataType:
-        return ARROW_TYPES[self.type]
-
-    def dlt_hint(self, *, nullable: bool) -> dict[str, Any]:
-        """dlt's hint for the column. Keys and other properties are its table's business."""
-        hint: dict[str, Any] = {"name": self.name, "data_type": self.type, "nullable": nullable}
-        if self.description:
-            hint["description"] = self.description
-        if self.type == "decimal":
-            hint |= {"precision": DECIMAL_PRECISION, "scale": DECIMAL_SCALE}
-        if self.type == "timestamp":
-            hint |= {"precision": 6, "timezone": True}
-        return hint
-
-
-EXTRA = Column("_extra", "json", description="What no column holds, as served: unknown or unfit.")
-REMOVED = Column("_removed", "bool", description="Marks a row for removal; null in what stays.")
-MAIN_BOOKKEEPING = (
-    Column("_deleted_at", "timestamp", description="When the row was found gone from the API."),
-    Column("_synced_at", "timestamp", description="The start of the run that wrote the row."),
-    Column("_row_hash", "bigint", description="Hash of the row and its nested parts."),
-    EXTRA,
-    REMOVED,
-)
-CHILD_BOOKKEEPING = (EXTRA, REMOVED)
-
-CUSTOM_VALUE_COLUMNS = (
-    Column("slug", "text", ("slug",), "The field's slug."),
-    Column("position", "bigint", ("position",), "Place in a list of values, from 0."),
-    Column("value_text", "text", ("value_text",), "The value, where it is text."),
-    Column("value_number", "decimal", ("value_number",), "The value, where it is a number."),
-    Column("value_boolean", "bool", ("value_boolean",), "The value, where it is yes or no."),
-    Column("value_date", "date", ("value_date",), "The value, where it is a date."),
-)
 
 
 @dataclass(frozen=True)
@@ -148,14 +62,29 @@ class Table:
         """What its rows are: the model's own words, where it has a model."""
         if self.child is None:
             return self.endpoint.row.__doc__ or ""
+        owner = "their owner" if self.child.shared else self.endpoint.table
+        said = [
+            self._part_described(),
+            f"Rows stay when {owner} is deleted: join it, and leave out what has a _deleted_at.",
+        ]
+        if self.part and self.part.deprecated:
+            said.append("The API advises against it.")
+        return " ".join(said)
+
+    def _part_described(self) -> str:
+        assert self.child is not None
+        if self.child.row:
+            return self.child.row.__doc__ or ""
         match self.child.shape:
+            case "custom" if self.child.shared:
+                return "The answers that rows give to custom fields (signup_questions): a row each."
             case "custom":
-                return "The values of free fields (custom), by slug: a row each."
+                return "The values that custom records have in their fields: a row each."
+            case "inner links":
+                return f"The {self.child.inner} of {self.endpoint.table}, by the group: a row each."
             case "associations":
-                return "The custom records that rows are associated with."
-            case "links" | "values":
-                return f"The {self.child.field} of {self.endpoint.table}: a row each."
-        return self.child.row.__doc__ or "" if self.child.row else ""
+                return f"The custom records that {self.endpoint.table} are linked to: a row each."
+        return f"{self.part.description if self.part else ''} A row each."
 
     @property
     def owner_columns(self) -> tuple[str, ...]:
@@ -206,9 +135,9 @@ class Table:
         """What refers to other tables: to the owner first. Shared tables have no one owner."""
         owner = self._owner_reference()
         own = (
-            ForeignKey((c.name,), c.references.table, (c.references.column,))
+            _foreign_key(c.name, c.references)
             for c in self.columns
-            if c.references and c.name not in self.owner_columns
+            if c.references and not c.references.where and c.name not in self.owner_columns
         )
         return (*([owner] if owner else []), *own)
 
@@ -232,62 +161,9 @@ class Table:
         return list(by_table.values())
 
 
-def model_columns(model: type[BaseModel], nested: frozenset[str] = frozenset()) -> list[Column]:
-    """The columns of a model's fields, those in ``nested`` (children with tables) left out."""
-    return [
-        column
-        for name, info in model.model_fields.items()
-        if name not in nested
-        for column in _field_columns(name, info)
-    ]
-
-
-def _field_columns(name: str, info: FieldInfo) -> Iterator[Column]:
-    outer = _field_column(name, info)
-    kind, _, _ = _unwrap(info.annotation, [])
-    if not (isinstance(kind, type) and issubclass(kind, Row)):
-        yield outer
-        return
-    for column in model_columns(kind):
-        path = (name, *column.path)
-        yield replace(column, name=f"{name}__{column.name}", path=path, within=outer)
-
-
-def _field_column(name: str, info: FieldInfo) -> Column:
-    """A field as one column, whatever it holds."""
-    kind, metadata, optional = _unwrap(info.annotation, list(info.metadata))
-    origin = get_origin(kind)
-    extra = info.json_schema_extra
-    return Column(
-        name=name,
-        type=_PYTHON_TYPES.get(kind, "json") if isinstance(kind, type) else "json",
-        path=(name,),
-        description=info.description,
-        references=next((m for m in metadata if isinstance(m, References)), None),
-        one_of=next((m.values for m in metadata if isinstance(m, OneOf)), ()),
-        container=origin if origin in (dict, list) else None,
-        required=not optional,
-        may_be_absent=not info.is_required(),
-        deprecated=isinstance(extra, dict) and extra.get("deprecated") is True,
-    )
-
-
-def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any], bool]:
-    """The type within ``Annotated`` and ``| None``, its metadata, and whether it may be null."""
-    optional = False
-    while True:
-        origin = get_origin(annotation)
-        if origin is Annotated:
-            annotation, *found = get_args(annotation)
-            metadata += found
-        elif origin in (Union, types.UnionType):
-            members = [a for a in get_args(annotation) if a is not type(None)]
-            optional = optional or len(members) < len(get_args(annotation))
-            if len(members) != 1:
-                return Any, metadata, optional
-            annotation = members[0]
-        else:
-            return annotation, metadata, optional
+def _foreign_key(column: str, to: References) -> ForeignKey:
+    own, others = zip(*to.also, (column, to.column), strict=True)
+    return ForeignKey(own, to.table, others)
 
 
 def main_table(endpoint: Endpoint) -> Table:
@@ -302,21 +178,57 @@ def _path_columns(endpoint: Endpoint) -> Iterator[Column]:
     """The columns that a list under a parent takes from its path."""
     if endpoint.parent_setting:
         for name in endpoint.params:
-            yield Column(name, "text", (name,), "From the path of the request.")
+            yield Column(
+                name,
+                "text",
+                (name,),
+                "The kind of row that the API lists this one for, such as users: a table's name, "
+                "of those that the setting custom_object_types has.",
+            )
     for parent in endpoint.parents[:1]:
         for name, source in (parent.columns or parent.params).items():
-            column = _column_of(parent.table, source)
-            reference = None if parent.rename or len(endpoint.parents) > 1 else parent.table
-            yield replace(
-                column,
+            made = replace(
+                _column_of(parent.table, source),
                 name=name,
                 path=(name,),
-                description="From the path of the request.",
-                references=References(reference, source) if reference else None,
-                one_of=(),
+                references=None,
+                allowed=None,
                 required=False,
                 deprecated=False,
             )
+            if len(endpoint.parents) == 1:
+                yield replace(
+                    made,
+                    description=f"The row of {parent.table} under which the API lists this one.",
+                    references=References(parent.table, source),
+                )
+            else:
+                description, leads = _OF_A_CUSTOM_FIELD[name]
+                yield replace(made, description=description, references_by=leads)
+
+
+def _asked_of(type_column: str, others: References | None) -> ReferencesBy:
+    """The custom field with a slug, of the rows of the table that a column names."""
+    cases: dict[str, References | str | None] = {
+        table: References("signup_questions", "slug", where=(("for_type", kind),))
+        for kind, table in ASKED_OF.items()
+    }
+    return ReferencesBy(type_column, cases | ({"": others} if others else {}))
+
+
+_OF_A_CUSTOM_FIELD = {
+    "object_type": (
+        "What has the custom field: a table's name, such as users, or the slug of a custom object.",
+        None,
+    ),
+    "field_slug": (
+        "The custom field that offers the value, by its slug.",
+        _asked_of(
+            "object_type",
+            References("custom_object_fields", "slug", also=(("object_type", "object_slug"),)),
+        ),
+    ),
+}
 
 
 def _column_of(table: str, column: str) -> Column:
@@ -336,50 +248,129 @@ def _child_table(endpoint: Endpoint, child: Child) -> Table:
             parent_columns[source],
             name=name,
             path=(),
-            description=None,
-            references=None,
-            one_of=(),
+            description=f"The row of {endpoint.table} that this is a part of.",
+            references=_to_owner(endpoint, child, parent_columns[source]),
+            references_by=None,
+            allowed=None,
         )
         for name, source in child.owner.items()
     ]
     if child.shared:
-        description = "The table of the row that this belongs to."
-        owner.insert(0, Column("owner_table", "text", (), description))
+        owners = {e.table: e.table for e in ENDPOINTS for c in e.children if c.table == child.table}
+        owner = [
+            Column("owner_table", "text", (), "The table of the row that this belongs to."),
+            replace(
+                owner[0],
+                description="The row that this belongs to, in the table that owner_table names.",
+                references=None,
+                references_by=ReferencesBy("owner_table", owners),
+            ),
+        ]
     names = {c.name for c in owner}
     columns = [c for c in _nested_columns(endpoint, child) if c.name not in names]
-    part = _field_column(child.field, endpoint.row.model_fields[child.field])
+    part = field_column(child.field, endpoint.row.model_fields[child.field])
     return Table(child.table, (*owner, *columns), child.key, endpoint, child, part)
 
 
+def _to_owner(endpoint: Endpoint, child: Child, source: Column) -> References:
+    """Where a column that comes from the owner leads: with the other parts of its key, if any."""
+    *others, last = endpoint.key
+    if source.name in others and source.references:
+        return source.references
+    own = {theirs: mine for mine, theirs in child.owner.items()}
+    also = tuple((own[name], name) for name in others) if source.name == last else ()
+    return References(endpoint.table, source.name, also)
+
+
 def _nested_columns(endpoint: Endpoint, child: Child) -> list[Column]:
+    info = endpoint.row.model_fields[child.field]
+    one = f"One of these. {info.description}"
     match child.shape:
         case "object" | "objects":
             assert child.row is not None, f"{child.table} needs a model"
             return model_columns(child.row)
         case "links":
-            target = References(child.references) if child.references else None
-            return [Column(child.column, "bigint", (child.column,), references=target)]
+            to = References(child.references) if child.references else None
+            return [Column(child.column, "bigint", (child.column,), one, references=to)]
+        case "inner links":
+            return _inner_link_columns(endpoint, child)
         case "values":
-            one_of = _words_of(endpoint.row.model_fields[child.field])
+            value = item_column(info)
             return [
                 Column("position", "bigint", ("position",), "Place in the list, from 0."),
-                Column(child.column, "text", (child.column,), one_of=one_of),
+                replace(value, name=child.column, path=(child.column,), description=one),
             ]
         case "custom":
-            return list(CUSTOM_VALUE_COLUMNS)
+            return _custom_columns(child)
         case "associations":
-            return [
-                Column("association_slug", "text", ("association_slug",)),
-                Column("custom_object_slug", "text", ("custom_object_slug",)),
-                Column("custom_record_id", "bigint", ("custom_record_id",)),
-            ]
+            return _association_columns(endpoint)
 
 
-def _words_of(info: FieldInfo) -> tuple[str, ...]:
-    """The values that the API knows for the items of a list."""
-    kind, _, _ = _unwrap(info.annotation, [])
-    _, metadata, _ = _unwrap(get_args(kind)[0], [])
-    return next((m.values for m in metadata if isinstance(m, OneOf)), ())
+def _inner_link_columns(endpoint: Endpoint, child: Child) -> list[Column]:
+    """What a row per id in a list of nested objects holds."""
+    objects = next(c for c in endpoint.children if c.field == child.field and c.row)
+    assert objects.row is not None
+    assert child.inner is not None
+    of, column = child.key
+    inner = item_column(objects.row.model_fields[child.inner])
+    owner = f"The entry of {objects.table} to which the label's id belongs."
+    said = f"One of its {child.inner}: all of them are asked for (our reading)."
+    return [
+        Column(of, "bigint", (of,), owner, references=References(objects.table)),
+        replace(inner, name=column, type="bigint", path=(column,), description=said),
+    ]
+
+
+def _custom_columns(child: Child) -> list[Column]:
+    """What a row per value of a map of custom fields holds."""
+    of_record = References("custom_object_fields", "slug", also=(("object_slug", "object_slug"),))
+    to: dict[str, Any] = {"references": of_record}
+    if child.shared:
+        to = {"references_by": _asked_of("owner_table", None)}
+    slug = "Which field is answered: its key among them, which its title may not resemble."
+    typed = "The value, where it is {}; null otherwise."
+    text = typed.format("text, or a choice")
+    number = typed.format("a number, of up to nine decimals")
+    return [
+        Column("slug", "text", ("slug",), slug, **to),
+        Column("position", "bigint", ("position",), "Place in a list of values, from 0."),
+        Column("value_text", "text", ("value_text",), text, personal="free text"),
+        Column("value_number", "decimal", ("value_number",), number, personal="free text"),
+        Column("value_boolean", "bool", ("value_boolean",), typed.format("yes or no")),
+        Column(
+            "value_date", "date", ("value_date",), typed.format("a date"), personal="birth"
+        ),
+    ]
+
+
+def _association_columns(endpoint: Endpoint) -> list[Column]:
+    """What a row per linked custom record holds."""
+    of_these = (("object_type", endpoint.table),)
+    association = References("custom_associations", "slug", where=of_these)
+    record = References("custom_records", also=(("custom_object_slug", "object_slug"),))
+    return [
+        Column(
+            "association_slug",
+            "text",
+            ("association_slug",),
+            "The kind of link, by its slug.",
+            references=association,
+        ),
+        Column(
+            "custom_object_slug",
+            "text",
+            ("custom_object_slug",),
+            "The kind of record that is linked, by its slug.",
+            references=References("custom_objects", "slug"),
+        ),
+        Column(
+            "custom_record_id",
+            "bigint",
+            ("custom_record_id",),
+            "The record that is linked. Its id is unique within its object only.",
+            references=record,
+        ),
+    ]
 
 
 MAIN_TABLES: dict[str, Table] = {e.table: main_table(e) for e in ENDPOINTS}

@@ -76,7 +76,7 @@ def _of_kind(name: str, kind: Any, metadata: list[Any]) -> Maker:
     for fact in metadata:
         if isinstance(fact, OneOf):
             return lambda world: world.rng.choice(fact.values)
-        if isinstance(fact, References):
+        if isinstance(fact, References) and fact.column == "id":
             return lambda world: world.pick(fact.table)
     if get_origin(kind) is list:
         return _list_of(name, get_args(kind)[0])
@@ -151,6 +151,8 @@ def _known(name: str, kind: Any) -> Maker | None:
         return _street
     if name in _KNOWN:
         return _KNOWN[name]
+    if name == "teacher_label_ids":  # The story of planning events knows which labels there are.
+        return _list_of("label", int)
     if name == "avatar" or name.endswith(("_url", "_link")) or name == "url":
         return lambda world: f"https://files.example.com/{name}/{world.rng.getrandbits(40):010x}"
     if name.endswith("_count"):

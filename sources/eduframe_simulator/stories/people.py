@@ -88,8 +88,11 @@ def planning_teachers(world: World, row: JsonRow, place: Place) -> None:
 
 
 def _copy(row: JsonRow, source: JsonRow) -> bool:
-    """Give the row what it has in common with another; False where there is no other."""
-    for name in row.keys() & source.keys() - {"label_ids"}:
+    """Give the row what it has in common with another; False where there is no other.
+
+    Each has labels and custom fields of its own kind.
+    """
+    for name in row.keys() & source.keys() - {"label_ids", "custom"}:
         row[name] = source[name]
     return bool(source)
 

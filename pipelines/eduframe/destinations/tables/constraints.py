@@ -153,11 +153,11 @@ class CatalogTable:
 def wanted(owners_only: bool = False) -> dict[str, Wanted]:
     """What all tables are to have, by name."""
     found = {
-        t.name: Wanted(t.description, {c.name: c.description for c in t.columns if c.description})
+        t.name: Wanted(t.description, {c.name: c.comment for c in t.columns if c.comment})
         for t in LOG_TABLES
     }
     for name, table in ALL_TABLES.items():
-        columns = {c.name: c.description for c in table.all_columns if c.description}
+        columns = {c.name: c.comment for c in table.all_columns if c.comment}
         found[name] = Wanted(table.description, columns)
         if name in MAIN_TABLES:
             found[name].primary_key = table.key

@@ -25,7 +25,8 @@ def remove_doubled(pipeline: Any, stored: StoredRows, table: Table) -> Ids:
         return found[0]
     name, columns = stored.name(table.name), ", ".join(map(stored.column, same))
     where, parameters = "1 = 1", list[Any]()
-    if table.child and table.child.shape in ("objects", "links"):  # those without an id may be many
+    if table.child and table.child.shape in ("objects", "links", "inner links"):
+        # those without an id may be many
         where = " AND ".join(f"{stored.column(c)} IS NOT NULL" for c in same)
     if table.child and table.child.shared:
         where += f" AND {stored.column('owner_table')} = %s"

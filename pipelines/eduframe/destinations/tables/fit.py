@@ -20,7 +20,8 @@ from pipelines.eduframe.destinations.tables.schema_upgrade import (
 from pipelines.eduframe.place.target import is_a
 from schemas.eduframe.models.column_types import DECIMAL_PRECISION, DECIMAL_SCALE
 from sources.eduframe.dataset.sql import Dataset
-from sources.eduframe.rows.tables import Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import Table
 
 LOAD_ID = Column("_dlt_load_id", "text")
 """dlt's own column in all of our tables."""

@@ -33,7 +33,8 @@ from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import SYNC_RUNS
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import EduframeError, UnfitTableError
-from sources.eduframe.rows.tables import Column, Table
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import Table
 
 log = logging.getLogger("eduframe.tables")
 

@@ -19,14 +19,8 @@ from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import UpgradeError
 from sources.eduframe.rows.hashing import UNKNOWN
-from sources.eduframe.rows.tables import (
-    ALL_TABLES,
-    CHILD_TABLES,
-    JSON_IN,
-    MAIN_TABLES,
-    Column,
-    Table,
-)
+from sources.eduframe.rows.table_columns import Column
+from sources.eduframe.rows.tables import ALL_TABLES, CHILD_TABLES, JSON_IN, MAIN_TABLES, Table
 
 AnyTable = Table | LogTable
 

@@ -21,7 +21,7 @@ from pipelines.eduframe.store.run_log import LogTable
 from sources.eduframe.dataset.merge_hints import quiet_hints
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import ScratchTableError
-from sources.eduframe.rows.tables import REMOVED, Column
+from sources.eduframe.rows.table_columns import REMOVED, Column
 
 log = logging.getLogger("eduframe.trial")
 
