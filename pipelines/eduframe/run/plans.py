@@ -201,14 +201,17 @@ def _plan(
         report.runs[name].notes.append(
             f"{', '.join(emptied)} held rows and holds none now: the list is read completely"
         )
+    must = not whole or refresh or forced or bool(emptied)
     mode = choose_mode(
         endpoint,
         position,
         index,
         policy.reconcile_every,
         report.clock,
-        forced=not whole or refresh or forced or bool(emptied),
+        forced=must,
     )
+    if position.round and endpoint.params and not must:
+        mode = "parents"  # all are being asked, over several runs
     plan = Plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,
         since=parse(position.cursor), refresh=refresh, damaged=not whole or bool(emptied),
