@@ -170,6 +170,11 @@ def _check_merge(pipeline: Any, resource: EduframeResource) -> None:
     strategies = capabilities.supported_merge_strategies or ()
     if why is None and "delete-insert" not in strategies:
         why = "dlt does not replace rows there"
+    if why is None and resource.strategy not in strategies:
+        raise SettingsError(
+            f"{resource.name} cannot be merged by the strategy {resource.strategy} in the "
+            f"destination {name}, which does not know it: use delete-insert, the default."
+        )
     if why is not None:
         raise SettingsError(
             f"Rows cannot be merged in the destination {name}: {why}. Use another destination, "
