@@ -179,7 +179,8 @@ class Fetcher:
         except AuthenticationError:
             if not self.accepts_token():
                 raise
-            raise RefusedError(f"{self.client.name(url)}: answered 401, {self._elsewhere}") from None
+            refused = f"{self.client.name(url)}: answered 401, {self._elsewhere}"
+            raise RefusedError(refused) from None
         self._note_mended(answer)
         return answer
 
