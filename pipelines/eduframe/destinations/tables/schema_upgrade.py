@@ -222,12 +222,17 @@ def drop_references(dataset: Dataset, sql: Any, table: str, columns: Collection[
         sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
 
 
+def prepared(client: Any, table: AnyTable) -> Any:
+    """A table as dlt's type mappers want it, also where dlt's schema was lost, with what somebody
+    dropped or emptied of dlt's own tables."""
+    known = table.name in client.schema.tables
+    return client.prepare_load_table(table.name) if known else new_table(table.name)
+
+
 def statements_for(client: Any, dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
     """What gives a column its new type, keeping the values that have a meaning in it."""
     name, alter = dataset.column(column.name), f"ALTER TABLE {dataset.name(table.name)}"
-    kind = client.type_mapper.to_destination_type(
-        hint_for(table, column), client.prepare_load_table(table.name)
-    )
+    kind = client.type_mapper.to_destination_type(hint_for(table, column), prepared(client, table))
     dialect = client.capabilities.sqlglot_dialect
     if dialect == "duckdb":
         yield f"{alter} ALTER COLUMN {name} TYPE {kind} USING TRY_CAST({name} AS {kind})"
