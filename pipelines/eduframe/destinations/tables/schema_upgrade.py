@@ -132,9 +132,8 @@ def _in_its_stead(
         if column.name in there:
             yield from statements_for(client, dataset, table, column)
         else:
-            kind = client.type_mapper.to_destination_type(
-                hint_for(table, column), client.prepare_load_table(table.name)
-            )
+            hint = hint_for(table, column)
+            kind = client.type_mapper.to_destination_type(hint, prepared(client, table))
             add = f"ADD COLUMN {dataset.column(column.name)} {kind}"
             yield f"ALTER TABLE {dataset.name(table.name)} {add}"
 
