@@ -51,6 +51,28 @@ def test_formats_without_merge_are_refused(
     assert not list(tmp_path.glob("files/**/*.parquet"))
 
 
+@pytest.mark.parametrize("by", ["run", "hints"])
+@pytest.mark.parametrize("kind", ["sqlalchemy", "filesystem"])
+def test_a_strategy_that_a_destination_lacks_is_refused(
+    sim: Simulator, tmp_path: Path, kind: str, by: str
+) -> None:
+    made = {
+        "sqlalchemy": dlt.destinations.sqlalchemy(f"sqlite:///{tmp_path}/mine.sqlite"),
+        "filesystem": dlt.destinations.filesystem(f"file://{tmp_path}/files"),
+    }
+    pipeline, copied = pipeline_into(made[kind], tmp_path), source(sim)
+    how: dict[str, Any] = {"table_format": "delta"} if kind == "filesystem" else {}
+    upsert: Any = {"disposition": "merge", "strategy": "upsert"}
+    if by == "hints":
+        copied.users.apply_hints(write_disposition=upsert)
+    else:
+        how["write_disposition"] = upsert
+    with pytest.raises(PipelineStepFailed, match=r"users.*upsert.*use delete-insert"):
+        pipeline.run(copied, **how)
+    assert not pipeline.has_pending_data
+    assert "/users" not in {request.path for request in sim.requests}
+
+
 def test_whole_copies_go_into_plain_files(sim: Simulator, tmp_path: Path) -> None:
     pipeline = pipeline_into(dlt.destinations.filesystem(f"file://{tmp_path}/files"), tmp_path)
     for _ in range(2):

@@ -8,6 +8,7 @@ from typing import Any
 
 import dlt
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.helpers import pipeline_drop
 
 from pipelines.eduframe import sync
@@ -15,8 +16,8 @@ from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import Settings
 from sources.eduframe_simulator import Simulator
 from tests.conftest import Eduframe, MakeWarehouse, settings
-from tests.test_dlt_memory import source
-from tests.warehouses import PLENTY, DuckDB, Warehouse
+from tests.test_dlt_memory import own_pipeline, source
+from tests.warehouses import PLENTY, DuckDB, Home, Warehouse
 
 
 def configured(sim: Simulator) -> Settings:
@@ -104,3 +105,49 @@ def test_what_dlt_drops_the_plain_source_brings_again(
         pipeline_drop(warehouse.pipeline, resources=[resource])()
         warehouse.pipeline.run(source(sim, "users", "labels"))
         warehouse.assert_equals_truth("users", "labels")
+
+
+LISTS = ("users", "labels", "leads")
+
+
+@pytest.fixture
+def in_postgres(home: Home, lists: Simulator, tmp_path: Path) -> Warehouse:
+    """What a sync made, with its primary and foreign keys."""
+    return home.make("postgres", lists, tmp_path, synced=LISTS)
+
+
+def test_keys_of_the_sync_are_not_in_the_way_of_dlt(
+    in_postgres: Warehouse, lists: Simulator
+) -> None:
+    keys = "SELECT count(*) AS n FROM pg_constraint WHERE contype IN ('f', 'p')"
+    there = in_postgres.query(keys)
+    in_postgres.pipeline.sync_destination()
+    pipeline_drop(in_postgres.pipeline, resources=["users"])()
+    assert "users" not in in_postgres.types()
+    made: Any = source(lists, *LISTS)
+    in_postgres.pipeline.run(made, write_disposition="replace")
+    in_postgres.assert_equals_truth(*LISTS)
+    assert in_postgres.sync(*LISTS).exit_code == 0
+    in_postgres.assert_equals_truth(*LISTS)
+    assert in_postgres.query(keys) == there
+
+
+@pytest.mark.parametrize("refresh", ["drop_resources", "drop_sources"])
+def test_dlts_own_postgres_drops_tables_that_keys_of_the_sync_refer_to(
+    in_postgres: Warehouse, lists: Simulator, tmp_path: Path, refresh: Any
+) -> None:
+    own_pipeline(in_postgres, tmp_path)
+    some: Any = source(lists, *LISTS).with_resources("users", "addresses", "custom_values")
+    lists.change("users", lists.rows("users")[0]["id"], first_name="Ada")
+    in_postgres.pipeline.run(some)  # from now on dlt knows the table
+    in_postgres.pipeline.run(some, refresh=refresh)
+    in_postgres.pipeline.run(source(lists, *LISTS))
+    in_postgres.assert_equals_truth(*LISTS)
+
+
+def test_no_row_is_appended_under_a_primary_key(in_postgres: Warehouse, lists: Simulator) -> None:
+    before = in_postgres.marks()
+    with pytest.raises(PipelineStepFailed, match="labels, leads, users: by their primary key"):
+        in_postgres.pipeline.run(source(lists, *LISTS), write_disposition="append")
+    assert not in_postgres.pipeline.has_pending_data
+    assert in_postgres.marks() == before

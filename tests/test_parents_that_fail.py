@@ -60,6 +60,19 @@ def test_one_parent_that_always_fails_keeps_no_other_from_being_read(
     assert of_payments(asked(sim) - before) == []
 
 
+def test_a_refusal_whose_reach_cannot_be_told_is_asked_about_once_a_list(
+    make_warehouse: MakeWarehouse, sim: Simulator
+) -> None:
+    warehouse = make_warehouse(sim, synced=LISTS)
+    fails(sim, *paid(sim)[:5], status=401)
+    sim.inject(Fault("status", path="/educators/current", status=500, after=1, times=None))
+    report = warehouse.sync(*LISTS, reconcile=True)
+    assert asked(sim)["/educators/current"] == 1 + 6
+    message = report.runs["payments"].message or ""
+    assert "answered 401, and whether the token is accepted elsewhere cannot be told" in message
+    assert "though the token is accepted" not in message
+
+
 def test_a_parent_that_fails_in_a_first_load_is_read_later(
     make_warehouse: MakeWarehouse, sim: Simulator
 ) -> None:

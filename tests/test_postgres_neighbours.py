@@ -258,6 +258,11 @@ TAKEN = {
     "nested": (
         "CREATE RULE quiet AS ON INSERT TO order_items DO INSTEAD NOTHING", "the rule quiet"
     ),
+    "some of an owner's": (
+        f"{NO_ROW}CREATE TRIGGER quiet BEFORE INSERT ON user_roles FOR EACH ROW "
+        "WHEN (new.position > 0) EXECUTE FUNCTION no_row()",
+        "the trigger quiet",
+    ),
     "kept": (
         "CREATE RULE quiet AS ON DELETE TO custom_values DO INSTEAD NOTHING", "the rule quiet"
     ),

@@ -135,6 +135,18 @@ def test_what_is_in_the_way_fails_its_list_alone_until_a_refresh(
     warehouse.assert_equals_truth(*LISTS)
 
 
+@pytest.mark.parametrize("lost", ["DELETE FROM _dlt_version", "DROP TABLE _dlt_pipeline_state"])
+def test_tables_are_mended_too_where_dlt_lost_its_schema(warehouse: Warehouse, lost: str) -> None:
+    users = "ALTER TABLE users"
+    warehouse.execute(f"{lost}; {users} DROP COLUMN first_name; {users} ALTER email TYPE INTEGER "
+                      "USING 1")
+    report = warehouse.sync(*LISTS)
+    assert {n for n, run in report.runs.items() if run.status != "done"} == {"users"}
+    assert "users.email is integer" in str(report.runs["users"].message)
+    assert warehouse.sync("users", refresh=True).exit_code == DONE
+    warehouse.assert_equals_truth(*LISTS)
+
+
 def test_a_view_in_the_place_of_a_table_is_called_one_and_the_next_sync_heals(
     warehouse: Warehouse,
 ) -> None:

@@ -262,7 +262,8 @@ def _logged_mode(run: ResourceRun) -> str | None:
 
 def _reads(run: ResourceRun) -> str | None:
     """What reads of each kind came to."""
-    return _json({kind: asdict(counts) for kind, counts in run.reads.items()})
+    made = {kind: asdict(counts) for kind, counts in run.reads.items()}
+    return _json({kind: counts for kind, counts in made.items() if any(counts.values())})
 
 
 def _remarks(run: ResourceRun) -> list[str]:

@@ -15,6 +15,7 @@ from dlt.destinations.sql_client import WithSqlClient
 from dlt.extract import DltSource
 
 from sources.eduframe.dataset.dlt_classes import EduframeResource
+from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.rows.tables import CHILD_TABLES, SHARED_TABLES
@@ -38,6 +39,13 @@ INSTEAD = {
 }
 """What to use in place of merge strategies that do not go with rows of which only the changed ones
 are loaded."""
+
+
+_KEYED = """
+SELECT c.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'p' AND n.nspname = %s AND c.relname = ANY(%s)
+"""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,9 @@ def decide(
         table["name"] for name in ("dropped_tables", "truncated_tables")
         for table in package.get(name) or ()
     }
+    appended = {name for name, r in selected.items() if r.disposition == "append"} - gone
+    if readable and appended:
+        _check_appended(Dataset(pipeline), appended)
     anew, emptied, left_out = set[str](), set[str](), set[str]()
     for name, resource_name in _resources_of(endpoints).items():
         if resource_name not in selected:
@@ -152,6 +163,20 @@ def _check_hints(resource: EduframeResource) -> None:
         )
 
 
+def _check_appended(dataset: Dataset, names: Collection[str]) -> None:
+    """Refuse to append to tables of Postgres to which a sync gave primary keys."""
+    with dataset:
+        client = dataset.client
+        if client.capabilities.sqlglot_dialect != "postgres":
+            return
+        keyed = client.execute_sql(_KEYED, client.dataset_name, [*names]) or ()
+    if keyed:
+        raise SettingsError(
+            f"Rows cannot be appended to {', '.join(sorted(row[0] for row in keyed))}: by their "
+            "primary key these tables take no row twice. Append to a dataset of its own."
+        )
+
+
 def _check_merge(pipeline: Any, resource: EduframeResource) -> None:
     """Refuse to merge where the destination, or the format of its tables, cannot."""
     capabilities = pipeline.destination.capabilities()
@@ -170,6 +195,11 @@ def _check_merge(pipeline: Any, resource: EduframeResource) -> None:
     strategies = capabilities.supported_merge_strategies or ()
     if why is None and "delete-insert" not in strategies:
         why = "dlt does not replace rows there"
+    if why is None and resource.strategy not in strategies:
+        raise SettingsError(
+            f"{resource.name} cannot be merged by the strategy {resource.strategy} in the "
+            f"destination {name}, which does not know it: use delete-insert, the default."
+        )
     if why is not None:
         raise SettingsError(
             f"Rows cannot be merged in the destination {name}: {why}. Use another destination, "

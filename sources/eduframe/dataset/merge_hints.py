@@ -68,12 +68,16 @@ def json_as_text(columns: Mapping[str, Iterable[Column]]) -> None:
 def written_alike(names: Iterable[str]) -> None:
     """Within a resource, given its tables: write those of nested parts as the main one.
 
-    They are merged by owner, whatever the strategy: only main tables have a key of their own. In
-    dlt's own Postgres rows go as INSERT statements, as its CSV loses empty strings.
+    They are merged by owner, whatever the strategy: only main tables have a key of their own. Into
+    Postgres rows go as INSERT statements by dlt's own destination, as its CSV loses empty strings,
+    and by ours where they are not merged, as COPY does not fill the ``jsonb`` of the tables.
     """
     resource: Any = dlt.current.resource()
     how: dict[str, Any] = {}
-    if type(current_pipeline().destination) is dlt.destinations.postgres:
+    destination = current_pipeline().destination
+    if isinstance(destination, dlt.destinations.postgres) and (
+        type(destination) is dlt.destinations.postgres or resource.disposition != "merge"
+    ):
         how["file_format"] = "insert_values"
     if found := open_format(current_pipeline()):
         how["table_format"] = found

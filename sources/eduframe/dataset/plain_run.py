@@ -26,6 +26,7 @@ from sources.eduframe.comparing.spill_files import SpillFiles
 from sources.eduframe.dataset.customer import customer_by_rows, identify
 from sources.eduframe.dataset.dlt_classes import Failed, PageLimit, lists_failed
 from sources.eduframe.dataset.dropped import make_dropped
+from sources.eduframe.dataset.foreign_keys import let_go_of
 from sources.eduframe.dataset.joining import with_stored
 from sources.eduframe.dataset.memory import decide, tables_of
 from sources.eduframe.dataset.stored_rows import StoredRows
@@ -108,6 +109,8 @@ class PlainRun:
         self._mended = self._ask(
             make_dropped, pipeline, self._stored, source.schema.name, source.resources
         )
+        if dropped := [table["name"] for table in package.get("dropped_tables") or ()]:
+            self._ask(self._let_go_of, dropped)
         self._left: dict[str, list[pa.Table]] = {}
         self._spill = SpillFiles()
         self._lock = threading.Lock()
@@ -123,6 +126,11 @@ class PlainRun:
         return identify(
             self._client, pipeline.dataset_name, customer, Traffic(), log.warning
         )[1]
+
+    def _let_go_of(self, tables: list[str]) -> None:
+        if self.memory.readable:
+            with self._stored as stored:
+                let_go_of(stored.client, tables)
 
     def _customer_by_rows(self) -> dict[str, Any] | None:
         with self._stored as stored:

@@ -5,6 +5,7 @@ row's own path gives.
 """
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,6 +71,9 @@ class Fetcher:
         self.details_refused = 0
         """Rows whose own path was refused: they lack what only that gives."""
         self._details_given = 0
+        self._untold: str | None = None
+        """Why it cannot be told whether the token is accepted, once that is so."""
+        self._telling = threading.Lock()
 
     def of(self, endpoint: Endpoint) -> "Fetcher":
         """One for another list, whose requests count for this one."""
@@ -131,16 +135,27 @@ class Fetcher:
     def accepts_token(self) -> bool:
         """Whether the token is still accepted, where one address alone may have refused it.
 
+        True, too, where that cannot be told: it is not asked again then.
+
         Raises:
             StoppedError: a stop was asked for.
         """
-        try:
-            self.client.get(IDENTITY, expect="object", traffic=self._run.traffic)
-        except AuthenticationError:
-            return False
-        except ResourceError as error:
-            log.warning("whether the token is still accepted cannot be told: %s", error)
+        with self._telling:
+            if self._untold is None:
+                try:
+                    self.client.get(IDENTITY, expect="object", traffic=self._run.traffic)
+                except AuthenticationError:
+                    return False
+                except ResourceError as error:
+                    self._untold = str(error)
+                    log.warning("whether the token is still accepted cannot be told: %s", error)
         return True
+
+    @property
+    def _elsewhere(self) -> str:
+        if self._untold is None:
+            return f"though the token is accepted elsewhere: it may need {self._endpoint.needs}"
+        return f"and whether the token is accepted elsewhere cannot be told ({self._untold})"
 
     def _ask(
         self, url: str, params: Mapping[str, str | int] | None, ref: ParentRef | None
@@ -172,10 +187,8 @@ class Fetcher:
         except AuthenticationError:
             if not self.accepts_token():
                 raise
-            raise RefusedError(
-                f"{self.client.name(url)}: answered 401, though the token is accepted elsewhere: "
-                f"it may need {self._endpoint.needs}"
-            ) from None
+            refused = f"{self.client.name(url)}: answered 401, {self._elsewhere}"
+            raise RefusedError(refused) from None
         self._note_mended(answer)
         return answer
 

@@ -25,6 +25,7 @@ from dlt.destinations.job_client_impl import SqlLoadJob
 from pipelines.eduframe.destinations.postgres.room import TABLES_AT_ONCE, connected
 from pipelines.eduframe.destinations.postgres.swallowed_rows import checking
 from pipelines.eduframe.destinations.tables.others_columns import keeping
+from sources.eduframe.dataset.foreign_keys import let_go_of
 
 log = logging.getLogger("eduframe.postgres")
 
@@ -170,6 +171,11 @@ class _Client(PostgresClient):
             return _MergeJob(file_path)
         job = super().create_load_job(table, file_path, load_id, restore)
         return _CopyJob(file_path) if isinstance(job, PostgresParquetCopyJob) else job
+
+    def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
+        """Drop tables, also those that our own foreign keys refer to."""
+        let_go_of(self.sql_client, tables)
+        super().drop_tables(*tables, delete_schema=delete_schema)
 
     def _get_column_def_sql(self, c: TColumnSchema, table: Any = None) -> str:
         if table is not None and self.sql_client.is_staging_dataset_active:

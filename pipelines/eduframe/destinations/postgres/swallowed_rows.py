@@ -4,7 +4,10 @@ count as done. Where there are such, it is looked whether what was merged is the
 from collections.abc import Sequence
 from typing import Any
 
-from dlt.common.schema.utils import get_first_column_name_with_prop
+from dlt.common.schema.utils import (
+    get_columns_names_with_prop,
+    get_first_column_name_with_prop,
+)
 
 _MAY_SWALLOW = """
 SELECT format('the trigger %%I', t.tgname) FROM pg_trigger t WHERE t.tgrelid = to_regclass(%s)
@@ -32,11 +35,17 @@ def checking(client: Any, table: Any, incoming: str, merged_by: Sequence[str]) -
     gone = f"coalesce(incoming.{quoted(removed)}, false)" if removed else "false"
     same = " AND ".join(f"stored.{quoted(c)} = incoming.{quoted(c)}" for c in merged_by)
     load_id = quoted("_dlt_load_id")
+    keys = ", ".join(map(quoted, [*merged_by, "_dlt_load_id"]))
+    # of rows that share a primary key dlt keeps one
+    many = "1" if get_columns_names_with_prop(table, "primary_key") else "count(*)"
+    counted = f"SELECT {keys}, {many} AS n FROM"
     said = _literal(f"rows are taken, or kept, without a word, by {', '.join(found)}")
     return [
-        f"DO $check$ BEGIN IF EXISTS (SELECT 1 FROM {incoming} AS incoming "
-        f"WHERE NOT {gone} AND NOT EXISTS (SELECT 1 FROM {name} AS stored WHERE {same} "
-        f"AND stored.{load_id} = incoming.{load_id})) OR EXISTS (SELECT 1 FROM {name} AS stored "
+        f"DO $check$ BEGIN IF EXISTS ("
+        f"SELECT 1 FROM ({counted} {incoming} AS incoming WHERE NOT {gone} GROUP BY {keys}) AS "
+        f"incoming LEFT JOIN ({counted} {name} GROUP BY {keys}) AS stored ON {same} "
+        f"AND stored.{load_id} = incoming.{load_id} WHERE coalesce(stored.n, 0) < incoming.n"
+        f") OR EXISTS (SELECT 1 FROM {name} AS stored "
         f"WHERE EXISTS (SELECT 1 FROM {incoming} AS incoming WHERE {same}) AND NOT EXISTS "
         f"(SELECT 1 FROM {incoming} AS incoming WHERE {same} "
         f"AND stored.{load_id} = incoming.{load_id})) "

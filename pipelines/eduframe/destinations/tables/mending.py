@@ -27,6 +27,7 @@ from pipelines.eduframe.destinations.tables.schema_upgrade import (
     forget_hashes,
     hint_for,
     lists_of,
+    prepared,
 )
 from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.place.target import is_a
@@ -194,8 +195,7 @@ def _additions(pipeline: Any, dataset: Dataset, fit: Fit) -> Iterator[str]:
 def _type_of(pipeline: Any, fit: Fit, column: Column) -> str:
     hint: Any = dlt_load_id_column() if column == LOAD_ID else hint_for(fit.table, column)
     client = pipeline.destination_client()  # which need not be connected for that
-    prepared = client.prepare_load_table(fit.table.name)
-    return str(client.type_mapper.to_destination_type(hint, prepared))
+    return str(client.type_mapper.to_destination_type(hint, prepared(client, fit.table)))
 
 
 def _rebuild(pipeline: Any, dataset: Dataset, fit: Fit) -> None:

@@ -126,9 +126,8 @@ def _in_its_stead(
         if column.name in there:
             yield from statements_for(client, dataset, table, column)
         else:
-            kind = client.type_mapper.to_destination_type(
-                hint_for(table, column), client.prepare_load_table(table.name)
-            )
+            hint = hint_for(table, column)
+            kind = client.type_mapper.to_destination_type(hint, prepared(client, table))
             add = f"ADD COLUMN {dataset.column(column.name)} {kind}"
             yield f"ALTER TABLE {dataset.name(table.name)} {add}"
 
@@ -216,12 +215,17 @@ def drop_references(dataset: Dataset, sql: Any, table: str, columns: Collection[
         sql.execute_sql(f"COMMENT ON TABLE {dataset.name(SYNC_RUNS.name)} IS NULL")
 
 
+def prepared(client: Any, table: AnyTable) -> Any:
+    """A table as dlt's type mappers want it, also where dlt's schema was lost, with what somebody
+    dropped or emptied of dlt's own tables."""
+    known = table.name in client.schema.tables
+    return client.prepare_load_table(table.name) if known else new_table(table.name)
+
+
 def statements_for(client: Any, dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
     """What gives a column its new type, keeping the values that have a meaning in it."""
     name, alter = dataset.column(column.name), f"ALTER TABLE {dataset.name(table.name)}"
-    kind = client.type_mapper.to_destination_type(
-        hint_for(table, column), client.prepare_load_table(table.name)
-    )
+    kind = client.type_mapper.to_destination_type(hint_for(table, column), prepared(client, table))
     dialect = client.capabilities.sqlglot_dialect
     if dialect == "duckdb":
         yield f"{alter} ALTER COLUMN {name} TYPE {kind} USING TRY_CAST({name} AS {kind})"
