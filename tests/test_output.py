@@ -39,8 +39,8 @@ def test_a_narrow_terminal_shows_what_matters_and_says_what_is_left_out(
     eduframe: Eduframe, tables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = seen(eduframe, monkeypatch, 80, "status")
-    assert lines[0].split() == ["table", "rows", "last", "reconciliation", "age", "status"]
-    assert "(--wide shows also: deleted, set aside, last sync)" in lines
+    assert lines[0].split() == ["table", "rows", "proven", "as", "of", "age", "status"]
+    assert "(--wide shows also: deleted, set aside, last sync, unseen)" in lines
 
 
 def test_too_narrow_for_a_table_each_row_is_a_paragraph(
@@ -58,7 +58,7 @@ def test_all_columns_are_shown_where_there_is_no_terminal_and_when_asked(
     eduframe: Eduframe, tables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     piped = eduframe("status").out.splitlines()
-    assert {"deleted", "aside", "sync", "reconciliation", "age", "status"} <= {*piped[0].split()}
+    assert {"deleted", "aside", "sync", "proven", "unseen", "age", "status"} <= {*piped[0].split()}
     assert [len(line) for line in piped[:9]] == [len(piped[1])] * 9  # a row is a line
     wide = seen(eduframe, monkeypatch, 40, "status", "--wide")
     assert [line.split()[0] for line in wide[:9]] == [line.split()[0] for line in piped[:9]]
