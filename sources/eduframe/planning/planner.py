@@ -14,113 +14,32 @@ Garcia-Molina 2003; Azar et al., PNAS 2018). The answer here is a rule that can 
 Pure: no clock, no I/O.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ids
-from sources.eduframe.planning.rates import Rates
+from sources.eduframe.planning.blocks import Ints
+from sources.eduframe.planning.hints import hinted_reads
+from sources.eduframe.planning.rates import CHANGED, NEVER, Rates
+from sources.eduframe.planning.views import Choice, Flags, ListView
+from sources.eduframe.planning.worth import (
+    PAGES,
+    PARENTS,
+    TAILS,
+    WHOLE,
+    WINDOWS,
+    Units,
+    parent_buckets,
+    units,
+)  # fmt: skip
 
-Order = Literal["ascending", "descending", "none", "unknown"]
-Kind = Literal["whole", "pages", "window", "items", "under parents"]
-Flags = npt.NDArray[np.bool_]
-
-DAY = 86400.0
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a list that a filter of the API serves, and in which life goes on."""
-
-    name: str
-    """Windows of one name share their rates."""
-    params: Mapping[str, str]
-    rows: float
-    """How many rows it is expected to have."""
-    event: float
-    """When what it is about happened (a meeting began), in epoch seconds."""
-    read_at: float = float("nan")
-    cost: int = 1
-
-
-@dataclass(frozen=True)
-class Parents:
-    """The living parents of a list that is read under them, the newest first: parallel arrays."""
-
-    ids: Ids
-    """Their key ids."""
-    asked_at: Floats
-    """When each was last asked, in epoch seconds; nan is never."""
-    changed: Flags
-    """Whether its own row changed since."""
-    likely_empty: Flags
-    """Whether it has no children by its own fields: it is asked after the others."""
-
-
-@dataclass(frozen=True)
-class ListView:
-    """What the planner knows of one list."""
-
-    name: str
-    rows: int
-    """Living rows in the destination."""
-    order: Order = "unknown"
-    by_page: bool | None = None
-    """Whether it can be asked for a page by its number; None is not known, and tried."""
-    by_item: bool = False
-    """Whether a row can be asked for by itself."""
-    reconcile_every: float = DAY
-    """Seconds within which all of it should be read."""
-    blocks: Blocks | None = None
-    """The ledger; None where there is none yet."""
-    proven_at: float = float("nan")
-    """When it was last proven whole: the beginning of its last whole read; nan is never."""
-    walk_left: int = 0
-    """Requests left of a whole read that was begun in an earlier run; 0 where there is none."""
-    hinted: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Keys of rows that may have changed, the most urgent first. Asked for one by one, or, where
-    that is cheaper or the only way, by the pages that they are on."""
-    suspect: Sequence[tuple[int, int]] = ()
-    """Intervals of keys (both ends included) beside many changes: read like hints, by pages."""
-    windows: Sequence[Window] = ()
-    parents: Parents | None = None
-    """For a list under parents; such a list has no pages of its own."""
-
-    @property
-    def pages(self) -> int:
-        """The pages of its known rows, at least one."""
-        return max(1, -(-self.rows // PER_PAGE))
-
-    @property
-    def cost(self) -> int:
-        """The requests that reading it whole takes."""
-        return self.pages if self.parents is None else len(self.parents.ids)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A read that the next run should do."""
-
-    name: str
-    """The list."""
-    kind: Kind
-    cost: int
-    """Requests. A ``whole`` read may cost more than this in all: it is begun, or carried on, for
-    so many requests, and carried on in the next run."""
-    expected: float
-    """Unseen changes that it is expected to find."""
-    reason: str
-    """Why, in a few words."""
-    first: int = 0
-    last: int = 0
-    """``pages``: the first and the last, by number from 1. In an ascending list they count from
-    the low keys, in a descending one from the high keys."""
-    ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    """``items``: their keys; ``under parents``: the parents to ask."""
-    window: Window | None = None
+LEAST_SWEEP, MOST_SWEEP = 0.2, 0.8
+"""The sweep's share of the allowance."""
+MOST_OF_A_KIND = 0.5
+"""No kind takes more of what the sweep leaves …"""
+WORTH_IT = 0.25
+"""… while others have something that is worth at least so much of what it would have to give up."""
 
 
 @dataclass(frozen=True)
@@ -159,14 +78,165 @@ def choose(
         hints_only: a second look within a run, at what its reads gave rise to: only hints,
             suspect rows and changed parents, as far as the allowance goes.
     """
-    raise NotImplementedError
+    allowed = sum(view.cost for view in lists) if allowance is None else max(0, allowance)
+    least = needed(lists, every)
+    if not hints_only and sum(view.cost for view in lists) <= allowed:
+        return Schedule([_all(view) for view in lists], 1.0, least)
+    all_units = units(lists, rates, now)
+    if hints_only:
+        hints = hinted_reads(lists, allowed)
+        left = allowed - sum(choice.cost for choice in hints)
+        return Schedule(hints + _changed_parents(lists, all_units, left), 0.0, least)
+    sweep = _sweep_needed(all_units, allowed, every)
+    hints = hinted_reads(lists, int(MOST_OF_A_KIND * (allowed - sweep)))
+    left = allowed - sum(choice.cost for choice in hints)
+    free = _not_read_by(hints, lists, all_units)
+    chosen = _compete(all_units, free, left - sweep, allowed - sweep)
+    left -= int(all_units.cost[chosen].sum())
+    free[chosen] = False
+    swept = _furthest_gone(all_units, free, left)
+    choices = hints + _choices(lists, all_units, chosen, swept=False)
+    choices += _choices(lists, all_units, swept, swept=True)
+    return Schedule(choices, sweep / max(1, allowed), least)
 
 
 def unseen(lists: Sequence[ListView], rates: Rates, now: float) -> dict[str, float]:
     """The number of changes, by list, that are expected to have happened and not to be seen."""
-    raise NotImplementedError
+    found = units(lists, rates, now)
+    sums = np.bincount(found.view, found.expected, len(lists))
+    return {view.name: float(number) for view, number in zip(lists, sums, strict=True)}
 
 
 def needed(lists: Sequence[ListView], every: float) -> int:
     """The requests a run that bring every list round within its ``reconcile_every``."""
-    raise NotImplementedError
+    a_run = sum(view.cost * min(1.0, every / max(view.reconcile_every, 1.0)) for view in lists)
+    return int(np.ceil(a_run / MOST_SWEEP))
+
+
+def _not_read_by(hints: Sequence[Choice], lists: Sequence[ListView], found: Units) -> Flags:
+    free = np.ones(len(found), np.bool_)
+    for index, view in enumerate(lists):
+        for hint in hints:
+            if hint.name == view.name and hint.kind in ("whole", "pages"):
+                mine = (found.view == index) & (found.kind <= PAGES)
+                inside = (found.at >= hint.first) & (found.at <= hint.last)
+                free &= ~(mine & (inside | (hint.kind == "whole")))
+    return free
+
+
+def _all(view: ListView) -> Choice:
+    return Choice(view.name, "whole", view.cost, 0.0, "everything can be read")
+
+
+def _sweep_needed(found: Units, allowed: int, every: float) -> int:
+    """The requests of this run that the sweep has.
+
+    Things come due one after the other. For each of them: so many are due by then, and so many
+    runs are left; the most that any needs counts.
+    """
+    due = np.sort(found.due[~np.isnan(found.due)])
+    runs = np.floor(np.maximum(due, 0.0) / max(every, 1.0)) + 1
+    most = float((np.arange(1, len(due) + 1) / runs).max(initial=0.0))
+    return int(np.ceil(min(max(most, LEAST_SWEEP * allowed), MOST_SWEEP * allowed)))
+
+
+def _compete(found: Units, free: Flags, requests: int, shared: int) -> Ints:
+    """The units that are worth most, so many requests of them."""
+    order = np.argsort(-found.value, kind="stable")
+    order = order[free[order] & (found.value[order] > 0)]
+    costs = np.cumsum(found.cost[order])
+    cut = int(np.searchsorted(costs, requests, "right"))
+    if cut == len(order):
+        return order
+    worth_it = found.value[order[cut]] * WORTH_IT
+    left = dict.fromkeys(range(PARENTS + 1), int(MOST_OF_A_KIND * shared))
+    first = _take(found, order[found.value[order] >= worth_it], requests, left)
+    rest = np.setdiff1d(order, first, assume_unique=True)
+    rest = rest[np.argsort(-found.value[rest], kind="stable")]
+    more = _take(found, rest, requests - int(found.cost[first].sum()), {})
+    return np.concatenate([first, more])
+
+
+def _take(found: Units, order: Ints, requests: int, left: dict[int, int]) -> Ints:
+    """Of units in this order those that fit, ``left`` being what there is for each kind."""
+    taken = []
+    columns = found.kind[order].tolist(), found.cost[order].tolist()
+    for unit, kind, cost in zip(order.tolist(), *columns, strict=True):
+        if requests <= 0:
+            break
+        if cost <= requests and cost <= left.get(kind, cost):
+            taken.append(unit)
+            requests -= cost
+            if kind in left:
+                left[kind] -= cost
+    return np.array(taken, np.int64)
+
+
+def _furthest_gone(found: Units, free: Flags, requests: int) -> Ints:
+    order = np.argsort(-np.where(np.isnan(found.gone), -1.0, found.gone), kind="stable")
+    order = order[free[order] & ~np.isnan(found.gone[order])]
+    return _take(found, order, requests, {})
+
+
+def _choices(lists: Sequence[ListView], found: Units, chosen: Ints, *, swept: bool) -> list[Choice]:
+    """The units as reads: pages that follow each other are one, and so are parents of a kind."""
+    ranked: list[tuple[float, Choice]] = []
+    chosen = np.sort(chosen)
+    for index in np.unique(found.view[chosen]).tolist():
+        view, mine = lists[index], chosen[found.view[chosen] == index]
+        kinds = found.kind[mine]
+        groups = [mine[kinds == WHOLE], *_runs(found, mine[(kinds == TAILS) | (kinds == PAGES)])]
+        groups += [mine[at : at + 1] for at in np.flatnonzero(kinds == WINDOWS)]
+        if (asked := mine[kinds == PARENTS]).size:
+            buckets = parent_buckets(view)[found.at[asked]]
+            groups += [asked[buckets == bucket] for bucket in np.unique(buckets)]
+        for group in groups:
+            if group.size:
+                worth = found.gone if swept else found.value
+                choice = _choice(view, found, group, swept=swept)
+                ranked.append((-float(worth[group].max()), choice))
+    return [choice for _, choice in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _runs(found: Units, pages: Ints) -> list[Ints]:
+    return np.split(pages, np.flatnonzero(np.diff(found.at[pages]) != 1) + 1)
+
+
+def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice:
+    kind, at = int(found.kind[group[0]]), found.at[group]
+    expected = float(found.expected[group].sum())
+    reason = f"{expected:.2g} changes expected"
+    if swept:
+        reason = _age(float(found.gone[group].max()) * view.reconcile_every)
+    base = Choice(view.name, "whole", int(found.cost[group].sum()), expected, reason)
+    if kind == WHOLE:
+        return base
+    if kind == WINDOWS:
+        return replace(base, kind="window", window=view.windows[int(at[0])])
+    if kind == PARENTS:
+        assert view.parents is not None
+        why = {CHANGED: "their own rows changed", NEVER: "never asked"}
+        reason = why.get(int(parent_buckets(view)[at[0]]), reason)
+        return replace(base, kind="under parents", ids=view.parents.ids[at], reason=reason)
+    if len(at) >= view.pages:
+        return base
+    return replace(base, kind="pages", first=int(at[0]), last=int(at[-1]))
+
+
+def _age(seconds: float) -> str:
+    hours = seconds / 3600
+    if hours > 1e5:
+        return "never read"
+    return f"not read for {hours / 24:.0f} d" if hours >= 72 else f"not read for {hours:.0f} h"
+
+
+def _changed_parents(lists: Sequence[ListView], found: Units, requests: int) -> list[Choice]:
+    """Parents whose rows changed, as far as the requests go."""
+    parents = np.flatnonzero(found.kind == PARENTS)
+    changed = [
+        parents[found.view[parents] == index][view.parents.changed]
+        for index, view in enumerate(lists)
+        if view.parents is not None
+    ]
+    chosen = np.concatenate([np.zeros(0, np.int64), *changed])[: max(0, requests)]
+    return _choices(lists, found, chosen, swept=False)
