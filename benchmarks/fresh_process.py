@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sources.eduframe.planning.blocks import Floats, Ids, Ints
+from sources.eduframe.planning.blocks import PER_PAGE, Floats, Ids, Ints
+from sources.eduframe.planning.rates import AGES, HOURS, Rates
 
 HOUR, DAY = 3600.0, 86400.0
 YEARS = 1825.0
@@ -208,3 +209,40 @@ def _payments(random: np.random.Generator, hours: Hours, born: Floats, days: flo
     there = np.flatnonzero((time >= 0) & (time < days * DAY))
     order = there[np.argsort(time[there])]
     return Events(time[order], (row[order] + 1) * 3, np.full(len(order), CHANGE))
+
+
+@dataclass
+class TrueRates(Rates):
+    """The rates by which the process is drawn, as if they had been learned for ever."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    alpha: float = 1.0
+
+    def _estimate(self, name: str, kind: str) -> Floats:
+        learned = super()._estimate(name, kind)
+        size = self.sizes.get(name, 0)
+        if kind == "growth":
+            return np.array([size / YEARS / 24])
+        if kind == "window":
+            middle = np.minimum((HOURS[1:] + HOURS[:-1]) / 2, 300.0) - MEETING_LASTS / HOUR
+            late = 0.7 * np.exp(-middle) + 0.3 / 20 * np.exp(-middle / 20)
+            return np.where(middle > 0, late, 1e-9)
+        if kind == "parents":
+            return np.array([0.15, 0.01, 1e-9, 1e-9])
+        if not size:
+            return np.full(len(learned), 1 / 100 / (SMALL_EVERY / HOUR))
+        page = PER_PAGE / size * YEARS
+        low = (2.0 ** (np.arange(AGES) / 2) - 1) * page
+        high = (2.0 ** (np.arange(1, AGES + 1) / 2) - 1) * page
+        age = np.sqrt((low + 1) * (high + 1))
+        total = np.log(YEARS + 1)
+        if self.alpha != 1:
+            total = ((YEARS + 1) ** (1 - self.alpha) - 1) / (1 - self.alpha)
+        changes = 1 if name == "attendances" else 5
+        rate = changes * ((1 - OLD_SHARE) * age**-self.alpha / total + OLD_SHARE / YEARS)
+        if name == "invoices":
+            rate += np.where(age < PAYMENT_DAYS, 0.9 / PAYMENT_DAYS, 0.0)
+        if name == "attendances":
+            meetings = SIZES["meetings"] / SIZES["attendances"] * OF_MEETING / 110
+            rate += np.where((age > 10) & (age < 120), 0.2 * meetings, 0.0)
+        return rate / 24

@@ -25,6 +25,8 @@ from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 EVERY = 900.0
 """Seconds from one run to the next."""
 WINDOW_DAYS = 3.0
+END = 1 << 60
+"""A key above all keys."""
 FOLLOW_UP = 0.05
 """The share of a run that is kept for what its reads give rise to."""
 
@@ -90,13 +92,12 @@ class List_:
     def span(self, choice: Choice) -> tuple[int, int]:
         """The interval of keys that pages cover."""
         if choice.kind == "whole":
-            return 0, 1 << 60
+            return 0, END
         begin, end = (choice.first - 1) * PER_PAGE, choice.last * PER_PAGE
-        if begin >= len(self.truth):
-            return (int(self.truth[-1]) + 1, 1 << 60)
-        low = int(self.truth[begin]) if begin else 0
-        high = int(self.truth[end - 1]) if end <= len(self.truth) else 1 << 60
-        return low, high
+        low = int(self.truth[begin]) if 0 < begin < len(self.truth) else 0
+        if end >= min(len(self.blocks.keys), len(self.truth)):
+            return low, END
+        return low, int(self.truth[end - 1])
 
 
 class Mirror:
@@ -119,8 +120,9 @@ class Mirror:
         self.asked_at = np.zeros(len(invoices))
         self.changed = np.zeros(len(invoices), np.bool_)
         self.paid = np.zeros(len(invoices), np.bool_)
-        self.window_read = np.full(len(customer.meetings), np.nan)
+        self.window_read = np.where(customer.meetings < 0, 0.0, np.nan)
         self.requests = 0
+        self.shares: dict[str, int] = {}
         self.unseen: list[int] = []
         self.oldest: list[float] = []
         self.oldest_parent: list[float] = []
@@ -167,6 +169,9 @@ class Mirror:
 
     def _do(self, schedule: Schedule, now: float) -> int:
         spent = schedule.cost
+        for choice in schedule.choices:
+            k = choice.kind + ("/sweep" if choice.reason.startswith("not read") else "")
+            self.shares[k] = self.shares.get(k, 0) + choice.cost
         spans: dict[str, list[tuple[int, int]]] = {}
         for choice in schedule.choices:
             if choice.kind == "window":
@@ -206,7 +211,7 @@ class Mirror:
             self.rates.observe_rows(of.name, blocks, read, changed, now)
             if len(read):
                 of.suspect += suspects(blocks, read, changed)
-            if end == 1 << 60:
+            if end == END:
                 hours = float(blocks.ages(now)[-1]) / 3600
                 self.rates.observe(of.name, 0, len(new), hours, "growth")
         if len(new) or len(gone):

@@ -7,6 +7,7 @@ in whichever order the list is served.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ PAGES_APART = 2000
 """… and none of more than a page within so many rows of the growing end."""
 AHEAD = 3600.0
 """A time of reading more seconds in the future is a clock's mistake: it counts as never."""
-SIMILAR = (900.0, 0.1)
+SIMILAR = (900.0, 0.02)
 """Blocks are joined whose times of reading differ by no more seconds, and this share of their age
 beside the newest."""
 
@@ -83,7 +84,7 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.first)
 
-    @property
+    @cached_property
     def starts(self) -> Ints:
         """The rank of each block's first row, from the low keys, beginning with 0."""
         starts = np.searchsorted(self.keys, self.first)

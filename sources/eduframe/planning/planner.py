@@ -82,7 +82,7 @@ def choose(
     least = needed(lists, every)
     if not hints_only and sum(view.cost for view in lists) <= allowed:
         return Schedule([_all(view) for view in lists], 1.0, least)
-    all_units = units(lists, rates, now)
+    all_units = units(lists, rates, now, parents_only=hints_only)
     if hints_only:
         hints = hinted_reads(lists, allowed)
         left = allowed - sum(choice.cost for choice in hints)
@@ -173,8 +173,10 @@ def _take(found: Units, order: Ints, requests: int, left: dict[int, int]) -> Int
 
 
 def _furthest_gone(found: Units, free: Flags, requests: int) -> Ints:
-    order = np.argsort(-np.where(np.isnan(found.gone), -1.0, found.gone), kind="stable")
-    order = order[free[order] & ~np.isnan(found.gone[order])]
+    """What is overdue, by how many times its ``reconcile_every`` has passed; then what is due."""
+    could = np.flatnonzero(free & ~np.isnan(found.gone))
+    overdue = np.maximum(found.gone[could], 1.0)
+    order = could[np.lexsort((found.due[could], -overdue))]
     return _take(found, order, requests, {})
 
 

@@ -24,6 +24,8 @@ HALF_LIFE = 30 * 86400.0
 """Seconds after which evidence counts half: habits change."""
 AGES = 40
 """Buckets of age: two for each doubling of the pages from the newest."""
+RANKS = PER_PAGE * (2.0 ** (np.arange(AGES + 1) / 2) - 1)
+"""The rows after which each of them begins, and the last one ends."""
 HOURS = np.array([0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 1e9])
 """Buckets of a window: hours since its event."""
 CHANGED, NEVER, OTHER, EMPTY = range(4)
@@ -31,7 +33,9 @@ CHANGED, NEVER, OTHER, EMPTY = range(4)
 those that by their own fields have no children. For the first two ``watched`` counts requests,
 for the others hours since they were asked."""
 PRIOR = 2.0
-"""Changes that the prior counts for."""
+"""Changes that the prior of a bucket counts for …"""
+LIVELY = 0.3
+"""… and that of a list beside the others: they differ by orders of magnitude."""
 NEWEST, LEAST = 0.01, 1e-7
 """Changes per row and hour that are believed before anything is known: of the newest page, halved
 with each doubling of the pages, and at least."""
@@ -106,6 +110,13 @@ class Rates:
             known = self._known[(name, kind)] = self._estimate(name, kind)
         return known
 
+    def between(self, name: str, newest: Floats, oldest: Floats) -> Floats:
+        """The mean rate of the rows that have so many newer ones, from ``newest`` up to
+        ``oldest``."""
+        risen = np.append(0.0, np.cumsum(np.diff(RANKS) * self.rates(name)))
+        sums = np.interp(oldest, RANKS, risen) - np.interp(newest, RANKS, risen)
+        return np.asarray(sums / np.maximum(oldest - newest, 1e-9))
+
     def observe_rows(self, name: str, blocks: Blocks, read: Ids, changed: Ids, now: float) -> None:
         """Count a read of rows (their keys, ascending), by the blocks as they were before it.
 
@@ -149,7 +160,8 @@ class Rates:
 
     def _counters(self, name: str, kind: Kind) -> tuple[Floats, Floats]:
         size = len(_BUILT_IN[kind])
-        self._known.clear()
+        for known in ((name, kind), ("", kind)):
+            self._known.pop(known, None)
         return self.counters.setdefault((name, kind), (np.zeros(size), np.zeros(size)))
 
     def _estimate(self, name: str, kind: str) -> Floats:
@@ -163,6 +175,10 @@ class Rates:
             self._known[("", kind)] = shared
         nothing = (np.zeros_like(shared), np.zeros_like(shared))
         found, watched = self.counters.get((name, kind), nothing)
-        lively = (PRIOR + found.sum()) / (PRIOR + (shared * watched).sum())
+        if kind == "growth":
+            return np.asarray((LIVELY + found) / (LIVELY / shared + watched))
+        lively = 1.0
+        if kind == "age":
+            lively = (LIVELY + found.sum()) / (LIVELY + (shared * watched).sum())
         return np.asarray((PRIOR + found) / (PRIOR / (shared * lively) + watched))
 

@@ -88,7 +88,7 @@ class ListView:
     def paged(self) -> bool:
         """Whether parts of it can be read by the numbers of their pages."""
         ordered = self.order in ("ascending", "descending") and self.by_page is not False
-        return ordered and self.blocks is not None and len(self.blocks) > 0 and self.pages > 1
+        return ordered and self.blocks is not None and self.pages > 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Choice:
     first: int = 0
     last: int = 0
     """``pages``: the first and the last, by number from 1. In an ascending list they count from
-    the low keys, in a descending one from the high keys."""
+    the low keys, in a descending one from the high keys. Where they end with the page of the newest
+    known row, in an ascending list, the read goes on to the end of the list."""
     ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """``items``: their keys; ``under parents``: the parents to ask."""
     window: Window | None = None
