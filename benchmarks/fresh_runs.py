@@ -25,6 +25,8 @@ from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 EVERY = 900.0
 """Seconds from one run to the next."""
 WINDOW_DAYS = 3.0
+MONDAY = 4 * DAY
+"""A Monday at midnight, as epoch seconds: time 0 of the process."""
 END = 1 << 60
 """A key above all keys."""
 FOLLOW_UP = 0.05
@@ -122,6 +124,7 @@ class Mirror:
         self.paid = np.zeros(len(invoices), np.bool_)
         self.window_read = np.where(customer.meetings < 0, 0.0, np.nan)
         self.requests = 0
+        self.found = 0
         self.shares: dict[str, int] = {}
         self.unseen: list[int] = []
         self.oldest: list[float] = []
@@ -138,6 +141,8 @@ class Mirror:
         spent = self._do(self._choose(max(0, allowance - kept), now), now)
         left = allowance - spent
         spent += self._do(self._choose(left, now, hints_only=True), now) if left > 0 else 0
+        self.rates.observe_run(self.found, MONDAY + now - EVERY, MONDAY + now)
+        self.found = 0
         self.account = self.account.book(spent, now)
         self.requests += spent
         self.unseen.append(
@@ -199,6 +204,7 @@ class Mirror:
         place = np.searchsorted(low, keys, "right") - 1
         covered = (place >= 0) & (keys <= high[place])
         seen = of.pending.see(covered, now)
+        self.found += int((events.imported[seen] < 0).sum())
         kinds, found = events.kind[seen], np.unique(events.key[seen])
         new = events.key[seen[kinds == NEW]]
         gone = events.key[seen[kinds == DELETE]]
@@ -267,6 +273,7 @@ class Mirror:
         read = self.window_read[meeting]
         since = 0.0 if np.isnan(read) else (read - event) / 3600
         changed = len(np.unique(of.pending.events.key[found]))
+        self.found += changed
         self.rates.observe_window(
             "attendances", since, (now - event) / 3600, changed, OF_MEETING
         )

@@ -152,7 +152,8 @@ class Blocks:
             if kept:
                 begin, other = kept[-1]
                 apart, older = abs(time - other), min(time, other)
-                similar = time == other or apart <= seconds or apart <= share * (newest - older)
+                near = apart <= seconds or apart <= share * (newest - older) < float("inf")
+                similar = time == other or near
                 if similar and end - start <= target(total - end):
                     kept[-1] = (start, older)
                     continue

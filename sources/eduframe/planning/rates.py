@@ -16,7 +16,7 @@ import numpy as np
 
 from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ids, Ints
 
-Kind = Literal["age", "window", "growth", "parents"]
+Kind = Literal["age", "window", "growth", "parents", "hours"]
 CounterRow = tuple[str, str, int, float, float]
 """``resource, kind, bucket, found, watched``: one counter, as it is stored."""
 
@@ -32,9 +32,12 @@ CHANGED, NEVER, OTHER, EMPTY = range(4)
 """Buckets of parents: whose row changed since they were asked; that were never asked; the others;
 those that by their own fields have no children. For the first two ``watched`` counts requests,
 for the others hours since they were asked."""
+ALL_LISTS = "*"
+"""The name under which the hours are counted. Buckets: the hours of a workday, then those of a day
+of the weekend, in UTC; ``watched`` counts hours."""
 PRIOR = 2.0
 """Changes that the prior of a bucket counts for …"""
-LIVELY = 0.3
+LIVELY = 0.1
 """… and that of a list beside the others: they differ by orders of magnitude."""
 NEWEST, LEAST = 0.01, 1e-7
 """Changes per row and hour that are believed before anything is known: of the newest page, halved
@@ -44,6 +47,7 @@ _BUILT_IN: dict[str, Floats] = {
     "window": np.full(len(HOURS) - 1, NEWEST),
     "growth": np.full(1, 0.1),
     "parents": np.array([0.3, 1.0, 1e-5, 1e-6]),
+    "hours": np.ones(48),
 }
 
 
@@ -158,6 +162,21 @@ class Rates:
         gained: Floats = np.interp(until, HOURS, risen) - np.interp(since, HOURS, risen)
         return gained
 
+    def observe_run(self, found: float, since: float, now: float) -> None:
+        """Count the changes that a run found, the run before having been at ``since``."""
+        hours = (now - since) / 3600
+        if 0 < hours <= 2:
+            self.observe(ALL_LISTS, _hour_bucket((since + now) / 2), found, hours, "hours")
+
+    def lively(self, now: float) -> float:
+        """How much of what is there to spend is well spent now, beside the mean hour, which is 1:
+        the square root of how many changes this hour of the day brings."""
+        found, watched = self.counters.get((ALL_LISTS, "hours"), (np.zeros(48), np.zeros(48)))
+        mean = max(float(found.sum()), 1.0) / max(float(watched.sum()), 1.0)
+        day = np.sqrt((PRIOR + found) / (PRIOR / mean + watched))
+        week = np.repeat(np.array([5.0, 2.0]), 24)
+        return float(day[_hour_bucket(now)] / np.average(day, weights=week))
+
     def _counters(self, name: str, kind: Kind) -> tuple[Floats, Floats]:
         size = len(_BUILT_IN[kind])
         for known in ((name, kind), ("", kind)):
@@ -182,3 +201,8 @@ class Rates:
             lively = (LIVELY + found.sum()) / (LIVELY + (shared * watched).sum())
         return np.asarray((PRIOR + found) / (PRIOR / (shared * lively) + watched))
 
+
+def _hour_bucket(now: float) -> int:
+    days, seconds = divmod(now, 86400.0)
+    # The epoch began on a Thursday.
+    return int(seconds // 3600) + 24 * ((int(days) + 3) % 7 >= 5)
