@@ -17,7 +17,7 @@ from benchmarks.fresh_process import (
 )
 from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ids, Ints
 from sources.eduframe.planning.budget import Account
-from sources.eduframe.planning.hints import suspects
+from sources.eduframe.planning.hints import suspects, without
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.rates import CHANGED, NEVER, OTHER, Rates
 from sources.eduframe.planning.views import Choice, ListView, Parents, Window
@@ -196,7 +196,6 @@ class Mirror:
 
     def _see_rows(self, of: List_, intervals: list[tuple[int, int]], now: float) -> int:
         """Rows of some intervals are read: what became of them is seen."""
-        of.suspect = []
         intervals = sorted(intervals)
         events, waiting = of.pending.events, of.pending.waiting
         keys = events.key[waiting]
@@ -217,7 +216,9 @@ class Mirror:
             self.rates.observe_rows(of.name, blocks, read, changed, now)
             if len(read):
                 of.suspect += suspects(blocks, read, changed)
-            if end == END:
+        for interval in intervals:
+            of.suspect = without(of.suspect, *interval)
+            if interval[1] == END:
                 hours = float(blocks.ages(now)[-1]) / 3600
                 self.rates.observe(of.name, 0, len(new), hours, "growth")
         if len(new) or len(gone):

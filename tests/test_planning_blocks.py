@@ -84,8 +84,8 @@ def test_blocks_read_at_very_different_times_are_not_joined() -> None:
 
 
 def test_however_scattered_the_reads_the_ledger_stays_short() -> None:
-    blocks = Blocks.of(keys(rows=20_000), 0.0)
-    for number in range(0, 20_000, 10):
+    blocks = Blocks.of(keys(rows=3_000), 0.0)
+    for number in range(0, 3_000, 20):
         blocks = blocks.mark(number * 3, number * 3 + 3, number * 10_000.0)
     assert len(blocks.fit(blocks.keys)) <= 2 * len(Blocks.of(blocks.keys, 0.0)) + 20
 

@@ -34,19 +34,16 @@ def suspects(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
                 begin, end = max(begin, 0), min(end, len(blocks.keys) - 1)
                 if begin <= end:
                     found.append((int(blocks.keys[begin]), int(blocks.keys[end])))
-    return _without(found, int(read[0]), int(read[-1])) if found else []
+    return without(found, int(read[0]), int(read[-1])) if found else []
 
 
-def _without(intervals: list[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
-    """The intervals without what was just read, joined where they overlap."""
-    cut = []
-    for begin, end in sorted(intervals):
-        if begin < low:
-            cut.append((begin, min(end, low - 1)))
-        if end > high:
-            cut.append((max(begin, high + 1), end))
+def without(intervals: Sequence[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
+    """The intervals without what was just read, from ``low`` to ``high``; those that overlap are
+    joined."""
+    parts = [(begin, min(end, low - 1)) for begin, end in intervals if begin < low]
+    parts += [(max(begin, high + 1), end) for begin, end in intervals if end > high]
     joined: list[tuple[int, int]] = []
-    for begin, end in sorted(cut):
+    for begin, end in sorted(parts):
         if joined and begin <= joined[-1][1] + 1:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:

@@ -32,6 +32,8 @@ CHANGED, NEVER, OTHER, EMPTY = range(4)
 """Buckets of parents: whose row changed since they were asked; that were never asked; the others;
 those that by their own fields have no children. For the first two ``watched`` counts requests,
 for the others hours since they were asked."""
+SURPRISE = 10.0
+"""A block teaches no more than one change and so many times what was expected of it."""
 ALL_LISTS = "*"
 """The name under which the hours are counted. Buckets: the hours of a workday, then those of a day
 of the weekend, in UTC; ``watched`` counts hours."""
@@ -127,22 +129,20 @@ class Rates:
         Args:
             read: the keys that were met; those that the blocks do not have are left out.
             changed: those among them that changed since the blocks' times of reading, or are gone.
+                Where a block has far more of them than expected, somebody imported something: that
+                is no habit, and the block counts for what would have been surprising enough.
         """
         if not len(blocks):
             return
-        starts = blocks.starts
-        rank = np.searchsorted(blocks.keys, read)
-        rank = rank[rank < len(blocks.keys)]
-        block = np.searchsorted(starts, rank, "right") - 1
-        hours = blocks.ages(now)[block] / 3600
-        seen = np.isfinite(hours)
-        bucket = age_bucket(len(blocks.keys) - 1 - rank[seen])
+        hours = blocks.ages(now) / 3600
+        bucket, block = _places(blocks, read, hours)
+        expected = self.rates(name)[bucket] * hours[block]
+        most = 1 + SURPRISE * np.bincount(block, expected, len(blocks))
         found, watched = self._counters(name, "age")
-        watched += np.bincount(bucket, hours[seen], AGES)
-        at = np.searchsorted(blocks.keys, changed)
-        at = at[at < len(blocks.keys)]
-        at = at[np.isfinite(blocks.ages(now)[np.searchsorted(starts, at, "right") - 1])]
-        found += np.bincount(age_bucket(len(blocks.keys) - 1 - at), minlength=AGES)
+        watched += np.bincount(bucket, hours[block], AGES)
+        bucket, block = _places(blocks, changed, hours)
+        share = np.minimum(1.0, most / np.maximum(np.bincount(block, minlength=len(blocks)), 1))
+        found += np.bincount(bucket, share[block], AGES)
 
     def observe_window(
         self, name: str, since: float, until: float, changes: int, rows: int
@@ -200,6 +200,15 @@ class Rates:
         if kind == "age":
             lively = (LIVELY + found.sum()) / (LIVELY + (shared * watched).sum())
         return np.asarray((PRIOR + found) / (PRIOR / (shared * lively) + watched))
+
+
+def _places(blocks: Blocks, keys: Ids, hours: Floats) -> tuple[Ints, Ints]:
+    """The buckets of the keys, and their blocks: of those in a block that was ever read."""
+    rank = np.searchsorted(blocks.keys, keys)
+    rank = rank[rank < len(blocks.keys)]
+    block = np.searchsorted(blocks.starts, rank, "right") - 1
+    seen = np.isfinite(hours[block])
+    return age_bucket(len(blocks.keys) - 1 - rank[seen]), block[seen]
 
 
 def _hour_bucket(now: float) -> int:
