@@ -88,7 +88,7 @@ class Hours:
     """Office hours: time that runs faster while people work."""
 
     def __init__(self, days: float) -> None:
-        hours = np.arange(int(-70 * 24), int((days + 70) * 24) + 1)
+        hours = np.arange(-70 * 24, int((days + 70) * 24) + 1)
         day, hour = hours // 24 % 7, hours % 24
         busy = (day < 5) & (hour >= 8) & (hour < 18)
         self._time = np.append(hours, hours[-1] + 1) * HOUR
@@ -216,7 +216,14 @@ class TrueRates(Rates):
     """The rates by which the process is drawn, as if they had been learned for ever."""
 
     sizes: dict[str, int] = field(default_factory=dict)
+    """Rows by list; a list that is not named is a small one."""
     alpha: float = 1.0
+
+    @classmethod
+    def of(cls, customer: Customer, alpha: float) -> "TrueRates":
+        """Those of this customer."""
+        sizes = {name: len(keys) for name, keys in customer.keys.items() if name in SIZES}
+        return cls(sizes=sizes, alpha=alpha)
 
     def _estimate(self, name: str, kind: str) -> Floats:
         learned = super()._estimate(name, kind)
@@ -245,4 +252,4 @@ class TrueRates(Rates):
         if name == "attendances":
             meetings = SIZES["meetings"] / SIZES["attendances"] * OF_MEETING / 110
             rate += np.where((age > 10) & (age < 120), 0.2 * meetings, 0.0)
-        return rate / 24
+        return np.asarray(rate / 24)

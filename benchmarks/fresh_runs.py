@@ -1,27 +1,19 @@
 """Runs under a virtual clock: what the planner chooses is read, and what was seen is counted."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks.fresh_process import (
-    CHANGE,
-    DAY,
-    DELETE,
-    HOUR,
-    NEW,
-    OF_MEETING,
-    Customer,
-    Events,
-)
+from benchmarks.fresh_process import DAY, DELETE, NEW, OF_MEETING, Customer, Events
 from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ids, Ints
 from sources.eduframe.planning.budget import Account
 from sources.eduframe.planning.hints import suspects, without
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.rates import CHANGED, NEVER, OTHER, Rates
-from sources.eduframe.planning.views import Choice, ListView, Parents, Window
+from sources.eduframe.planning.views import Flags, ListView, Parents, Window
 
+Span = tuple[int, int]
+"""An interval of keys, both ends included."""
 EVERY = 900.0
 """Seconds from one run to the next."""
 WINDOW_DAYS = 3.0
@@ -54,9 +46,9 @@ class Pending:
         self.begun, self.waiting = end, np.concatenate([self.waiting, new])
         return new
 
-    def see(self, which: np.ndarray, now: float) -> Ints:
+    def see(self, which: Flags, now: float) -> Ints:
         """Those of the waiting for which this is true are seen."""
-        found = self.waiting[which]
+        found: Ints = self.waiting[which]
         self.seen[found] = now
         self.waiting = self.waiting[~which]
         return found
@@ -71,8 +63,7 @@ class List_:
     truth: Ids
     blocks: Blocks
     reconcile_every: float
-    suspect: list[tuple[int, int]] = field(default_factory=list)
-    requests: int = 0
+    suspect: list[Span] = field(default_factory=list)
 
     def happen(self, now: float) -> None:
         new = self.pending.happen(now)
@@ -91,15 +82,26 @@ class List_:
             suspect=tuple(self.suspect),
         )  # fmt: skip
 
-    def span(self, choice: Choice) -> tuple[int, int]:
-        """The interval of keys that pages cover."""
-        if choice.kind == "whole":
-            return 0, END
-        begin, end = (choice.first - 1) * PER_PAGE, choice.last * PER_PAGE
+    @property
+    def pages(self) -> int:
+        """The pages that the API has of it."""
+        return max(1, -(-len(self.truth) // PER_PAGE))
+
+    def span(self, first: int, last: int) -> Span:
+        """The interval of keys that these pages cover: up to the end, if they are the last that
+        the destination knows of."""
+        begin, end = (first - 1) * PER_PAGE, last * PER_PAGE
         low = int(self.truth[begin]) if 0 < begin < len(self.truth) else 0
         if end >= min(len(self.blocks.keys), len(self.truth)):
             return low, END
         return low, int(self.truth[end - 1])
+
+    def see(self, spans: list[Span], now: float) -> Ints:
+        """The events that are seen when these intervals of keys, in order, are read."""
+        keys = self.pending.events.key[self.pending.waiting]
+        low, high = np.array(spans).T
+        place = np.searchsorted(low, keys, "right") - 1
+        return self.pending.see((place >= 0) & (keys <= high[place]), now)
 
 
 class Mirror:
@@ -109,47 +111,37 @@ class Mirror:
         self, customer: Customer, account: Account, rates: Rates, every: float, parents_every: float
     ) -> None:
         self.customer, self.account, self.rates = customer, account, rates
-        self.lists = {
-            name: List_(name, Pending(events), customer.keys[name],
-                        Blocks.of(customer.keys[name], 0.0), every)
-            for name, events in customer.events.items()
-        }  # fmt: skip
+        self.lists = _lists(customer, every)
         self.payments = Pending(customer.payments)
         self.parents_every = parents_every
         invoices = customer.keys["invoices"]
-        self.asked = dict.fromkeys(invoices.tolist(), 0.0)
         self.ids = invoices
         self.asked_at = np.zeros(len(invoices))
         self.changed = np.zeros(len(invoices), np.bool_)
         self.paid = np.zeros(len(invoices), np.bool_)
         self.window_read = np.where(customer.meetings < 0, 0.0, np.nan)
-        self.requests = 0
         self.found = 0
-        self.shares: dict[str, int] = {}
+        self.spent: list[int] = []
         self.unseen: list[int] = []
         self.oldest: list[float] = []
-        self.oldest_parent: list[float] = []
 
-    def run(self, now: float, spend: Callable[[float, Account], int]) -> None:
+    def run(self, now: float) -> None:
         """What one run does."""
         for of in self.lists.values():
             of.happen(now)
         self.payments.happen(now)
         self.rates.decay(now)
-        allowance = spend(now, self.account)
-        kept = max(2, int(allowance * FOLLOW_UP))
-        spent = self._do(self._choose(max(0, allowance - kept), now), now)
-        left = allowance - spent
-        spent += self._do(self._choose(left, now, hints_only=True), now) if left > 0 else 0
-        self.rates.observe_run(self.found, MONDAY + now - EVERY, MONDAY + now)
         self.found = 0
+        allowance = self.account.paced(now, EVERY, self.rates.lively(MONDAY + now))
+        kept = int(allowance * FOLLOW_UP)
+        spent = self._do(self._choose(allowance - kept, now), now)
+        spent += self._do(self._choose(max(0, allowance - spent), now, hints_only=True), now)
         self.account = self.account.book(spent, now)
-        self.requests += spent
-        self.unseen.append(
-            sum(len(of.pending.waiting) for of in self.lists.values()) + len(self.payments.waiting)
-        )
+        self.rates.observe_run(self.found, MONDAY + now - EVERY, MONDAY + now)
+        self.spent.append(spent)
+        waiting = [of.pending.waiting for of in self.lists.values()]
+        self.unseen.append(sum(map(len, waiting)) + len(self.payments.waiting))
         self.oldest.append(max(float(of.blocks.ages(now).max()) for of in self.lists.values()))
-        self.oldest_parent.append(float(np.nanmax(now - self.asked_at, initial=0.0)))
 
     def _choose(self, allowance: int, now: float, hints_only: bool = False) -> Schedule:
         views = [of.view() for of in self.lists.values()]
@@ -174,10 +166,7 @@ class Mirror:
 
     def _do(self, schedule: Schedule, now: float) -> int:
         spent = schedule.cost
-        for choice in schedule.choices:
-            k = choice.kind + ("/sweep" if choice.reason.startswith("not read") else "")
-            self.shares[k] = self.shares.get(k, 0) + choice.cost
-        spans: dict[str, list[tuple[int, int]]] = {}
+        spans: dict[str, list[Span]] = {}
         for choice in schedule.choices:
             if choice.kind == "window":
                 assert choice.window is not None
@@ -188,21 +177,16 @@ class Mirror:
                 self._see_payments(self.ids, now)
             else:
                 of = self.lists[choice.name]
-                of.requests += choice.cost
-                spans.setdefault(choice.name, []).append(of.span(choice))
+                last = choice.last if choice.kind == "pages" else of.pages
+                spans.setdefault(choice.name, []).append(of.span(max(1, choice.first), last))
         for name, intervals in spans.items():
             spent += self._see_rows(self.lists[name], intervals, now)
         return spent
 
-    def _see_rows(self, of: List_, intervals: list[tuple[int, int]], now: float) -> int:
+    def _see_rows(self, of: List_, intervals: list[Span], now: float) -> int:
         """Rows of some intervals are read: what became of them is seen."""
         intervals = sorted(intervals)
-        events, waiting = of.pending.events, of.pending.waiting
-        keys = events.key[waiting]
-        low, high = (np.array([interval[side] for interval in intervals]) for side in (0, 1))
-        place = np.searchsorted(low, keys, "right") - 1
-        covered = (place >= 0) & (keys <= high[place])
-        seen = of.pending.see(covered, now)
+        events, seen = of.pending.events, of.see(intervals, now)
         self.found += int((events.imported[seen] < 0).sum())
         kinds, found = events.kind[seen], np.unique(events.key[seen])
         new = events.key[seen[kinds == NEW]]
@@ -268,7 +252,6 @@ class Mirror:
 
     def _see_window(self, meeting: int, now: float) -> None:
         of = self.lists["attendances"]
-        of.requests += 1
         found = of.pending.see(of.pending.events.meeting[of.pending.waiting] == meeting, now)
         event = float(self.customer.meetings[meeting])
         read = self.window_read[meeting]
@@ -282,52 +265,46 @@ class Mirror:
 
 
 class OverAndOver:
-    """Every list whole, one after the other, for ever: payments of invoices that changed, too."""
+    """Every list whole, one after the other, for ever: and the payments of changed invoices."""
 
     def __init__(self, customer: Customer) -> None:
-        self.mirror_lists = {
-            name: List_(name, Pending(events), customer.keys[name],
-                        Blocks.of(customer.keys[name], 0.0), DAY)
-            for name, events in customer.events.items()
-        }  # fmt: skip
+        self.lists = _lists(customer, DAY)
         self.payments = Pending(customer.payments)
-        self.at = ("", 0)
-        self.requests = 0
+        self.spent: list[int] = []
         self.unseen: list[int] = []
-        self.owed: list[int] = []
-        self.place = 0
-        self.page = 1
+        self.oldest: list[float] = []
+        self._at, self._page = 0, 1
+        """The list that is read, and the page that comes next."""
 
     def run(self, now: float, allowance: int) -> None:
-        lists = list(self.mirror_lists.values())
+        """Read on; no page twice in a run."""
+        lists = list(self.lists.values())
         for of in lists:
             of.happen(now)
         self.payments.happen(now)
-        left = allowance
-        started = (self.place, self.page)
-        while left > 0:
-            of = lists[self.place]
-            pages = len(of.truth) // PER_PAGE + 1
-            last = min(pages, self.page + left - 1)
-            cost = last - self.page + 1
-            low, high = of.span(Choice(of.name, "pages", cost, 0.0, "", self.page, last))
-            keys = of.pending.events.key[of.pending.waiting]
-            seen = of.pending.see((keys >= low) & (keys <= high), now)
-            left -= cost
+        left, everything = allowance, sum(of.pages for of in lists)
+        while left > 0 and everything > 0:
+            of = lists[self._at]
+            last = min(of.pages, self._page + min(left, everything) - 1)
+            left -= last - self._page + 1
+            everything -= last - self._page + 1
+            seen = of.see([of.span(self._page, last)], now)
             if of.name == "invoices":
                 asked = np.unique(of.pending.events.key[seen])
-                which = np.isin(self.payments.events.key[self.payments.waiting], asked)
-                self.payments.see(which, now)
+                events = self.payments.events
+                self.payments.see(np.isin(events.key[self.payments.waiting], asked), now)
                 left -= len(asked)
-            wrapped = last == pages
-            self.place = (self.place + wrapped) % len(lists)
-            self.page = 1 if wrapped else last + 1
-            if (self.place, self.page) == started or (self.place == 0 and allowance > 1e5):
-                break
-        self.requests += allowance - left
-        self.unseen.append(
-            sum(len(of.pending.waiting) for of in lists) + len(self.payments.waiting)
+            ended = last == of.pages
+            self._at, self._page = (self._at + ended) % len(lists), 1 if ended else last + 1
+        self.spent.append(allowance - left)
+        waiting = [of.pending.waiting for of in lists]
+        self.unseen.append(sum(map(len, waiting)) + len(self.payments.waiting))
+
+
+def _lists(customer: Customer, reconcile_every: float) -> dict[str, List_]:
+    return {
+        name: List_(name, Pending(events), keys, Blocks.of(keys, 0.0), reconcile_every)
+        for (name, events), keys in zip(
+            customer.events.items(), customer.keys.values(), strict=True
         )
-
-
-__all__ = ["CHANGE", "EVERY", "HOUR", "Mirror", "OverAndOver"]
+    }

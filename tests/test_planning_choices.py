@@ -241,7 +241,7 @@ def test_a_schedule_never_costs_more_than_is_allowed_nor_reads_a_page_twice(
     views = [replace(view, name=f"list_{n}") for n, view in enumerate(views)]
     schedule = plan(*views, allowance=allowance)
     assert 0 <= schedule.cost <= allowance
-    assert all(choice.cost > 0 for choice in schedule.choices)
+    assert schedule.sweep == 1 or all(choice.cost > 0 for choice in schedule.choices)
     whole = sum(view.cost for view in views)
     assert schedule.cost == min(allowance, whole) or any(len(view.hinted) for view in views)
     for view in views:
