@@ -23,7 +23,7 @@ def main() -> None:
     simulated = parser.add_argument_group("fresh", "days simulated under a virtual clock")
     simulated.add_argument("--days", type=float, help="that count (14)")
     simulated.add_argument("--seeds", type=int, help="of which the median counts (5)")
-    simulated.add_argument("--customers", nargs="+", choices=["large", "middle"])
+    simulated.add_argument("--customers", nargs="+", choices=["large", "middle", "small"])
     simulated.add_argument("--budgets", nargs="+", help="shares of the limit (5%% 10%% …)")
     simulated.add_argument("--alphas", nargs="+", type=float, help="how changes fall off (1)")
     simulated.add_argument("--processes", type=int, default=1, help="side by side (1)")

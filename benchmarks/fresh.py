@@ -7,6 +7,8 @@ are the real ones. A line for each way to read:
 - *planner*: with a ``reconcile_every`` that a fifth for the sweep just keeps;
 - *true rates*: the same, told the rates instead of learning them;
 - *each day*: the planner with a ``reconcile_every`` of a day (of a week for payments).
+
+The account alone bounds a run: the 250 requests that a real run may always make are not given here.
 """
 
 from argparse import Namespace
@@ -18,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.fresh_process import CUSTOMERS, DAY, HOUR, Customer, TrueRates, customer
+from benchmarks.fresh_process import DAY, HOUR, Customer, TrueRates, customer
 from benchmarks.fresh_runs import EVERY, Mirror, OverAndOver, Pending
 from benchmarks.report import Table
 from sources.eduframe.planning.blocks import Floats
@@ -28,10 +30,10 @@ from sources.eduframe.planning.rates import Rates
 LIMIT = 500 / 300
 """Requests a second."""
 WAYS = ("over and over", "planner", "true rates", "each day")
+BUDGETS = ("5%", "10%", "20%", "50%", "100%")
 WITHIN = (0.25, 1.0, 4.0, 24.0)
 """Hours."""
 LEARNING = 2.0
-"""Days before those that count."""
 SWEEP = 0.2
 SLACK = 1.1
 FOR_PARENTS = 0.1
@@ -48,6 +50,13 @@ class Case:
     alpha: float
     days: float
     seed: int
+    learning: float = LEARNING
+    """Days before those that count."""
+
+    @property
+    def after(self) -> float:
+        """Days after them, in which the last changes may be seen."""
+        return min(1.0, self.days)
 
 
 @dataclass(frozen=True)
@@ -70,23 +79,24 @@ class Outcome:
 
 def fresh(options: Namespace) -> Iterator[Table]:
     """How soon changes are seen, on a share of the request limit."""
-    days = options.days or (1.0 if options.quick else 14.0)
+    days = options.days or (0.5 if options.quick else 14.0)
+    learning = 0.25 if options.quick else LEARNING
     seeds = range(1, (options.seeds or (1 if options.quick else 5)) + 1)
     header = ("customer, budget, way", *(f"{hours:g} h" for hours in WITHIN), "payments, 1 h",
               "unseen", "requests", "oldest", "import")  # fmt: skip
     for alpha in options.alphas or [1.0]:
-        for name in options.customers or (["middle"] if options.quick else CUSTOMERS):
+        for name in options.customers or (["small"] if options.quick else ["middle", "large"]):
             table = Table(
-                f"Freshness: {name} customer, α {alpha:g}, {days:g} days after {LEARNING:g} of "
+                f"Freshness: {name} customer, α {alpha:g}, {days:g} days after {learning:g} of "
                 f"learning, medians of {len(seeds)}",
                 header,
                 note="Share of changes visible within so many hours, imports apart; changes "
                 "unseen, on the average; requests a run of 15 minutes; the oldest block in times "
                 "of what over and over takes; runs until all of an import was seen.",
             )
-            for budget in options.budgets or ["5%", "10%", "20%", "50%", "100%"]:
+            for budget in options.budgets or BUDGETS[: 1 if options.quick else None]:
                 for way in WAYS:
-                    cases = [Case(way, name, budget, alpha, days, seed) for seed in seeds]
+                    cases = [Case(way, name, budget, alpha, days, seed, learning) for seed in seeds]
                     outcomes = _all(cases, options.processes)
                     table.rows.append((f"{name}, {budget}, {way}", *_cells(outcomes)))
             yield table
@@ -107,8 +117,9 @@ def _cells(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def simulate(case: Case) -> Outcome:
-    """One simulation, and a day more, in which the last changes that count may be seen."""
-    of = customer(case.customer, LEARNING + case.days + 1, case.alpha, case.seed)
+    """One simulation."""
+    days = case.learning + case.days + case.after
+    of = customer(case.customer, days, case.alpha, case.seed)
     budget = Budget.parse(case.budget)
     a_run = (budget.share or 1.0) * LIMIT * EVERY
     pages = sum(-(-len(keys) // 100) for keys in of.keys.values())
@@ -117,7 +128,7 @@ def simulate(case: Case) -> Outcome:
     parents_every = len(of.keys["invoices"]) / (rest * a_run) * EVERY
     if case.way == "each day":
         every, parents_every = DAY, 7 * DAY
-    runs = np.arange(1, int((LEARNING + case.days + 1) * DAY / EVERY)) * EVERY
+    runs = np.arange(1, int(days * DAY / EVERY)) * EVERY
     mirror: Mirror | OverAndOver
     if case.way == "over and over":
         mirror = OverAndOver(of)
@@ -134,7 +145,7 @@ def simulate(case: Case) -> Outcome:
 
 
 def _outcome(case: Case, of: Customer, mirror: Mirror | OverAndOver, round_: float) -> Outcome:
-    first, last = LEARNING * DAY, (LEARNING + case.days) * DAY
+    first, last = case.learning * DAY, (case.learning + case.days) * DAY
     pendings = [of.pending for of in mirror.lists.values()]
     changes = np.concatenate([_delays(p, first, last) for p in [*pendings, mirror.payments]])
     paid = _delays(mirror.payments, first, last)

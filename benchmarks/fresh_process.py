@@ -30,7 +30,8 @@ SIZES = {
     "courses": 2_000,
 }
 """Rows of the large customer."""
-CUSTOMERS = {"large": 1.0, "middle": 0.1}
+CUSTOMERS = {"large": 1.0, "middle": 0.1, "small": 0.01}
+"""As shares of that."""
 SMALL_LISTS, SMALL_EVERY = 40, 30 * DAY
 """Lists of one page, each with one change in so many seconds."""
 BUSY, QUIET = 2.9, 0.15

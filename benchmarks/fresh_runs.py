@@ -8,7 +8,7 @@ from benchmarks.fresh_process import DAY, DELETE, NEW, OF_MEETING, Customer, Eve
 from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ids, Ints
 from sources.eduframe.planning.budget import Account
 from sources.eduframe.planning.hints import suspects, without
-from sources.eduframe.planning.planner import Schedule, choose
+from sources.eduframe.planning.planner import FOLLOW_UP, Schedule, choose
 from sources.eduframe.planning.rates import CHANGED, NEVER, OTHER, Rates
 from sources.eduframe.planning.views import Flags, ListView, Parents, Window
 
@@ -21,8 +21,6 @@ MONDAY = 4 * DAY
 """A Monday at midnight, as epoch seconds: time 0 of the process."""
 END = 1 << 60
 """A key above all keys."""
-FOLLOW_UP = 0.05
-"""The share of a run that is kept for what its reads give rise to."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ints, age
 from sources.eduframe.planning.rates import CHANGED, EMPTY, NEVER, OTHER, Rates
 from sources.eduframe.planning.views import ListView
 
-SOON = 4.0
+SOON = 2.5
 """Hours within which a change is worth seeing: one that is older counts for less by e⁻¹ each."""
 LONGEST = 30 * 24.0
 """Hours for which changes are expected at most: "never read" counts as so many."""
