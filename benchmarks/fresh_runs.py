@@ -149,9 +149,7 @@ class Mirror:
         parents = Parents(
             self.ids[order], self.asked_at[order], self.changed[order], ~self.paid[order]
         )
-        views.append(
-            ListView("payments", 0, parents=parents, reconcile_every=self.parents_every)
-        )
+        views.append(ListView("payments", 0, parents=parents, reconcile_every=self.parents_every))
         return choose(views, self.rates, allowance, now, EVERY, hints_only=hints_only)
 
     def _windows(self, now: float) -> tuple[Window, ...]:
@@ -256,9 +254,7 @@ class Mirror:
         since = 0.0 if np.isnan(read) else (read - event) / 3600
         changed = len(np.unique(of.pending.events.key[found]))
         self.found += changed
-        self.rates.observe_window(
-            "attendances", since, (now - event) / 3600, changed, OF_MEETING
-        )
+        self.rates.observe_window("attendances", since, (now - event) / 3600, changed, OF_MEETING)
         self.window_read[meeting] = now
 
 

@@ -171,4 +171,3 @@ def ages(read_at: Floats, now: float) -> Floats:
     """
     seconds = now - read_at
     return np.where(np.isnan(seconds) | (seconds < -AHEAD), np.inf, np.maximum(seconds, 0.0))
-

@@ -53,8 +53,12 @@ def without(intervals: Sequence[tuple[int, int]], low: int, high: int) -> list[t
 
 def hinted_reads(lists: Sequence[ListView], requests: int) -> list[Choice]:
     """The reads that the hints of all lists ask for, in turn, as far as the requests go."""
-    queues = [zip(range(requests), [view] * requests, _reads(view)) for view in lists]  # noqa: B905
-    in_turn = sorted((item for queue in queues for item in queue), key=lambda item: item[0])
+    queued = (
+        (place, view, read)
+        for view in lists
+        for place, read in enumerate(islice(_reads(view), requests))
+    )
+    in_turn = sorted(queued, key=lambda item: item[0])
     taken: dict[tuple[str, Kind], list[int]] = {}
     for _, view, (kind, at) in islice(in_turn, requests):
         taken.setdefault((view.name, kind), []).append(at)
@@ -78,12 +82,13 @@ def _as_choices(name: str, kind: Kind, ats: list[int]) -> Iterator[Choice]:
 
 def _reads(view: ListView) -> Iterator[tuple[Kind, int]]:
     """Each request that the hints of a list ask for: pages of suspect rows first."""
+    hinted = np.array(list(dict.fromkeys(view.hinted.tolist())), np.int64)
     if not view.paged:
         if view.pages == 1 and view.parents is None:
-            if len(view.hinted) or view.suspect:
+            if len(hinted) or view.suspect:
                 yield "whole", 0
         elif view.by_item:
-            yield from (("items", key) for key in view.hinted.tolist())
+            yield from (("items", key) for key in hinted.tolist())
         return
     assert view.blocks is not None
     keys = view.blocks.keys
@@ -94,13 +99,13 @@ def _reads(view: ListView) -> Iterator[tuple[Kind, int]]:
             if page not in asked:
                 asked.add(page)
                 yield "pages", page
-    ranks = np.searchsorted(keys, view.hinted)
+    ranks = np.searchsorted(keys, hinted)
     known = ranks < len(keys)
-    known[known] = keys[ranks[known]] == view.hinted[known]
+    known[known] = keys[ranks[known]] == hinted[known]
     pages = _page(view, np.minimum(ranks, len(keys) - 1))
     numbers, counts = np.unique(pages[known], return_counts=True)
     shared = set(numbers[counts > 1].tolist())
-    for key, page, there in zip(view.hinted.tolist(), pages.tolist(), known.tolist(), strict=True):
+    for key, page, there in zip(hinted.tolist(), pages.tolist(), known.tolist(), strict=True):
         if view.by_item and not (there and page in shared):
             yield "items", key
         elif page not in asked:
@@ -110,6 +115,6 @@ def _reads(view: ListView) -> Iterator[tuple[Kind, int]]:
 
 def _page(view: ListView, ranks: Ids) -> Ids:
     """The numbers of the pages that rows of these ranks (from the low keys) are on."""
-    if view.order == "descending":
-        ranks = view.rows - 1 - ranks
+    if view.order == "descending" and view.blocks is not None:
+        ranks = len(view.blocks.keys) - 1 - ranks
     return np.asarray(ranks // PER_PAGE + 1, np.int64)

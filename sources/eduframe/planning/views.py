@@ -60,7 +60,8 @@ class ListView:
     reconcile_every: float = DAY
     """Seconds within which all of it should be read."""
     blocks: Blocks | None = None
-    """The ledger; None where there is none yet."""
+    """The ledger, fitted to the living rows; None where there is none yet, or the keys are no
+    numbers that ascend as the list grows."""
     proven_at: float = float("nan")
     """When it was last proven whole: the beginning of its last whole read; nan is never."""
     walk_left: int = 0
@@ -77,7 +78,8 @@ class ListView:
     @property
     def pages(self) -> int:
         """The pages of its known rows, at least one."""
-        return max(1, -(-self.rows // PER_PAGE))
+        rows = self.rows if self.blocks is None else len(self.blocks.keys)
+        return max(1, -(-rows // PER_PAGE))
 
     @property
     def cost(self) -> int:
