@@ -89,7 +89,9 @@ class List_:
         """The interval of keys that these pages cover: up to the end, if they are the last that
         the destination knows of."""
         begin, end = (first - 1) * PER_PAGE, last * PER_PAGE
-        low = int(self.truth[begin]) if 0 < begin < len(self.truth) else 0
+        if begin >= len(self.truth):
+            return (int(self.truth[-1]) + 1 if len(self.truth) else 0), END
+        low = int(self.truth[begin]) if begin else 0
         if end >= min(len(self.blocks.keys), len(self.truth)):
             return low, END
         return low, int(self.truth[end - 1])
@@ -173,8 +175,11 @@ class Mirror:
                 self._see_payments(self.ids, now)
             else:
                 of = self.lists[choice.name]
-                last = choice.last if choice.kind == "pages" else of.pages
-                spans.setdefault(choice.name, []).append(of.span(max(1, choice.first), last))
+                first, last = (choice.first, choice.last) if choice.first else (1, of.pages)
+                span = of.span(first, last)
+                if span[1] == END:
+                    spent += max(0, of.pages - first + 1 - choice.cost)
+                spans.setdefault(choice.name, []).append(span)
         for name, intervals in spans.items():
             spent += self._see_rows(self.lists[name], intervals, now)
         return spent
