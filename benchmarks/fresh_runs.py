@@ -85,6 +85,14 @@ class List_:
         """The pages that the API has of it."""
         return max(1, -(-len(self.truth) // PER_PAGE))
 
+    def page_of(self, page: int) -> int:
+        """The page that has what should be the first row of a page: deletions that nobody knew of
+        have moved it to a page before."""
+        key = self.blocks.keys[(page - 1) * PER_PAGE :][:1]
+        if not len(key):
+            return page
+        return min(page, int(np.searchsorted(self.truth, key[0])) // PER_PAGE + 1)
+
     def span(self, first: int, last: int) -> Span:
         """The interval of keys that these pages cover: up to the end, if they are the last that
         the destination knows of."""
@@ -176,9 +184,12 @@ class Mirror:
             else:
                 of = self.lists[choice.name]
                 first, last = (choice.first, choice.last) if choice.first else (1, of.pages)
+                if choice.swept:
+                    before = first - of.page_of(first)
+                    first, spent = first - before, spent + before
                 span = of.span(first, last)
                 if span[1] == END:
-                    spent += max(0, of.pages - first + 1 - choice.cost)
+                    spent += max(0, of.pages - max(1, choice.first) + 1 - choice.cost)
                 spans.setdefault(choice.name, []).append(span)
         for name, intervals in spans.items():
             spent += self._see_rows(self.lists[name], intervals, now)

@@ -214,7 +214,8 @@ def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice
     reason = f"{expected:.2g} changes expected"
     if swept:
         reason = _age(float(found.gone[group].max()) * view.reconcile_every)
-    base = Choice(view.name, "whole", int(found.cost[group].sum()), expected, reason)
+    cost = int(found.cost[group].sum())
+    base = Choice(view.name, "whole", cost, expected, reason, swept=swept)
     if kind == WHOLE:
         return base
     if kind == WINDOWS:

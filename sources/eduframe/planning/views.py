@@ -115,3 +115,6 @@ class Choice:
     ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """``items``: their keys; ``under parents``: the parents to ask."""
     window: Window | None = None
+    swept: bool = False
+    """Whether it is the sweep's. Then a page is worth following to the one before it where rows
+    were shifted there by deletions that nobody knew of: they would stay unread for long."""
