@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from urllib.parse import urlencode, urlsplit
 
+from benchmarks.fresh import fresh
 from benchmarks.measure import Folder, Measured, ask, even, folder, serving
 from benchmarks.odd_rows import odd_rows
 from benchmarks.report import Medians, Table
@@ -220,5 +221,5 @@ def postgres(options: Namespace) -> Iterator[Table]:
 
 CASES: dict[str, Callable[[Namespace], Iterator[Table]]] = {
     case.__name__: case
-    for case in (server, work, memory, odd_rows, waiting, requests, start, postgres)
+    for case in (server, work, memory, odd_rows, waiting, requests, start, postgres, fresh)
 }

@@ -23,7 +23,7 @@ PAGES_APART = 2000
 """… and none of more than a page within so many rows of the growing end."""
 AHEAD = 3600.0
 """A time of reading more seconds in the future is a clock's mistake: it counts as never."""
-SIMILAR = (900.0, 0.1)
+SIMILAR = (900.0, 0.02)
 """Blocks are joined whose times of reading differ by no more seconds, and this share of their age
 beside the newest."""
 
@@ -152,7 +152,8 @@ class Blocks:
             if kept:
                 begin, other = kept[-1]
                 apart, older = abs(time - other), min(time, other)
-                similar = time == other or apart <= seconds or apart <= share * (newest - older)
+                near = apart <= seconds or apart <= share * (newest - older) < float("inf")
+                similar = time == other or near
                 if similar and end - start <= target(total - end):
                     kept[-1] = (start, older)
                     continue
@@ -170,4 +171,3 @@ def ages(read_at: Floats, now: float) -> Floats:
     """
     seconds = now - read_at
     return np.where(np.isnan(seconds) | (seconds < -AHEAD), np.inf, np.maximum(seconds, 0.0))
-

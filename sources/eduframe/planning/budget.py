@@ -97,3 +97,16 @@ class Account:
         """The account after so many requests were made; it does not fall below zero."""
         filled = self.filled(now)
         return replace(filled, balance=max(0.0, filled.balance - requests))
+
+    def paced(self, now: float, every: float, lively: float) -> int:
+        """What of the account is well spent in a run that begins now, so that some is left for
+        livelier hours.
+
+        Args:
+            every: seconds from one run to the next.
+            lively: how much there is to find now, the mean being 1 (``Rates.lively``).
+        """
+        filled = self.filled(now)
+        share = self.per_second * every * min(max(lively, 0.25), 4.0)
+        overflowing = filled.balance - self.per_second * DAY / 2
+        return int(min(filled.balance, max(share, overflowing)))

@@ -34,19 +34,16 @@ def suspects(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
                 begin, end = max(begin, 0), min(end, len(blocks.keys) - 1)
                 if begin <= end:
                     found.append((int(blocks.keys[begin]), int(blocks.keys[end])))
-    return _without(found, int(read[0]), int(read[-1])) if found else []
+    return without(found, int(read[0]), int(read[-1])) if found else []
 
 
-def _without(intervals: list[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
-    """The intervals without what was just read, joined where they overlap."""
-    cut = []
-    for begin, end in sorted(intervals):
-        if begin < low:
-            cut.append((begin, min(end, low - 1)))
-        if end > high:
-            cut.append((max(begin, high + 1), end))
+def without(intervals: Sequence[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
+    """The intervals without what was just read, from ``low`` to ``high``; those that overlap are
+    joined."""
+    parts = [(begin, min(end, low - 1)) for begin, end in intervals if begin < low]
+    parts += [(max(begin, high + 1), end) for begin, end in intervals if end > high]
     joined: list[tuple[int, int]] = []
-    for begin, end in sorted(cut):
+    for begin, end in sorted(parts):
         if joined and begin <= joined[-1][1] + 1:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
@@ -56,8 +53,12 @@ def _without(intervals: list[tuple[int, int]], low: int, high: int) -> list[tupl
 
 def hinted_reads(lists: Sequence[ListView], requests: int) -> list[Choice]:
     """The reads that the hints of all lists ask for, in turn, as far as the requests go."""
-    queues = [zip(range(requests), [view] * requests, _reads(view)) for view in lists]  # noqa: B905
-    in_turn = sorted((item for queue in queues for item in queue), key=lambda item: item[0])
+    queued = (
+        (place, view, read)
+        for view in lists
+        for place, read in enumerate(islice(_reads(view), requests))
+    )
+    in_turn = sorted(queued, key=lambda item: item[0])
     taken: dict[tuple[str, Kind], list[int]] = {}
     for _, view, (kind, at) in islice(in_turn, requests):
         taken.setdefault((view.name, kind), []).append(at)
@@ -81,12 +82,13 @@ def _as_choices(name: str, kind: Kind, ats: list[int]) -> Iterator[Choice]:
 
 def _reads(view: ListView) -> Iterator[tuple[Kind, int]]:
     """Each request that the hints of a list ask for: pages of suspect rows first."""
+    hinted = np.array(list(dict.fromkeys(view.hinted.tolist())), np.int64)
     if not view.paged:
         if view.pages == 1 and view.parents is None:
-            if len(view.hinted) or view.suspect:
+            if len(hinted) or view.suspect:
                 yield "whole", 0
         elif view.by_item:
-            yield from (("items", key) for key in view.hinted.tolist())
+            yield from (("items", key) for key in hinted.tolist())
         return
     assert view.blocks is not None
     keys = view.blocks.keys
@@ -97,13 +99,13 @@ def _reads(view: ListView) -> Iterator[tuple[Kind, int]]:
             if page not in asked:
                 asked.add(page)
                 yield "pages", page
-    ranks = np.searchsorted(keys, view.hinted)
+    ranks = np.searchsorted(keys, hinted)
     known = ranks < len(keys)
-    known[known] = keys[ranks[known]] == view.hinted[known]
+    known[known] = keys[ranks[known]] == hinted[known]
     pages = _page(view, np.minimum(ranks, len(keys) - 1))
     numbers, counts = np.unique(pages[known], return_counts=True)
     shared = set(numbers[counts > 1].tolist())
-    for key, page, there in zip(view.hinted.tolist(), pages.tolist(), known.tolist(), strict=True):
+    for key, page, there in zip(hinted.tolist(), pages.tolist(), known.tolist(), strict=True):
         if view.by_item and not (there and page in shared):
             yield "items", key
         elif page not in asked:
@@ -113,6 +115,6 @@ def _reads(view: ListView) -> Iterator[tuple[Kind, int]]:
 
 def _page(view: ListView, ranks: Ids) -> Ids:
     """The numbers of the pages that rows of these ranks (from the low keys) are on."""
-    if view.order == "descending":
-        ranks = view.rows - 1 - ranks
+    if view.order == "descending" and view.blocks is not None:
+        ranks = len(view.blocks.keys) - 1 - ranks
     return np.asarray(ranks // PER_PAGE + 1, np.int64)

@@ -7,7 +7,7 @@ Garcia-Molina 2003; Azar et al., PNAS 2018). The answer here is a rule that can 
 2. Hints come first, and may take half of what the sweep leaves.
 3. Everything else competes by expected unseen changes per request, weighed by how soon they would
    be seen; no kind takes more than half of what the sweep leaves while others have anything to
-   read that is worth it.
+   read that is worth nearly as much.
 4. The sweep has at least a fifth of the allowance, and up to four fifths, as much as it takes to
    bring everything round within its ``reconcile_every``: it reads what is furthest gone of it.
 
@@ -34,6 +34,9 @@ from sources.eduframe.planning.worth import (
     units,
 )  # fmt: skip
 
+FOLLOW_UP = 0.05
+"""The share of what a run may spend that is best kept for a second look, at what its reads gave
+rise to: payments of invoices that changed, rows beside an import."""
 LEAST_SWEEP, MOST_SWEEP = 0.2, 0.8
 """The sweep's share of the allowance."""
 MOST_OF_A_KIND = 0.5
@@ -70,7 +73,8 @@ def choose(
     """What a run reads that begins now.
 
     Args:
-        lists: what is known of each list; names are unique.
+        lists: what is known of each list that can be read; names are unique. A list that is off
+            is left out, or else the sweep would ask for it again and again.
         rates: what was learned so far.
         allowance: the requests that may be spent; None is no bound.
         now: epoch seconds.
@@ -173,8 +177,10 @@ def _take(found: Units, order: Ints, requests: int, left: dict[int, int]) -> Int
 
 
 def _furthest_gone(found: Units, free: Flags, requests: int) -> Ints:
-    order = np.argsort(-np.where(np.isnan(found.gone), -1.0, found.gone), kind="stable")
-    order = order[free[order] & ~np.isnan(found.gone[order])]
+    """What is overdue, by how many times its ``reconcile_every`` has passed; then what is due."""
+    could = np.flatnonzero(free & ~np.isnan(found.gone))
+    overdue = np.maximum(found.gone[could], 1.0)
+    order = could[np.lexsort((found.due[could], -overdue))]
     return _take(found, order, requests, {})
 
 
@@ -208,7 +214,8 @@ def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice
     reason = f"{expected:.2g} changes expected"
     if swept:
         reason = _age(float(found.gone[group].max()) * view.reconcile_every)
-    base = Choice(view.name, "whole", int(found.cost[group].sum()), expected, reason)
+    cost = int(found.cost[group].sum())
+    base = Choice(view.name, "whole", cost, expected, reason, swept=swept)
     if kind == WHOLE:
         return base
     if kind == WINDOWS:

@@ -16,7 +16,7 @@ import numpy as np
 
 from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ids, Ints
 
-Kind = Literal["age", "window", "growth", "parents"]
+Kind = Literal["age", "window", "growth", "parents", "hours"]
 CounterRow = tuple[str, str, int, float, float]
 """``resource, kind, bucket, found, watched``: one counter, as it is stored."""
 
@@ -24,14 +24,23 @@ HALF_LIFE = 30 * 86400.0
 """Seconds after which evidence counts half: habits change."""
 AGES = 40
 """Buckets of age: two for each doubling of the pages from the newest."""
+RANKS = PER_PAGE * (2.0 ** (np.arange(AGES + 1) / 2) - 1)
+"""The rows after which each of them begins, and the last one ends."""
 HOURS = np.array([0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 1e9])
 """Buckets of a window: hours since its event."""
 CHANGED, NEVER, OTHER, EMPTY = range(4)
 """Buckets of parents: whose row changed since they were asked; that were never asked; the others;
 those that by their own fields have no children. For the first two ``watched`` counts requests,
 for the others hours since they were asked."""
+SURPRISE = 10.0
+"""A block teaches no more than one change and so many times what was expected of it."""
+ALL_LISTS = "*"
+"""The name under which the hours are counted. Buckets: the hours of a workday, then those of a day
+of the weekend, in UTC; ``watched`` counts hours."""
 PRIOR = 2.0
-"""Changes that the prior counts for."""
+"""Changes that the prior of a bucket counts for …"""
+LIVELY = 0.1
+"""… and that of a list beside the others: they differ by orders of magnitude."""
 NEWEST, LEAST = 0.01, 1e-7
 """Changes per row and hour that are believed before anything is known: of the newest page, halved
 with each doubling of the pages, and at least."""
@@ -40,6 +49,7 @@ _BUILT_IN: dict[str, Floats] = {
     "window": np.full(len(HOURS) - 1, NEWEST),
     "growth": np.full(1, 0.1),
     "parents": np.array([0.3, 1.0, 1e-5, 1e-6]),
+    "hours": np.ones(48),
 }
 
 
@@ -106,28 +116,33 @@ class Rates:
             known = self._known[(name, kind)] = self._estimate(name, kind)
         return known
 
+    def between(self, name: str, newest: Floats, oldest: Floats) -> Floats:
+        """The mean rate of the rows that have so many newer ones, from ``newest`` up to
+        ``oldest``."""
+        risen = np.append(0.0, np.cumsum(np.diff(RANKS) * self.rates(name)))
+        sums = np.interp(oldest, RANKS, risen) - np.interp(newest, RANKS, risen)
+        return np.asarray(sums / np.maximum(oldest - newest, 1e-9))
+
     def observe_rows(self, name: str, blocks: Blocks, read: Ids, changed: Ids, now: float) -> None:
         """Count a read of rows (their keys, ascending), by the blocks as they were before it.
 
         Args:
             read: the keys that were met; those that the blocks do not have are left out.
             changed: those among them that changed since the blocks' times of reading, or are gone.
+                Where a block has far more of them than expected, somebody imported something: that
+                is no habit, and the block counts for what would have been surprising enough.
         """
         if not len(blocks):
             return
-        starts = blocks.starts
-        rank = np.searchsorted(blocks.keys, read)
-        rank = rank[rank < len(blocks.keys)]
-        block = np.searchsorted(starts, rank, "right") - 1
-        hours = blocks.ages(now)[block] / 3600
-        seen = np.isfinite(hours)
-        bucket = age_bucket(len(blocks.keys) - 1 - rank[seen])
+        hours = blocks.ages(now) / 3600
+        bucket, block = _places(blocks, read, hours)
+        expected = self.rates(name)[bucket] * hours[block]
+        most = 1 + SURPRISE * np.bincount(block, expected, len(blocks))
         found, watched = self._counters(name, "age")
-        watched += np.bincount(bucket, hours[seen], AGES)
-        at = np.searchsorted(blocks.keys, changed)
-        at = at[at < len(blocks.keys)]
-        at = at[np.isfinite(blocks.ages(now)[np.searchsorted(starts, at, "right") - 1])]
-        found += np.bincount(age_bucket(len(blocks.keys) - 1 - at), minlength=AGES)
+        watched += np.bincount(bucket, hours[block], AGES)
+        bucket, block = _places(blocks, changed, hours)
+        share = np.minimum(1.0, most / np.maximum(np.bincount(block, minlength=len(blocks)), 1))
+        found += np.bincount(bucket, share[block], AGES)
 
     def observe_window(
         self, name: str, since: float, until: float, changes: int, rows: int
@@ -147,6 +162,21 @@ class Rates:
         gained: Floats = np.interp(until, HOURS, risen) - np.interp(since, HOURS, risen)
         return gained
 
+    def observe_run(self, found: float, since: float, now: float) -> None:
+        """Count the changes that a run found, the run before having been at ``since``."""
+        hours = (now - since) / 3600
+        if 0 < hours <= 2:
+            self.observe(ALL_LISTS, _hour_bucket((since + now) / 2), found, hours, "hours")
+
+    def lively(self, now: float) -> float:
+        """How much of what is there to spend is well spent now, beside the mean hour, which is 1:
+        the square root of how many changes this hour of the day brings."""
+        found, watched = self.counters.get((ALL_LISTS, "hours"), (np.zeros(48), np.zeros(48)))
+        mean = max(float(found.sum()), 1.0) / max(float(watched.sum()), 1.0)
+        day = np.sqrt((PRIOR + found) / (PRIOR / mean + watched))
+        week = np.repeat(np.array([5.0, 2.0]), 24)
+        return float(day[_hour_bucket(now)] / np.average(day, weights=week))
+
     def _counters(self, name: str, kind: Kind) -> tuple[Floats, Floats]:
         size = len(_BUILT_IN[kind])
         for known in ((name, kind), ("", kind)):
@@ -164,6 +194,24 @@ class Rates:
             self._known[("", kind)] = shared
         nothing = (np.zeros_like(shared), np.zeros_like(shared))
         found, watched = self.counters.get((name, kind), nothing)
-        lively = (PRIOR + found.sum()) / (PRIOR + (shared * watched).sum())
+        if kind == "growth":
+            return np.asarray((LIVELY + found) / (LIVELY / shared + watched))
+        lively = 1.0
+        if kind == "age":
+            lively = (LIVELY + found.sum()) / (LIVELY + (shared * watched).sum())
         return np.asarray((PRIOR + found) / (PRIOR / (shared * lively) + watched))
 
+
+def _places(blocks: Blocks, keys: Ids, hours: Floats) -> tuple[Ints, Ints]:
+    """The buckets of the keys, and their blocks: of those in a block that was ever read."""
+    rank = np.searchsorted(blocks.keys, keys)
+    rank = rank[rank < len(blocks.keys)]
+    block = np.searchsorted(blocks.starts, rank, "right") - 1
+    seen = np.isfinite(hours[block])
+    return age_bucket(len(blocks.keys) - 1 - rank[seen]), block[seen]
+
+
+def _hour_bucket(now: float) -> int:
+    days, seconds = divmod(now, 86400.0)
+    # The epoch began on a Thursday.
+    return int(seconds // 3600) + 24 * ((int(days) + 3) % 7 >= 5)

@@ -60,7 +60,8 @@ class ListView:
     reconcile_every: float = DAY
     """Seconds within which all of it should be read."""
     blocks: Blocks | None = None
-    """The ledger; None where there is none yet."""
+    """The ledger, fitted to the living rows; None where there is none yet, or the keys are no
+    numbers that ascend as the list grows."""
     proven_at: float = float("nan")
     """When it was last proven whole: the beginning of its last whole read; nan is never."""
     walk_left: int = 0
@@ -77,7 +78,8 @@ class ListView:
     @property
     def pages(self) -> int:
         """The pages of its known rows, at least one."""
-        return max(1, -(-self.rows // PER_PAGE))
+        rows = self.rows if self.blocks is None else len(self.blocks.keys)
+        return max(1, -(-rows // PER_PAGE))
 
     @property
     def cost(self) -> int:
@@ -88,7 +90,7 @@ class ListView:
     def paged(self) -> bool:
         """Whether parts of it can be read by the numbers of their pages."""
         ordered = self.order in ("ascending", "descending") and self.by_page is not False
-        return ordered and self.blocks is not None and len(self.blocks) > 0 and self.pages > 1
+        return ordered and self.blocks is not None and self.pages > 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,11 @@ class Choice:
     first: int = 0
     last: int = 0
     """``pages``: the first and the last, by number from 1. In an ascending list they count from
-    the low keys, in a descending one from the high keys."""
+    the low keys, in a descending one from the high keys. Where they end with the page of the newest
+    known row, in an ascending list, the read goes on to the end of the list."""
     ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """``items``: their keys; ``under parents``: the parents to ask."""
     window: Window | None = None
+    swept: bool = False
+    """Whether it is the sweep's. Then a page is worth following to the one before it where rows
+    were shifted there by deletions that nobody knew of: they would stay unread for long."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from sources.eduframe.planning.blocks import PER_PAGE, Blocks, Floats, Ints, ages
-from sources.eduframe.planning.rates import CHANGED, EMPTY, NEVER, OTHER, Rates, age_bucket
+from sources.eduframe.planning.rates import CHANGED, EMPTY, NEVER, OTHER, Rates
 from sources.eduframe.planning.views import ListView
 
-SOON = 4.0
+SOON = 2.5
 """Hours within which a change is worth seeing: one that is older counts for less by e⁻¹ each."""
 LONGEST = 30 * 24.0
 """Hours for which changes are expected at most: "never read" counts as so many."""
@@ -99,8 +99,8 @@ def _blocks(view: ListView, blocks: Blocks, rates: Rates, now: float) -> tuple[F
     """Changes expected in each block, and hours since it was read."""
     starts, rows = blocks.starts, blocks.rows.astype(np.float64)
     hours = _hours(blocks.ages(now))
-    rank: Floats = len(blocks.keys) - starts - (rows + 1) / 2
-    rate = rates.rates(view.name)[age_bucket(rank)]
+    newer: Floats = len(blocks.keys) - starts - rows
+    rate = rates.between(view.name, newer, newer + rows)
     return _changed(rows, rate, hours), hours
 
 
@@ -111,27 +111,25 @@ def _pages(index: int, view: ListView, rates: Rates, now: float) -> Units:
     expected, hours = _blocks(view, blocks, rates, now)
     new = rates.rate(view.name, 0, "growth") * hours[-1]
     bounds = np.append(blocks.starts, total)
+    numbers = np.arange(1, view.pages + 1)
     if view.order == "ascending":
-        numbers = np.arange(1, (total + int(new)) // PER_PAGE + 2)
         low = (numbers - 1) * PER_PAGE
-        high = low + PER_PAGE
+        high = np.minimum(low + PER_PAGE, total)
     else:
-        numbers = np.arange(1, -(-total // PER_PAGE) + 1)
         high = total - (numbers - 1) * PER_PAGE
         low = np.maximum(high - PER_PAGE, 0)
     found = _shares(bounds, expected, low, high)
     value = _shares(bounds, expected * soon(hours), low, high)
-    newest = low + PER_PAGE > total if view.order == "ascending" else numbers == 1
-    found = found + newest * new / newest.sum()
-    value = value + newest * new * soon(hours[-1:]) / newest.sum()
-    oldest = np.append(blocks.ages(now), 0.0)
-    begin = np.searchsorted(bounds[:-1], np.minimum(low, total - 1), "right") - 1
-    end = np.searchsorted(bounds[:-1], np.minimum(high, total) - 1, "right")
-    pairs = np.column_stack([begin, np.maximum(end, begin + 1)]).ravel()
-    age = np.maximum.reduceat(oldest, pairs)[::2]
-    age = np.where(low >= total, np.nan, age)
+    newest = high == total
+    found = found + newest * new
+    value = value + newest * new * soon(hours[-1:])
+    begin = np.searchsorted(bounds[:-1], low, "right") - 1
+    end = np.searchsorted(bounds[:-1], high - 1, "right")
+    pairs = np.column_stack([begin, end]).ravel()
+    age = np.maximum.reduceat(np.append(blocks.ages(now), 0.0), pairs)[::2]
     tail = np.where(total - high < TAIL * PER_PAGE, TAILS, PAGES)
-    return _units(index, tail, numbers, found, value, age, view.reconcile_every)
+    cost = 1 + newest * (int(new) // PER_PAGE)
+    return _units(index, tail, numbers, found, value / cost, age, view.reconcile_every, cost)
 
 
 def _shares(bounds: Ints, amounts: Floats, low: Ints, high: Ints) -> Floats:
@@ -148,9 +146,10 @@ def _whole(index: int, view: ListView, rates: Rates, now: float) -> Units:
     else:
         age = float(ages(np.array([view.proven_at]), now)[0])
     hours = _hours(np.array([age]))
-    rank = np.minimum(np.arange(view.pages) * PER_PAGE + PER_PAGE / 2, view.rows)
-    rows = np.minimum(PER_PAGE, float(view.rows) - np.arange(view.pages) * PER_PAGE)
-    changed = _changed(rows, rates.rates(view.name)[age_bucket(rank)], hours).sum()
+    newer = np.arange(view.pages, dtype=np.float64) * PER_PAGE
+    older = np.minimum(newer + PER_PAGE, view.rows)
+    rate = rates.between(view.name, newer, older)
+    changed = _changed(older - newer, rate, hours).sum()
     found = changed + rates.rate(view.name, 0, "growth") * hours
     left = min(view.walk_left, view.pages) or view.pages
     each = np.full(left, float(found[0]) / view.pages)
