@@ -162,6 +162,7 @@ def run_status(
                 one.parents_unread = count_seen(stored, one.resource, position.failed)
                 if position.reconciled_at is None:
                     one.never_asked = count_seen(stored, one.resource, position.waiting)
+                    one.never_asked -= count_seen(stored, one.resource, position.asked)
             known = {name: Position.load(dict(positions.get(name, {}))) for name in on}
             _prove(found, known, every, Ledger.load(stored))
     for one in found:

@@ -4,6 +4,7 @@ Where everything costs no more than what may be spent, everything is read. Else 
 to the planner (:func:`view_of`), and what it chooses becomes the list's read (:func:`spend`).
 """
 
+import copy
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.spending import Spending
 from pipelines.eduframe.store.ledger import NEVER, Ledger
 from sources.eduframe.clock import parse
@@ -27,7 +29,6 @@ from sources.eduframe.planning.hints import suspects
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 from sources.eduframe.reading import parts
-from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.key_order import Order, may_be_ordered
 from sources.eduframe.reading.questions import item_params, needs_names
 from sources.eduframe.reading.read import Plan, Proof, WholeList
@@ -57,6 +58,8 @@ class Budgeted:
     views: dict[str, ListView]
     plans: Mapping[str, Plan]
     now: datetime
+    every: float
+    """Seconds from one run to the next."""
     named: dict[str, set[int]] = field(default_factory=dict)
     """By list: the ids of rows that new and changed rows of other lists name."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -110,20 +113,21 @@ def plan_parts(
         if not _goes_by_itself(plan)
     }
     taken = sum(cost_of(plan) for name, plan in plans.items() if name not in seen)
-    allowance = max(0, spending.left() - taken)
-    allowance -= min(allowance, -(-allowance // SPARE))
+    pace = max(0, spending.pace(ledger.rates.lively(now.timestamp())) - taken)
+    allowance = pace - min(pace, -(-pace // SPARE))
     schedule = choose([*seen.values()], ledger.rates, allowance, now.timestamp(), spending.every)
-    budgeted = Budgeted(ledger, schedule, seen, dict(plans), now)
+    budgeted = Budgeted(ledger, schedule, seen, dict(plans), now, spending.every)
     for plan in plans.values():
         budgeted.listen(plan)
     chosen: dict[str, list[Choice]] = {}
     for choice in schedule.choices:
         chosen.setdefault(choice.name, []).append(choice)
     shares = {name: sum(choice.cost for choice in found) for name, found in chosen.items()}
-    spending.share_out(shares, spending.left() - taken - sum(shares.values()))
+    shares |= {name: 0 for name, view in seen.items() if view.parents and name not in shares}
+    spending.share_out(shares, pace - sum(shares.values()))
     for name in seen:
-        if name in chosen:
-            _set_read(plans[name], seen[name], chosen[name], spending)
+        if name in shares:  # parents may change in this run
+            _set_read(plans[name], seen[name], chosen.get(name, ()), spending)
         else:
             del plans[name]
             run = spending.report.runs[name]
@@ -264,7 +268,7 @@ def _set_read(
 
     Where that is a walk through it as well as parts of it, they take turns, run by run.
     """
-    share = sum(choice.cost for choice in choices)
+    share = spending.shares[plan.endpoint.table]
     left = partial(spending.left_of, plan.endpoint.table)
     if isinstance(plan.read, UnderParents):
         plan.read.left = left
@@ -305,21 +309,19 @@ def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
 # ---- what the reads found
 
 
-def book(
-    budgeted: Budgeted, runs: Mapping[str, ResourceRun], unloaded: Mapping[str, str]
-) -> dict[str, pa.Table]:
+def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
     """What the reads of this run teach, as rows of the ledger and of the rates.
 
-    Args:
-        runs: how the lists were read; what was stopped, failed or is held back proves nothing.
-        unloaded: lists whose rows the destination did not take: they count as not read.
+    What was stopped, failed, is held back, or not loaded, proves nothing.
     """
-    ledger, now = budgeted.ledger, budgeted.now.timestamp()
+    ledger, now = copy.deepcopy(budgeted.ledger), budgeted.now.timestamp()
+    changes = sum(run.new + run.changed for run in report.runs.values())
     ledger.rates.decay(now)
+    ledger.rates.observe_run(changes, now - budgeted.every, now)
     for name, view in budgeted.views.items():
         plan = budgeted.plans[name]
         read, index = plan.read, plan.index
-        seen = index.keys[index.seen] if name not in unloaded else index.keys[:0]
+        seen = index.keys[index.seen] if name not in report.unloaded else index.keys[:0]
         ledger.hints[name] = {
             **{one: at for one, at in ledger.hints.get(name, {}).items() if now - at < HINTS_LAST},
             **dict.fromkeys(budgeted.named.get(name, ()), now),
@@ -327,7 +329,7 @@ def book(
         hinted = np.array([*ledger.hints[name]], np.int64)
         for one in hinted[among(hinted, seen)].tolist():
             del ledger.hints[name][one]
-        done = runs[name].status == "done" and name not in unloaded
+        done = report.runs[name].status == "done" and name not in report.unloaded
         if not done or not isinstance(read, parts.Parts):
             continue
         _book_windows(ledger, read, view, now)

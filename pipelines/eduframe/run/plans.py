@@ -222,8 +222,12 @@ def _plan(
         plan.missed_before = _together(seen_keys(stored, name, position.missed))
     if position.refused:
         plan.refused_before = _together(seen_keys(stored, name, position.refused))
-    if position.waiting:
-        plan.waiting_before = _together(seen_keys(stored, name, position.waiting))
+    if position.waiting and position.asked:
+        waiting = _together(seen_keys(stored, name, position.waiting))
+        asked = _together(seen_keys(stored, name, position.asked))
+        plan.waiting_before = np.setdiff1d(waiting, asked)
+    if position.late:
+        plan.late_before = _together(seen_keys(stored, name, position.late))
     if position.failed:
         plan.failed_before = _together(seen_keys(stored, name, position.failed))
         if position.failed_anew and index.parents is not None:
@@ -294,7 +298,7 @@ def _parents(plan: Plan, stored: StoredRows) -> list[list[tuple[Any, ...]] | Non
     whole = plan.mode == "reconcile" or bool(position.round and not position.waiting)
     written_after = None if whole else parse(position.parents_until)
     again = np.union1d(plan.refused_before, plan.failed_before)
-    again = np.union1d(again, plan.waiting_before)
+    again = np.union1d(np.union1d(again, plan.waiting_before), plan.late_before)
     if plan.index.parents is not None and len(plan.missed_before):
         places, known = plan.index.find(plan.missed_before)
         again = np.union1d(again, plan.index.parents[places[known]])

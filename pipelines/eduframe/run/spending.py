@@ -27,6 +27,8 @@ class Spending:
     """What holds for this run: it may differ from what the account fills by."""
     account: Account | None
     """None where the setting is no share of the limit."""
+    budget_account: Account
+    """The account by which this run spends."""
     allowance: int | None
     """Requests; None: as many as it takes."""
     report: Report
@@ -49,6 +51,18 @@ class Spending:
         taken = sum(max(0, used[one] - share) for one, share in self.shares.items())
         mine = max(0, self.shares[name] - used[name])
         return mine + max(0, self.spare - taken)
+
+    def pace(self, lively: float) -> int:
+        """The requests that the planner may give out: what an account brings in between two runs,
+        more in lively hours (``lively`` is 1 in the mean), or what would overflow it."""
+        assert self.allowance is not None
+        if self.budget.share is None:
+            return self.left()
+        account = self.budget_account
+        now = self.report.clock.timestamp()
+        paced = account.paced(now, self.every, lively)
+        steady = int(account.per_second * self.every)
+        return min(self.left(), max(paced, min(LEAST, steady)))
 
     @property
     def usual(self) -> float:
@@ -100,16 +114,13 @@ def begin_spending(
         account = _stored_account(stored, of_account, settings, limit, report.clock, sent_within)
         report.account = account
     report.budget = str(chosen)
-    if chosen.share is None:
-        allowance = chosen.requests
-    else:
-        mine = account if account and chosen == of_account else chosen.account(limit, now)
-        if account and chosen != of_account:
-            mine = chosen.stored_account(limit, account.filled(now).balance, now)
-        allowance = chosen.allowance(mine, now)
+    mine = chosen.account(limit, now)
+    if account is not None:
+        mine = chosen.stored_account(limit, account.filled(now).balance, now)
+    allowance = chosen.allowance(mine, now)
     report.allowance = allowance
     every = usual_gap(stored)
-    return Spending(chosen, account, allowance, report, every, round(now / every))
+    return Spending(chosen, account, mine, allowance, report, every, round(now / every))
 
 
 def _stored_account(

@@ -337,7 +337,7 @@ class _Sync:
         """What the last package says of the reads of parts."""
         if self.budgeted is None or self.report.ended_at is None:
             return {}
-        return book(self.budgeted, self.report.runs, self.report.unloaded)
+        return book(self.budgeted, self.report)
 
     def _mend(
         self, stored: StoredRows, tables: Mapping[str, StoredTable], *, refresh: bool
@@ -427,8 +427,9 @@ class _Sync:
         positions = stored_now.values()
         reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
         lasting = [*reads, *(set_name(read, "parents") for read in reads)]
-        sets = ("missed", "refused", "failed", "waiting")
+        sets = ("missed", "refused", "failed", "waiting", "late")
         lasting += [p[name] for p in positions for name in sets if p.get(name)]
+        lasting += [set_name(p["waiting"], "asked") for p in positions if p.get("waiting")]
         with self.stored as stored:
             forget_seen(stored, lasting)
             forget_settled(stored)

@@ -379,12 +379,8 @@ class Reader:
         plan = self.plan
         again = np.setdiff1d(self.read.refused, plan.refused_before)
         position, read_id = self._position, self.checkpoint.id
-        position.missed = position.refused = position.waiting = None
-        if len(self.read.waiting):
-            position.waiting = set_name(read_id, "waiting")
-            batch.left[position.waiting] = self.read.waiting
-            position.round = position.round or plan.clock.isoformat()
-            self.run.cut = True
+        position.missed = position.refused = None
+        self._leave_waiting(batch)
         if len(verdict.left):
             position.missed = set_name(read_id, "missed")
             batch.left[position.missed] = verdict.left
@@ -392,6 +388,28 @@ class Reader:
             position.refused = set_name(read_id, "refused")
             batch.left[position.refused] = again
         self._leave_failed(batch, "failed")
+
+    def _leave_waiting(self, batch: Batch) -> None:
+        """Remember the parents that were not asked, as requests were used up."""
+        position, waiting, before = self._position, self.read.waiting, self.plan.waiting_before
+        late = waiting
+        if len(waiting):
+            self.run.cut = True
+        asks_all = bool(position.round) or self.plan.mode == "reconcile"
+        if position.waiting is None and asks_all and len(waiting):
+            position.round = position.round or self.plan.clock.isoformat()
+            position.waiting = set_name(self.checkpoint.id, "waiting")
+            batch.left[position.waiting] = waiting
+            late = NOTHING
+        elif position.waiting is not None:
+            late = np.setdiff1d(waiting, before)
+            if len(late) == len(waiting):  # all that the round had to ask is asked
+                position.waiting = None
+            elif asked := position.asked:
+                batch.left[asked] = np.setdiff1d(before, waiting)
+        position.late = set_name(self.checkpoint.id, "late") if len(late) else None
+        if position.late:
+            batch.left[position.late] = late
 
     def _leave_failed(self, batch: Batch, what: str) -> None:
         """Remember the parents whose lists could not be read."""

@@ -107,9 +107,17 @@ class Position:
     round: str | None = None
     """Under parents: when the asking of all parents began that goes on over several runs."""
     waiting: str | None = None
-    """The set of parents that are still to be asked, as requests were used up."""
+    """The set of parents that were still to be asked when that began. Those asked since are in
+    another, :meth:`asked`, so that no run has to write the rest again."""
+    late: str | None = None
+    """The set of parents that changed, and that were not asked as requests were used up."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
+
+    @property
+    def asked(self) -> str | None:
+        """The set of parents that were asked since the round began."""
+        return set_name(self.waiting, "asked") if self.waiting else None
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "Position":

@@ -310,7 +310,9 @@ class Plan:
     failed_before: Ids = field(default_factory=_no_ids)
     """The key ids of parents whose lists could not be read when they were last asked."""
     waiting_before: Ids = field(default_factory=_no_ids)
-    """The key ids of parents that were not asked, as requests were used up."""
+    """The key ids of parents that a round over several runs has still to ask."""
+    late_before: Ids = field(default_factory=_no_ids)
+    """The key ids of parents that changed, and were not asked as requests were used up."""
     set_aside: SetAside = field(default_factory=SetAside)
     """The rows that did not fit before."""
     on_written: Callable[[pa.Table], None] | None = None

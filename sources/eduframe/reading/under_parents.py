@@ -74,7 +74,7 @@ class UnderParents:
     """How many requests may still be made for it; None: as many as it takes. Where that is told,
     the parents that changed come first, and then the newest."""
     waiting_before: Ids = field(default_factory=_no_ids)
-    """The key ids of the parents that were not asked in earlier runs, as requests were used up."""
+    """The key ids of the parents that a round over several runs has still to ask."""
     last: Ids = field(default_factory=_no_ids)
     """The key ids of parents under which there is nothing, as far as their own rows tell."""
     waiting: Ids = field(init=False, default_factory=_no_ids)
