@@ -101,3 +101,13 @@ def _statements(
     if comment:
         yield f"COMMENT ON {kind} {name} IS {comment}"
     yield f"ALTER {kind} {name} OWNER TO {owner}"
+
+
+def grants_on(sql: Any, views: Sequence[str]) -> list[str]:
+    """The statements that grant what was granted on these views, those of them that are there."""
+    found = []
+    for name in views:
+        [(oid,)] = sql.execute_sql("SELECT to_regclass(%s)::oid", name)
+        if oid is not None:
+            found += [row[0] for row in sql.execute_sql(_GRANTS, name, oid, oid)]
+    return found
