@@ -31,7 +31,7 @@ tagged AS (
     GROUP BY ul.user_id
 )
 SELECT
-    CONCAT_WS(' ', u.first_name, u.middle_name, u.last_name) AS person,
+    NULLIF(CONCAT_WS(' ', u.first_name, u.middle_name, u.last_name), '') AS person,
     u.first_name,
     u.last_name,
     u.email,

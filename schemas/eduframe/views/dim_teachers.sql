@@ -14,7 +14,7 @@ WITH tagged AS (
     GROUP BY tl.teacher_id
 )
 SELECT
-    CONCAT_WS(' ', t.first_name, t.middle_name, t.last_name) AS teacher,
+    NULLIF(CONCAT_WS(' ', t.first_name, t.middle_name, t.last_name), '') AS teacher,
     t.email,
     t.teacher_headline AS headline,
     t.active AS is_active,

@@ -20,7 +20,7 @@
 -- planned_course_id: → planned_courses.id
 -- course_id: → courses.id
 SELECT
-    CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name) AS student,
+    NULLIF(CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name), '') AS student,
     c.name AS course,
     m.name AS meeting,
     CAST(m.start_date_time AT TIME ZONE '{time_zone}' AS DATE) AS day,

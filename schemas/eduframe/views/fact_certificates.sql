@@ -23,7 +23,7 @@ SELECT
         WHEN 'evaluation_element' THEN 'evaluation'
         ELSE x.certifiable_type
     END AS awarded_for,
-    CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name) AS student,
+    NULLIF(CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name), '') AS student,
     c.name AS course,
     g.name AS program,
     x.id AS certificate_id,

@@ -22,7 +22,7 @@
 -- order_id: → orders.id
 -- account_id: → accounts.id
 SELECT
-    CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name) AS student,
+    NULLIF(CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name), '') AS student,
     c.name AS course,
     k.name AS category,
     e.status,

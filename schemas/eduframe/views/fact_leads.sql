@@ -42,7 +42,7 @@ SELECT
     ) AS person,
     l.email,
     wanted.products,
-    CONCAT_WS(' ', f.first_name, f.middle_name, f.last_name) AS followed_by,
+    NULLIF(CONCAT_WS(' ', f.first_name, f.middle_name, f.last_name), '') AS followed_by,
     l.id AS lead_id,
     l.account_id,
     l.user_id,

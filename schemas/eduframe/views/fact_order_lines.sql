@@ -41,7 +41,7 @@ SELECT
     o.status,
     o.status = 'active' AS counts,
     a.name AS customer,
-    CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name) AS student,
+    NULLIF(CONCAT_WS(' ', s.first_name, s.middle_name, s.last_name), '') AS student,
     p.name AS product,
     k.name AS category,
     v.properties__start_date AS start_date,

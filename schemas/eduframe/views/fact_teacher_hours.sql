@@ -66,7 +66,7 @@ booked AS (
     GROUP BY a.teacher_id, v.name, v.start_date_time, v.end_date_time, v.id
 )
 SELECT
-    CONCAT_WS(' ', t.first_name, t.middle_name, t.last_name) AS teacher,
+    NULLIF(CONCAT_WS(' ', t.first_name, t.middle_name, t.last_name), '') AS teacher,
     r.name AS role,
     b.kind,
     c.name AS course,
