@@ -163,16 +163,16 @@ def _make_dataset(stored: Dataset, dataset: str, there: Collection[str]) -> str 
 
 def _told(dataset: str, failed: Mapping[str, str], made: Mapping[str, str]) -> list[str]:
     left = {name for name in failed if name in made}
-    groups = [(left, "stay as they were"), ({*failed} - left, "could not be made")]
     notes = []
-    for names, what in groups:
+    for names, one, many in (
+        (left, "stays as it was", "stay as they were"),
+        ({*failed} - left, "could not be made", "could not be made"),
+    ):
         if len(names) <= FEW:
-            notes += [f"the view {dataset}.{n}: {what}: {failed[n]}" for n in sorted(names)]
-        elif names:
+            notes += [f"the view {dataset}.{n} {one}: {failed[n]}" for n in sorted(names)]
+        else:
             first = min(names)
-            notes.append(
-                f"{len(names)} views in {dataset} {what}, such as {first}: {failed[first]}"
-            )
+            notes.append(f"{len(names)} views in {dataset} {many}, such as {first}: {failed[first]}")
     return notes
 
 
