@@ -10,6 +10,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from pipelines.eduframe.commands.copy import copy_dataset
 from pipelines.eduframe.destinations.tables.schema_upgrade import OURS, _change_all
 from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import make_pipeline
@@ -272,7 +273,7 @@ def test_they_can_be_off_or_elsewhere(make_warehouse: MakeWarehouse, sim: Simula
 
 
 def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
-    before = made(viewed)
+    before, origin = made(viewed), viewed.pipeline
     viewed.sim.clear_requests()
     viewed.pipeline = make_pipeline(
         viewed.destination, VIEWS, credentials=viewed.address,
@@ -280,6 +281,8 @@ def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
     )
     with pytest.raises(SettingsError, match="holds the views of another one"):
         viewed.sync("labels")
+    with pytest.raises(SettingsError, match="holds the views of another one"):
+        copy_dataset(origin, viewed.pipeline)
     assert viewed.sim.requests == []
     assert made(viewed) == before
 

@@ -1,8 +1,8 @@
 """The views that are written by hand: files of ``schemas/eduframe/views``, a query in each.
 
 A file begins with comments: first what a row of the view is and how it counts, then, after a line
-``-- columns``, a line for each column, as ``-- name: what it holds``. ``{time_zone}`` and
-``{currency}`` stand for the customer's.
+``-- columns``, a line for each column, as ``-- name: what it holds``. ``'{time_zone}'`` and
+``'{currency}'`` stand for the customer's.
 """
 
 import csv
@@ -20,12 +20,14 @@ KINDS: dict[str, Kind] = {"dim": "dimension", "fact": "fact"}
 UTC = "UTC"
 
 
-def written_views(time_zone: str = UTC, currency: str = "EUR") -> Iterator[View]:
-    """The views of all files, for a customer's time zone (IANA's name) and currency."""
+def written_views(time_zone: str = UTC, currency: str | None = None) -> Iterator[View]:
+    """The views of all files, for a customer's time zone (IANA's name) and currency (ISO 4217)."""
+    known = bool(re.fullmatch("[A-Z]{3}", currency or ""))
+    money = f"'{currency}'" if known else "CAST(NULL AS VARCHAR)"
     for name, text in _texts().items():
         head, sql = _parted(text)
         about, _, columns = head.partition("\ncolumns\n")
-        filled = sql.replace("{time_zone}", time_zone).replace("{currency}", currency)
+        filled = sql.replace("{time_zone}", time_zone).replace("'{currency}'", money)
         described = dict(re.findall(r"^(\w+): (.+(?:\n  .+)*)", columns, re.MULTILINE))
         yield View(
             name,

@@ -86,7 +86,7 @@ def _keep(stored: Dataset, dataset: str, *, news: bool) -> list[str]:
     existing = {*stored.pipeline.default_schema.tables} & {*ALL_TABLES}
     simple = [
         *living_views(existing),
-        *written_views(time_zone or UTC, found.currency or "EUR"),
+        *written_views(time_zone or UTC, found.currency),
     ]
     custom = {f"{owner}_custom" for owner in OWNERS}
     made = {name: mark for name, mark in found.views.items() if name != CATALOG}
@@ -172,7 +172,8 @@ def _told(dataset: str, failed: Mapping[str, str], made: Mapping[str, str]) -> l
             notes += [f"the view {dataset}.{n} {one}: {failed[n]}" for n in sorted(names)]
         else:
             first = min(names)
-            notes.append(f"{len(names)} views in {dataset} {many}, such as {first}: {failed[first]}")
+            why = f"such as {first}: {failed[first]}"
+            notes.append(f"{len(names)} views in {dataset} {many}, {why}")
     return notes
 
 

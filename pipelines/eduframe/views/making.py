@@ -80,11 +80,11 @@ class Maker:
             self.execute([*chain(*made, *drops.values()), *self.memory()])
         except Exception:  # each driver has exceptions of its own
             log.debug("views, all at once", exc_info=True)
+            for name, drop in drops.items():
+                self.attempt(name, drop)
             for view in views:
                 if view.name not in self.done:
                     self.make_one(view)
-            for name, drop in drops.items():
-                self.attempt(name, drop)
             self.execute(self.memory())
 
     def make_one(self, view: View) -> None:
