@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.pipeline import duckdb_path
-from pipelines.eduframe.place.target import is_a, kind_of
+from pipelines.eduframe.place.target import is_a, kind_of, target_of
 from pipelines.eduframe.views.catalog import (
     RAW,
     Found,
@@ -66,7 +66,7 @@ def keep_views(stored: Dataset, setting: str, *, news: bool, first: bool) -> lis
         news: whether rows were written since this was last done.
         first: whether the dataset was made in this run.
     """
-    dataset = views_dataset(stored.pipeline.dataset_name, setting)
+    dataset = views_dataset(target_of(stored.pipeline).dataset, setting)
     if dataset is None:
         return []
     kind = kind_of(stored.pipeline)
@@ -89,7 +89,7 @@ def _keep(stored: Dataset, dataset: str, *, news: bool) -> list[str]:
         *written_views(time_zone or UTC, found.currency),
     ]
     custom = {f"{owner}_custom" for owner in OWNERS}
-    made = {name: mark for name, mark in found.views.items() if name != CATALOG}
+    made = found.views
     marks = fingerprints(simple)
     is_new = marks.items() != {n: m for n, m in made.items() if n not in custom}.items()
     if not news and not is_new and found.known <= {*made}:
@@ -131,7 +131,9 @@ def _make(
     ours = [view for view in wanted if view.name not in taken]
     maker = Maker(stored, dataset, there, ours, marks, made)
     changed = [view for view in ours if made.get(view.name) != marks[view.name]]
-    maker.make(changed, {*made} - {*marks})
+    gone = {*made} - {*marks}
+    if changed or gone:
+        maker.make(changed, gone)
     notes = [
         f"{dataset} holds something else where views belong: {_listed(names)}. Rename or drop it, "
         "and sync again"

@@ -38,11 +38,13 @@ MEMORY = {
 }
 ABOUT_MEMORY = "All views of this dataset, which the sync makes and keeps up to date."
 
-DESCRIBED = {
+BEFORE_AS = {
     "bigquery": "OPTIONS (description = {text}) ",
     "databricks": "COMMENT {text} ",
+    "snowflake": "COPY GRANTS ",
 }
-"""How the others are told a description, within the statement that makes the view."""
+"""What goes before a view's query: its description, where there is no statement for that, and that
+grants stay, where they do not by themselves."""
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -123,7 +125,7 @@ class Maker:
     def statements(self, view: View, *, from_nothing: bool = False) -> list[str]:
         """What makes a view, with its comments."""
         name, text = self.name(view.name), self.escape(view.description)
-        told = DESCRIBED.get(self.dialect, "").format(text=text)
+        told = BEFORE_AS.get(self.dialect, "").format(text=text)
         found = [f"CREATE OR REPLACE VIEW {name} {told}AS {self.query(view, from_nothing)}"]
         if self.dialect in COMMENTED:
             found.append(f"COMMENT ON VIEW {name} IS {text}")
