@@ -18,6 +18,15 @@ from tests.warehouses import PLENTY, Home, Warehouse
 
 MEASURES = sorted(view.name for view in written_views() if view.kind == "measure")
 VIEWS = "eduframe_views"
+LISTS = (
+    "accounts", "affiliations", "attendances", "catalog_products", "catalog_variants",
+    "categories", "certificates", "course_locations", "courses", "credits", "educators",
+    "enrollments", "invoice_vats", "invoices", "labels", "leads", "meetings", "meeting_locations",
+    "orders", "payments", "planned_courses", "planning_events", "program_editions",
+    "program_enrollments", "programs", "signup_questions", "teacher_enrollments", "teachers",
+    "users",
+)
+"""Those that the views read, but for some that only give names."""
 
 
 @pytest.fixture(scope="module", params=BOTH)
@@ -33,7 +42,7 @@ def full(
     with Simulator(seed=7, scale=0.2, requests_per_window=PLENTY) as sim:
         _complicate(sim)
         warehouse = home.make(destination, sim, tmp_path_factory.mktemp("answers"), views="on")
-        reports = [warehouse.sync()]
+        reports = [warehouse.sync(*LISTS)]
         deleted = _delete(sim)
         reports.append(warehouse.sync(*deleted, reconcile=True))
         assert [note for report in reports for note in report.notes if "view" in note] == []
@@ -261,7 +270,7 @@ def test_lines_of_invoices_know_their_product_by_line_or_order(
 
 
 def test_living_views_hold_what_the_api_serves(full: Warehouse) -> None:
-    expected = expected_tables(full.sim)
+    expected = expected_tables(full.sim, only=LISTS)
     with full.reading():
         for table, rows in expected.items():
             keys = [name for name in (rows[0] if rows else ()) if name.endswith("id")]
