@@ -59,10 +59,11 @@ JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adr
 
 
 _LISTS = """
-SELECT n.nspname, format('%I.%I', n.nspname, c.relname) FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = '_views' AND c.relkind = 'v'
+SELECT n.nspname, format('%I.%I', n.nspname, c.relname), pg_has_role(c.relowner, 'USAGE')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = '_views' AND c.relkind = 'v'
 """
-"""The views that list those that the sync makes, by the schema that they are in."""
+"""The views that list those that the sync makes, by schema, and whether they are the role's."""
 
 
 @contextmanager
@@ -103,11 +104,20 @@ def views_aside(
 
 
 def _ours(sql: Any) -> dict[str, set[str]]:
-    """The views that the sync makes, by schema."""
+    """The views that the sync makes, by schema; of its own role alone."""
     return {
         schema: {row[0] for row in sql.execute_sql(f"SELECT name FROM {name}")} | {"_views"}
-        for schema, name in sql.execute_sql(_LISTS) or ()
+        for schema, name, is_mine in sql.execute_sql(_LISTS) or ()
+        if is_mine
     }
+
+
+def dropping_ours(sql: Any, table: str, columns: Sequence[str]) -> list[str]:
+    """What the owner of the views that a sync made runs, where they hold on to these columns."""
+    schemas = {schema for schema, *_ in sql.execute_sql(_LISTS) or ()}
+    found = sql.execute_sql(_DEPENDENT, table, list(columns))
+    names = [name for _, name, schema, *_ in found if schema in schemas]
+    return [f"DROP VIEW IF EXISTS {', '.join(names)}"] if names else []
 
 
 def _make_if_possible(sql: Any, statements: Sequence[str]) -> None:

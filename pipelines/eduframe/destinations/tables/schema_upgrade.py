@@ -13,7 +13,7 @@ from typing import Any
 from dlt.common.schema.utils import new_table
 
 from pipelines.eduframe.destinations.postgres.rights import foreign_tables
-from pipelines.eduframe.destinations.postgres.views import views_aside
+from pipelines.eduframe.destinations.postgres.views import dropping_ours, views_aside
 from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
@@ -131,6 +131,7 @@ def _in_its_stead(
     there = client.get_storage_table(table.name)[1]
     for column in (as_stored(pipeline, c) for c in table.all_columns if c.name in columns):
         if column.name in there:
+            yield from dropping_ours(client.sql_client, dataset.name(table.name), [column.name])
             yield from statements_for(client, dataset, table, column)
         else:
             kind = client.type_mapper.to_destination_type(
