@@ -270,6 +270,9 @@ def test_they_can_be_off_or_elsewhere(make_warehouse: MakeWarehouse, sim: Simula
     assert warehouse.query("SELECT COUNT(*) AS n FROM answers.users") == [{"n": 20}]
     [note] = warehouse.sync("labels", views="eduframe").notes
     assert "rows are loaded into their dataset eduframe" in note
+    if warehouse.destination == "duckdb":
+        [note] = warehouse.sync("labels", views="warehouse").notes
+        assert "would bear the name of the DuckDB file" in note
 
 
 def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
