@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -31,6 +32,12 @@ from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.store.seen_keys import forget_seen, seen_keys
+from pipelines.eduframe.views.custom_fields import fields, wide_views
+from pipelines.eduframe.views.files import written_views
+from pipelines.eduframe.views.keeping import HAVE_VIEWS
+from pipelines.eduframe.views.living import living_views
+from pipelines.eduframe.views.making import Maker
+from pipelines.eduframe.views.view import fingerprints, in_order
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.reading.batch import Batch, Settled
@@ -400,3 +407,24 @@ def test_bigquery_tables_lie_by_month_of_change_and_by_key(bigquery: Rendered) -
 def test_bigquery_says_what_columns_mean(bigquery: Rendered) -> None:
     users = bigquery.create("users")[0]
     assert "`_row_hash` INT64   OPTIONS (description='The sync\\'s own: a number" in users
+
+
+def test_views_are_made_in_its_words(there: Rendered) -> None:
+    if there.name not in HAVE_VIEWS:
+        assert there.name == "clickhouse"
+        return
+    found = fields([("user", "diet", "select", "Diet?")], [("users", "x", "number")])
+    views = [
+        *living_views(ALL_TABLES), *wide_views(found, ALL_TABLES),
+        *written_views("Europe/Amsterdam", "EUR"),
+    ]
+    stored: Any = SimpleNamespace(client=there.client.sql_client)
+    maker = Maker(stored, "eduframe_views", {}, views, fingerprints(views), {})
+    statements: list[str] = []
+    with patch.object(maker, "execute", statements.extend):
+        maker.make(views, {"gone"})
+    # sqlglot knows no comments on views
+    parsed = [there.sql(re.sub("^COMMENT ON VIEW", "COMMENT ON TABLE", s)) for s in statements]
+    made = [tree.this.name.lower() for tree in parsed if isinstance(tree, exp.Create)]
+    assert made == [*(view.name for view in in_order(views)), "_views"]
+    assert sum(isinstance(tree, exp.Drop) for tree in parsed) == 1

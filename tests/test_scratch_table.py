@@ -115,7 +115,7 @@ def test_the_documented_grants_suffice_and_analysts_only_read(
     admin, warehouse = granted
     found = check(warehouse, monkeypatch)
     assert found.usable, found.message
-    report = warehouse.sync("users", "orders")
+    report = warehouse.sync("users", "orders", views="on")
     assert (report.exit_code, report.notes) == (DONE, [])
     sim = warehouse.sim
     sim.delete("users", sim.rows("users")[0]["id"])
@@ -126,6 +126,8 @@ def test_the_documented_grants_suffice_and_analysts_only_read(
 
     analyst = Postgres(sim, tmp_path, as_role(admin.address, "an_analyst"))
     assert analyst.count("users") == warehouse.count("users")
+    living = analyst.query("SELECT COUNT(*) AS n FROM eduframe_views.users")
+    assert living == [{"n": warehouse.count("users") - 1}]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         analyst.execute("DELETE FROM users")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):

@@ -81,9 +81,11 @@ def make_regular(project: Path, text: str) -> None:
 def test_data_files_come_along_and_nothing_else(installed: Installed) -> None:
     names = ZipFile(installed.wheel).namelist()
     files = {name for name in names if ".dist-info/" not in name and not name.endswith(".py")}
-    queries = (ROOT / "schemas" / "eduframe" / "queries").glob("*.sql")
+    schemas = ROOT / "schemas" / "eduframe"
+    texts = [*schemas.glob("queries/*.sql"), *schemas.glob("views/*.sql")]
     assert files == {
-        *(f"schemas/eduframe/queries/{path.name}" for path in queries),
+        *(path.relative_to(ROOT).as_posix() for path in texts),
+        "schemas/eduframe/time_zones.csv",
         *(f"{package}/eduframe/py.typed" for package in ("pipelines", "schemas", "sources")),
         "sources/eduframe_simulator/py.typed",
         "sources/eduframe/secrets.toml.example",

@@ -109,6 +109,7 @@ class Warehouse:
             "api_token": self.sim.token,
             "base_url": self.sim.base_url,
             "requests_per_window": PLENTY,
+            "views": "off",  # which are a subject of their own
             **self.settings,
             **settings,
         }

@@ -98,6 +98,20 @@ def parse_budget(value: Any) -> str:
     return str(Budget.parse(str(value)))
 
 
+def parse_views(value: Any) -> str:
+    """``on``, ``off``, or the name of a dataset. Raises ``ValueError`` for anything else."""
+    if isinstance(value, bool):  # as TOML and YAML take these words
+        return "on" if value else "off"
+    text = str(value).strip()
+    if text.lower() in ("on", "off", "true", "false"):
+        return {"true": "on", "false": "off"}.get(text.lower(), text.lower())
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", text):
+        raise ValueError(
+            "it must be on, off, or the name of a dataset, of small letters, digits and _"
+        )
+    return text
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -105,6 +119,7 @@ def _lower(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
 FileMode = Annotated[str, BeforeValidator(parse_file_mode)]
+Views = Annotated[str, BeforeValidator(parse_views)]
 
 
 class Settings(BaseModel):
@@ -161,6 +176,9 @@ class Settings(BaseModel):
     """An interrupted read that is older starts anew."""
     lock_wait_seconds: float = Field(60.0, ge=0)
     """How long to wait for a DuckDB file that another program holds open."""
+    views: Views = "on"
+    """Where the views for analysts are made: ``on`` is beside the dataset, as ``<dataset>_views``;
+    ``off`` is nowhere; else the name of a dataset for them."""
     file_mode: FileMode = "600"
     """Who may read a new DuckDB file, or local Delta folder, as ``chmod`` takes it."""
 

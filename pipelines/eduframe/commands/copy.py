@@ -29,6 +29,7 @@ from pipelines.eduframe.run.pending_packages import load_pending, recover
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
 from pipelines.eduframe.store.state import customer_of
 from pipelines.eduframe.store.versions import check_version
+from pipelines.eduframe.views.keeping import check_no_views
 from sources.eduframe.dataset.dlt_resources import ready_resource, shared_resource
 from sources.eduframe.dataset.merge_hints import quiet_hints
 from sources.eduframe.dataset.stored_rows import StoredRows
@@ -117,6 +118,8 @@ def _copy(origin: Any, into: Any) -> dict[str, int]:
             f"There is no synced dataset {origin.dataset_name} in "
             f"{origin.destination.destination_name}"
         )
+    with StoredRows(into) as other:
+        check_no_views(other)
     was_empty = customer_of(into) is None
     recover(into)
     counts: dict[str, int] = {}

@@ -53,7 +53,8 @@ SHOWN_ROWS = 6
 
 NEXT = f"""\
 What next?
-- Ask it something yourself: the file is {DUCKDB_FILE}, the dataset {DATASET_NAME}.
+- Ask it something yourself: the file is {DUCKDB_FILE}, the dataset {DATASET_NAME}, the views that
+  answer are in {DATASET_NAME}_views (SELECT * FROM {DATASET_NAME}_views._views).
 - Run eduframe demo again: nothing has changed, so nothing is written.
 - Sync your own data: set SOURCES__EDUFRAME__API_TOKEN, then eduframe check, then eduframe sync."""
 
@@ -91,6 +92,7 @@ def run_demo() -> int:
     with duckdb.connect(file, read_only=True) as database:
         database.execute(f"SET search_path TO {DATASET_NAME}")
         _show_tables(out, database, report)
+        database.execute(f"SET search_path TO {DATASET_NAME}_views")
         for name in SHOWN_QUERIES:
             _show_query(out, database, name)
     out.print(NEXT, markup=False)

@@ -48,10 +48,11 @@ from pipelines.eduframe.store.hidden_rows import forget_settled
 from pipelines.eduframe.store.recent_runs import recent_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.relations import forget_former_relations, news_of_relations
-from pipelines.eduframe.store.run_log import LOG_TABLES, note_end
+from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, note_end
 from pipelines.eduframe.store.seen_keys import forget_seen
 from pipelines.eduframe.store.state import source_state, stored_positions
 from pipelines.eduframe.store.versions import check_version
+from pipelines.eduframe.views.keeping import check_no_views, keep_views
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.comparing.spill_files import SpillFiles
@@ -230,11 +231,12 @@ class _Sync:
     def run(self, *, budget: str | None, **how: bool) -> None:
         report = self.report
         with self._writing():
-            report.notes += recover(self.pipeline)
+            report.notes += (recovered := recover(self.pipeline))
             with self.stored as stored:
                 check_version(self.pipeline, stored)
                 stored_customer = source_state(self.pipeline).get("customer")
                 if stored_customer is None:
+                    check_no_views(stored)
                     stored_customer = customer_by_rows(stored, self.client)
         run = report.runs.get("educators")
         customer, self.first_answer = identify(
@@ -260,6 +262,12 @@ class _Sync:
         report.packages = loader.packages
         with self._writing():
             report.notes += declare_constraints(self.stored)
+            report.notes += keep_views(
+                self.stored,
+                self.settings.views,
+                news=bool(recovered) or report.total("new") + report.total("changed") > 0,
+                first=SYNC_RUNS.name in missing,
+            )
             self._clean_up()
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:

@@ -60,14 +60,16 @@ class Foreign:
         return f'ALTER TABLE {self.name} OWNER TO "{self.role}"'
 
     def mended_by(self, statements: Iterable[str]) -> str:
-        """Who runs what, where the sync may not."""
+        """Who runs what, where the sync may not. Views of its owner go, whoever owns the table."""
+        statements = [*statements]
+        views = [s for s in statements if s.startswith("DROP VIEW")]
         owner = f"its owner, {self.owner}," if self.owner else "its owner"
         said = f"{owner} or an administrator helps with: {'; '.join(statements)}"
         if not self.owner:
             return said
         return (
             f"the role {self.role} does not own it, and may not change it; {said}; or lets the "
-            f"sync do so from now on, with: {self.handing_over}"
+            f"sync do so from now on, with: {'; '.join([*views, self.handing_over])}"
         )
 
 

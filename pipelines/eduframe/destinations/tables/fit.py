@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.eduframe.destinations.postgres.rights import Foreign, foreign_tables
+from pipelines.eduframe.destinations.postgres.views import dropping_ours
 from pipelines.eduframe.destinations.tables.schema_upgrade import (
     OURS,
     AnyTable,
@@ -257,6 +258,8 @@ def _columns_in_the_way(
 
 def _retyping(dataset: Dataset, table: AnyTable, column: Column) -> Iterator[str]:
     with dataset.job_client() as client:
+        if is_a(dataset.pipeline, "postgres"):  # where a view holds on to the column
+            yield from dropping_ours(client.sql_client, dataset.name(table.name), [column.name])
         if column == LOAD_ID:
             alter = f"ALTER TABLE {dataset.name(table.name)} ALTER COLUMN"
             yield f"{alter} {dataset.column(column.name)} TYPE varchar"

@@ -13,6 +13,7 @@ from typing import Any
 from dlt.common.schema.utils import new_table
 
 from pipelines.eduframe.destinations.postgres.rights import foreign_tables
+from pipelines.eduframe.destinations.postgres.views import dropping_ours, views_aside
 from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.place.target import is_a
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, LogTable
@@ -124,6 +125,7 @@ def _in_its_stead(
     there = client.get_storage_table(table.name)[1]
     for column in (as_stored(pipeline, c) for c in table.all_columns if c.name in columns):
         if column.name in there:
+            yield from dropping_ours(client.sql_client, dataset.name(table.name), [column.name])
             yield from statements_for(client, dataset, table, column)
         else:
             hint = hint_for(table, column)
@@ -179,8 +181,11 @@ def _change_all(
                 try:
                     if is_postgres:
                         drop_references(dataset, sql, table.name, [column.name])
-                    for statement in statements_for(client, dataset, table, column):
-                        sql.execute_sql(statement)
+                    name = dataset.name(table.name)
+                    ours = views_aside(sql, name, [column.name], ours_only=True)
+                    with ours if is_postgres else nullcontext():
+                        for statement in statements_for(client, dataset, table, column):
+                            sql.execute_sql(statement)
                 except Exception as error:  # each driver has exceptions of its own
                     raise UpgradeError(
                         f"In this release {table.name}.{column.name} is {column.type}, and the "

@@ -1,0 +1,103 @@
+"""What the views' dataset holds, and what of the raw one their definitions depend on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.eduframe.place.target import is_a
+from pipelines.eduframe.views.custom_fields import OWNERS
+from pipelines.eduframe.views.view import CATALOG
+from sources.eduframe.dataset.sql import Dataset
+
+RAW = frozenset(("_dlt_version", "_dlt_loads", "_sync_runs"))
+"""Tables by which a dataset is known for one that rows are loaded into."""
+
+WITH_CATALOG = ("duckdb", "motherduck", "postgres")
+"""Destinations that are asked what is there; of others only our own list is read."""
+
+_THERE = (
+    "SELECT table_name AS name, table_type AS kind FROM information_schema.tables "
+    "WHERE table_catalog = current_database() AND table_schema = %s"
+)
+_COLUMNS = (
+    "SELECT table_name AS name, column_name AS col FROM information_schema.columns "
+    "WHERE table_catalog = current_database() AND table_schema = %s ORDER BY ordinal_position"
+)
+_VALUES = "text", "number", "boolean", "date"
+
+
+@dataclass
+class Found:
+    """What one look tells."""
+
+    views: dict[str, str] = field(default_factory=dict)
+    """Our views that are there, and the fingerprints of what they were made from."""
+    known: set[str] = field(default_factory=set)
+    """All that were made, also those that somebody dropped."""
+    time_zone: str | None = None
+    """The customer's, as Eduframe calls it."""
+    currency: str | None = None
+    questions: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Of custom fields: ``for_type``, slug, ``field_type`` and title."""
+
+
+def look(stored: Dataset, dataset: str) -> Found:
+    """One query where the views are made, two more where they are not."""
+    made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
+    kind, params = "'VIEW'", []
+    if is_a(stored.pipeline, *WITH_CATALOG):
+        made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
+        kind, params = "there.kind", [dataset]
+    made = f"SELECT 'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, '' AS d {made}"
+    rest = [
+        "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
+        f"FROM {stored.name('educators')} WHERE _deleted_at IS NULL",
+        "SELECT 'question' AS what, for_type AS a, slug AS b, field_type AS c, title AS d "
+        f"FROM {stored.name('signup_questions')} WHERE _deleted_at IS NULL",
+    ]
+    rows = [*_rows(stored, " UNION ALL ".join([made, *rest]), *params)]
+    if not rows:  # they were never made, or one of the tables is not there
+        rows = [row for part in rest for row in _rows(stored, part)]
+    found = Found()
+    for what, a, b, c, d in rows:
+        if what == "made":
+            found.known.add(a)
+            if c:
+                found.views[a] = b
+        elif what == "educator":
+            found.time_zone, found.currency = a, b
+        else:
+            found.questions.append((a, b, c, d))
+    return found
+
+
+def columns_there(stored: Dataset, dataset: str) -> dict[str, list[str]]:
+    """All that the dataset holds, with the columns in order; nothing where no catalog is asked."""
+    found: dict[str, list[str]] = {}
+    if is_a(stored.pipeline, *WITH_CATALOG):
+        for name, column in _rows(stored, _COLUMNS, dataset):
+            found.setdefault(name, []).append(column)
+    return found
+
+
+def is_of_views(stored: Dataset, dataset: str) -> bool:
+    """Whether a dataset is one that views were made in."""
+    if not is_a(stored.pipeline, *WITH_CATALOG):
+        return False
+    return any(name == CATALOG and kind == "VIEW" for name, kind in _rows(stored, _THERE, dataset))
+
+
+def values_there(stored: Dataset) -> list[tuple[str, str, str]]:
+    """Of which tables' custom fields values are there: table, slug and type, each once."""
+    kinds = " ".join(f"WHEN value_{kind} IS NOT NULL THEN '{kind}'" for kind in _VALUES)
+    owners = ", ".join(f"'{owner}'" for owner in OWNERS)
+    sql = (
+        f"SELECT DISTINCT owner_table AS a, slug AS b, CASE {kinds} END AS c "
+        f"FROM {stored.name('custom_values')} WHERE owner_table IN ({owners})"
+    )
+    return [(table, slug, kind) for table, slug, kind in _rows(stored, sql) if kind and slug]
+
+
+def _rows(stored: Dataset, sql: str, *params: Any) -> Iterator[tuple[Any, ...]]:
+    for table in stored.query(sql, *params):
+        yield from zip(*(column.to_pylist() for column in table.columns), strict=True)

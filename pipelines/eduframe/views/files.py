@@ -1,0 +1,70 @@
+"""The views that are written by hand: files of ``schemas/eduframe/views``, a query in each.
+
+A file begins with comments: first what a row of the view is and how it counts, then, after a line
+``-- columns``, a line for each column, as ``-- name: what it holds``. ``'{time_zone}'`` and
+``'{currency}'`` stand for the customer's.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from zoneinfo import available_timezones
+
+from pipelines.eduframe.views.view import Kind, View
+
+KINDS: dict[str, Kind] = {"dim": "dimension", "fact": "fact"}
+"""By what a file's name begins with; all others are measures."""
+
+UTC = "UTC"
+
+
+def written_views(time_zone: str = UTC, currency: str | None = None) -> Iterator[View]:
+    """The views of all files, for a customer's time zone (IANA's name) and currency (ISO 4217)."""
+    known = bool(re.fullmatch("[A-Z]{3}", currency or ""))
+    money = f"'{currency}'" if known else "CAST(NULL AS VARCHAR)"
+    for name, text in _texts().items():
+        head, sql = _parted(text)
+        about, _, columns = head.partition("\ncolumns\n")
+        filled = sql.replace("{time_zone}", time_zone).replace("'{currency}'", money)
+        described = dict(re.findall(r"^(\w+): (.+(?:\n  .+)*)", columns, re.MULTILINE))
+        yield View(
+            name,
+            KINDS.get(name.partition("_")[0], "measure"),
+            _one_line(about),
+            {column: _one_line(said) for column, said in described.items()},
+            filled,
+        )
+
+
+@cache
+def _texts() -> dict[str, str]:
+    folder = files("schemas.eduframe") / "views"
+    found = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return {name[:-4]: (folder / name).read_text(encoding="utf-8") for name in found}
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A file's comment at its head, without the dashes, and its query."""
+    head = re.match(r"(?:--.*\n)*", text)
+    assert head is not None
+    said = re.sub(r"^-- ?", "", head[0], flags=re.MULTILINE)
+    return said, text[head.end() :].strip().rstrip(";")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@cache
+def _rails_zones() -> dict[str, str]:
+    """Rails' names of time zones (``ActiveSupport::TimeZone``), which Eduframe uses, to IANA's."""
+    text = (files("schemas.eduframe") / "time_zones.csv").read_text(encoding="utf-8")
+    return {row["rails"]: row["iana"] for row in csv.DictReader(text.splitlines())}
+
+
+def iana_zone(name: str | None) -> str | None:
+    """A time zone as databases know it, by Rails' name or IANA's; None for what is none."""
+    called = (name or "").strip()
+    return _rails_zones().get(called) or (called if called in available_timezones() else None)
