@@ -24,9 +24,9 @@ TRAPS = (
     Trap(
         "deleted",
         "Deleted rows are still there",
-        "What is gone from Eduframe is marked, not removed, so that history can be told. Each table "
-        "of a list has _deleted_at; tables of nested parts (order_items, addresses, labels) have no "
-        "such mark, and keep the rows of owners that are deleted.",
+        "What is gone from Eduframe is marked, not removed, so that history can be told. Each "
+        "table of a list has _deleted_at; tables of nested parts (order_items, addresses, "
+        "order_labels) have no such mark, and keep the rows of owners that are deleted.",
         "Ask every table of a list that you join for _deleted_at IS NULL. Join a nested table to "
         "its owner, even if you need nothing else of the owner.",
         """\
@@ -63,8 +63,8 @@ ORDER BY certificates.id""",
     Trap(
         "status",
         "Not every row with an amount counts",
-        "Orders that were denied, called off or never approved keep their amounts. Enrollments that "
-        "were canceled stay, invoices that are drafts have totals, payments that failed have "
+        "Orders that were denied, called off or never approved keep their amounts. Enrollments "
+        "that were canceled stay, invoices that are drafts have totals, payments that failed have "
         "amounts. An attendance that nobody has filled in ('blanco') is neither there nor absent.",
         "Read the values of each status here, and name those that count: orders that are active, "
         "enrollments that are not canceled, invoices that are no concept, payments that are paid.",
@@ -184,8 +184,8 @@ ORDER BY 1, 2""",
         "types",
         "Not every number is a number",
         "Grades are text: '8.5', but also 'B+'. Numbers of orders and invoices come with nine "
-        "decimals, as do all amounts, and amounts that are multiplied with each other may overflow. "
-        "planned_courses.available_places is yes or no, while the column of that name in "
+        "decimals, as do all amounts, and amounts that are multiplied with each other may "
+        "overflow. planned_courses.available_places is yes or no, while the column of that name in "
         "catalog_variants is a number.",
         "Cast: numbers of orders to whole numbers, amounts to two decimals, grades where they are "
         "numbers, and count those that are not beside the average.",

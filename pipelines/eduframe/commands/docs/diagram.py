@@ -1,7 +1,7 @@
 """Entity diagrams as SVG: boxes of tables, with lines to the tables that they refer to."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.eduframe.commands.docs.dictionary import Area, Dictionary
@@ -57,8 +57,13 @@ def area_diagram(found: Dictionary, area: Area) -> Html | None:
 
 
 def whole_diagram(found: Dictionary) -> Html:
-    """All tables, by their names."""
-    boxes = [Box(entry.name, area.name) for area in found.areas for entry in area.entries]
+    """All tables, by their names. Views say themselves what they are made of."""
+    boxes = [
+        Box(entry.name, area.name)
+        for area in found.areas
+        for entry in area.entries
+        if not entry.made_of
+    ]
     return _drawn(boxes, found.relations, "How all tables refer")
 
 
@@ -139,7 +144,10 @@ def _path(here: Place, start: float, points: list[Place], there: Place) -> str:
     if there.x == here.x:  # to itself, or within a layer: round the right side
         right = here.x + here.width
         return f"M{right:.0f} {start:.0f}h12V{end:.0f}h{there.x + there.width - right - 12:.0f}"
-    edge: Callable[[Place, bool], float] = lambda place, left: place.x + (0 if left else place.width)
+
+    def edge(place: Place, left: bool) -> float:
+        return place.x + (0 if left else place.width)
+
     x, y = edge(here, leftwards), start
     drawn = [f"M{x:.0f} {y:.0f}"]
     for place in points:

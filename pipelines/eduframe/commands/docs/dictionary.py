@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.eduframe.store.relations import declared_relations
-from pipelines.eduframe.store.run_log import LOG_TABLES
+from pipelines.eduframe.store.run_log import LOG_TABLES, LogTable
 from schemas.eduframe.models import common
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import ENDPOINTS
@@ -79,7 +79,8 @@ def dictionary(views: Sequence[Entry] = ()) -> Dictionary:
 
 def _areas(views: Sequence[Entry]) -> Iterator[Area]:
     if views:
-        yield Area("views", "Views", "Ready answers: tables that are joined and counted.", (*views,))
+        said = "Ready answers: tables that are joined and counted."
+        yield Area("views", "Views", said, (*views,))
     tables: dict[str, list[Table]] = defaultdict(list)
     for table in ALL_TABLES.values():
         tables[_module_of(table)].append(table)
@@ -98,7 +99,7 @@ def _areas(views: Sequence[Entry]) -> Iterator[Area]:
         "sync",
         "The sync's own tables",
         "What the sync writes down about itself: runs, deletions, where columns lead.",
-        tuple(Entry(t.name, t.description, t.columns, tuple(c.name for c in t.columns[: t.key])) for t in LOG_TABLES),
+        tuple(map(_log_entry, LOG_TABLES)),
     )
 
 
@@ -138,6 +139,11 @@ def _entry(table: Table) -> Entry:
         nested=table.child is not None,
         parts=() if table.child else tuple(dict.fromkeys(_parts(table.name))),
     )
+
+
+def _log_entry(table: LogTable) -> Entry:
+    key = tuple(column.name for column in table.columns[: table.key])
+    return Entry(table.name, table.description, table.columns, key)
 
 
 def _parts(resource: str) -> Iterable[str]:

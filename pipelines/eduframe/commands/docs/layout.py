@@ -8,6 +8,8 @@ and within a layer all are ordered so that lines cross little.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import fmean
 
 GAP = 14.0
 """Pixels between two boxes of a layer."""
@@ -141,7 +143,7 @@ def _chain(pair: tuple[str, str], layer: dict[str, int], layers: list[list[Node]
 def _neighbours(chains: Iterable[list[Node]]) -> dict[Node, list[Node]]:
     found: dict[Node, list[Node]] = defaultdict(list)
     for chain in chains:
-        for one, next_ in zip(chain, chain[1:], strict=False):
+        for one, next_ in pairwise(chain):
             found[one].append(next_)
             found[next_].append(one)
     return found
@@ -155,10 +157,7 @@ def _order(layers: list[list[Node]], chains: Iterable[list[Node]]) -> None:
         rank = {node: i / len(nodes) for nodes in layers for i, node in enumerate(nodes)}
         for number in numbers:
             nodes = layers[number]
-            wanted = {
-                node: sum(rank[o] for o in near[node]) / len(near[node]) if near[node] else rank[node]
-                for node in nodes
-            }
+            wanted = {node: fmean([rank[o] for o in near[node]] or [rank[node]]) for node in nodes}
             nodes.sort(key=lambda node: (wanted[node], str(node)))
             rank |= {node: i / len(nodes) for i, node in enumerate(nodes)}
 
@@ -169,13 +168,11 @@ def _stack(
     """Give each node its height: near to its neighbours, in the order of its layer."""
     near = _neighbours(chains)
     for nodes in layers:
-        _apart(nodes, places, {node: 0.0 for node in nodes})
+        _apart(nodes, places, dict.fromkeys(nodes, 0.0))
     for sweep in range(SWEEPS):
         for nodes in layers if sweep % 2 else reversed(layers):
             wanted = {
-                node: sum(places[o].middle for o in near[node]) / len(near[node])
-                if near[node]
-                else places[node].middle
+                node: fmean(places[other].middle for other in near[node] or [node])
                 for node in nodes
             }
             _apart(nodes, places, wanted)

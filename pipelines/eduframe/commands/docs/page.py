@@ -16,6 +16,10 @@ from pipelines.eduframe.commands.docs.tables import (
 )
 
 TITLE = "Eduframe in your database"
+WHAT_LINES_ARE = (
+    "Each line leads from a column, on its left, to the table that it refers to; dashed are tables "
+    "of other areas. Point at a table to see its own lines, choose it to read about it."
+)
 
 
 def page(found: Dictionary, version: str, fresh: Freshness | None = None) -> str:
@@ -48,7 +52,7 @@ def _top(version: str) -> Html:
         "input",
         id="search",
         type="search",
-        placeholder="Search tables, columns, meanings …  ( / )",
+        placeholder="Search ( / )",
         autocomplete="off",
         spellcheck="false",
         aria_label="Search tables, columns and their meanings",
@@ -98,8 +102,6 @@ def _main(found: Dictionary, links: Linking, fresh: Freshness | None) -> Html:
         _section(
             "diagram",
             "How all tables refer",
-            tag("p", "Each line leads from a table to one that it refers to, on its left. Point at a "
-                "table to see its own lines, choose it to read about it."),
             _zoomed(whole_diagram(found), "How all tables refer"),
         ),
         *(_area(found, area, links, fresh) for area in found.areas),
@@ -130,9 +132,10 @@ def _start(found: Dictionary, fresh: Freshness | None) -> Html:
         "How to read this",
         tag(
             "p",
-            f"What the mirror of Eduframe holds: {tables} tables and views with {columns:,} columns, "
-            "what they mean, which values they have, and where they lead. The API names fields and "
-            "types, and hardly says what they mean: where a text is our reading of it, it says so.",
+            f"What the mirror of Eduframe holds: {tables} tables and views with {columns:,} "
+            "columns, what they mean, which values they have, and where they lead. The API names "
+            "fields and types, and hardly says what they mean: where a text is our reading of it, "
+            "it says so.",
         ),
         tag(
             "p",
@@ -150,9 +153,11 @@ def _freshness(fresh: Freshness) -> Html:
     known = [one for one in fresh.tables.values() if one.rows is not None]
     synced = [one.last_sync for one in known if one.last_sync]
     proven = [one.proven_as_of for one in known if one.proven_as_of]
-    said = [f"In {fresh.destination}, dataset {fresh.dataset}, looked at "
-            f"{fresh.looked_at:%Y-%m-%d %H:%M} UTC: {sum(one.rows or 0 for one in known):,} rows in "
-            f"{len(known)} tables of lists."]
+    rows = sum(one.rows or 0 for one in known)
+    said = [
+        f"In {fresh.destination}, dataset {fresh.dataset}, looked at "
+        f"{fresh.looked_at:%Y-%m-%d %H:%M} UTC: {rows:,} rows in {len(known)} tables of lists."
+    ]
     if synced:
         said.append(f"The oldest last sync of a table is of {min(synced):%Y-%m-%d %H:%M} UTC.")
     if proven:
@@ -206,6 +211,7 @@ def _zoomed(drawn: Html, title: str) -> Html:
     )
     return tag(
         "figure",
+        tag("figcaption", WHAT_LINES_ARE),
         tag("div", *buttons, class_="zoom", hidden=True),
         tag("div", drawn, class_="drawn", tabindex="0", role="region", aria_label=title),
         class_="diagram",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pipelines.eduframe.commands.docs.dictionary import Dictionary, Entry
 from pipelines.eduframe.commands.docs.freshness import Freshness
 from pipelines.eduframe.commands.docs.html import Html, joined, tag
+from schemas.eduframe.models.column_types import OneOf
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.rows.relations import Relation
 from sources.eduframe.rows.table_columns import Column, sentences
@@ -53,14 +54,16 @@ class Linking:
 
     def text(self, text: str, own: str = "") -> Html:
         """A text whose names of tables and columns are links. Words that are also names, such as
-        users, are left alone, and so is the table's own."""
+        users, are left alone, and so is the table's ``own``; its columns need no table."""
         pieces: list[Html | str] = []
         end = 0
         for match in _NAMES.finditer(text):
             name = match[0]
-            sure = "_" in name or "." in name
-            if sure and name in self.anchors and name != own:
-                pieces += [text[end : match.start()], self.link(name)]
+            column = f"{own}.{name}"
+            if ("_" in name or "." in name) and name != own and {name, column} & self.anchors:
+                to = column if column in self.anchors else name
+                link = tag("a", tag("code", name), href=f"#{to}")
+                pieces += [text[end : match.start()], link]
                 end = match.end()
         return joined(*pieces, text[end:])
 
@@ -154,10 +157,10 @@ def _led_to(relations: list[Relation], links: Linking) -> Html:
 
 def _column_html(entry: Entry, column: Column, links: Linking) -> Html:
     name = f"{entry.name}.{column.name}"
-    marks = joined(*(tag("span", text, class_=f"mark {kind}") for kind, text in _marks(entry, column)))
+    marks = (tag("span", text, class_=f"mark {kind}") for kind, text in _marks(entry, column))
     return tag(
         "tr",
-        tag("th", tag("a", tag("code", column.name), href=f"#{name}"), marks, scope="row"),
+        tag("th", tag("a", tag("code", column.name), href=f"#{name}"), *marks, scope="row"),
         tag("td", tag("abbr", column.type, title=WHAT_TYPES_ARE[column.type])),
         tag("td", *_meaning(entry, column, links)),
         id=name,
@@ -181,29 +184,31 @@ def _meaning(entry: Entry, column: Column, links: Linking) -> Iterator[Html]:
     plain = replace(column, allowed=None, references=None, references_by=None, personal=None)
     yield tag("p", links.text(" ".join(sentences(plain)), entry.name))
     if allowed := column.allowed:
-        yield _values(allowed.values, allowed.meanings, allowed.standard)
+        yield from _values(allowed)
     for relation in links.found.leads.get((entry.name, column.name), ()):
         where = joined(" where ", tag("code", relation.condition)) if relation.condition else None
         to = links.link(f"{relation.to_table}.{relation.to_column}")
         yield tag("p", "→ ", to, where, class_="leads")
-    nowhere = [value for value, to in column.references_by.cases if not to] \
-        if column.references_by else []
-    if nowhere and column.references_by:
-        by = tag("code", column.references_by.type_column)
-        yield tag("p", "→ no table where ", by, f" is {', '.join(nowhere)}", class_="leads")
+    by = column.references_by
+    if by and (nowhere := [value for value, to in by.cases if not to]):
+        which = joined(tag("code", by.type_column), f" is {', '.join(nowhere)}")
+        yield tag("p", "→ no table where ", which, class_="leads")
 
 
-def _values(values: tuple[str, ...], meanings: tuple[str, ...], standard: str | None) -> Html:
-    if standard:
-        codes = joined(*(tag("code", value) for value in values), by=" ")
-        if len(values) <= MANY:
-            return tag("p", f"Values: {standard}: ", codes)
-        return tag("details", tag("summary", f"{len(values)} values: {standard}"), codes)
-    pairs = (
-        tag("div", tag("dt", tag("code", value)), tag("dd", meaning))
-        for value, meaning in zip(values, meanings, strict=True)
-    )
-    listed = tag("dl", *pairs, class_="values", aria_label="Values, by our reading")
-    if len(values) <= MANY:
-        return listed
-    return tag("details", tag("summary", f"{len(values)} values, by our reading"), listed)
+def _values(allowed: OneOf) -> Iterator[Html]:
+    """The values of a column with what they mean, folded up where there are many."""
+    title = f"Values: {allowed.standard}" if allowed.standard else "Values, by our reading"
+    if allowed.standard:
+        listed = tag("p", joined(*(tag("code", value) for value in allowed.values), by=" "))
+    else:
+        pairs = (
+            tag("div", tag("dt", tag("code", value)), tag("dd", meaning))
+            for value, meaning in zip(allowed.values, allowed.meanings, strict=True)
+        )
+        listed = tag("dl", *pairs, class_="values")
+    if len(allowed.values) > MANY:
+        yield tag("details", tag("summary", f"{len(allowed.values)} values: "
+                                 f"{allowed.standard or 'by our reading'}"), listed)
+    else:
+        yield tag("p", f"{title}:", class_="reading")
+        yield listed

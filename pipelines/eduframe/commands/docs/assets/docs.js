@@ -12,7 +12,7 @@
   function build() {
     const found = [];
     for (const article of document.querySelectorAll("article")) {
-      const [title, ...texts] = article.querySelectorAll(":scope > h3, :scope > p");
+      const [title, ...texts] = article.querySelectorAll(":scope > h3, :scope > p, :scope > pre");
       found.push({ to: article.id, name: plain(title), kind: article.dataset.k,
         text: texts.map(plain).join(" "), rank: 0 });
       for (const row of article.querySelectorAll("tbody tr")) {
@@ -105,9 +105,9 @@
     const at = links.indexOf(document.activeElement);
     if (event.key === "Escape") {
       event.preventDefault();
-      hits.hidden = true;
       if (at < 0) field.value = "";
-      else field.focus(), (hits.hidden = true);
+      else field.focus();
+      hits.hidden = true;
     } else if (event.key === "ArrowDown" && links.length) {
       event.preventDefault();
       hits.hidden = false;
