@@ -209,7 +209,7 @@ def test_boxes_do_not_overlap_and_stand_right_of_what_they_refer_to() -> None:
     by_x = sorted(boxes.values(), key=lambda box: (box.x, box.y))
     for one, next_ in pairwise(by_x):
         assert one.x + one.width <= next_.x or one.y + one.height <= next_.y
-    assert all(0 <= box.y and box.y + box.height <= layout.height for box in by_x)
+    assert all(box.y >= 0 and box.y + box.height <= layout.height for box in by_x)
 
 
 def test_tables_that_refer_to_each_other_are_laid_out_too() -> None:
@@ -251,5 +251,5 @@ def test_a_destination_tells_how_fresh_tables_are(
     assert f"{rows:,} rows; last synced 2" in parsed.words["labels"]
     assert "proven as of 2" in parsed.words["labels"]
     assert "0 rows; last synced never" in parsed.words["orders"]
-    assert f"In duckdb, dataset eduframe, looked at 2" in parsed.words["fresh"]
+    assert "In duckdb, dataset eduframe, looked at 2" in parsed.words["fresh"]
     assert f": {rows:,} rows in " in parsed.words["fresh"]

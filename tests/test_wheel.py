@@ -84,6 +84,7 @@ def test_data_files_come_along_and_nothing_else(installed: Installed) -> None:
     queries = (ROOT / "schemas" / "eduframe" / "queries").glob("*.sql")
     assert files == {
         *(f"schemas/eduframe/queries/{path.name}" for path in queries),
+        *(f"pipelines/eduframe/commands/docs/assets/docs.{kind}" for kind in ("css", "js")),
         *(f"{package}/eduframe/py.typed" for package in ("pipelines", "schemas", "sources")),
         "sources/eduframe_simulator/py.typed",
         "sources/eduframe/secrets.toml.example",
