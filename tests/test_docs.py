@@ -108,6 +108,7 @@ def test_it_has_its_landmarks_and_names(parsed: Parsed) -> None:
         assert parsed.tags[name] == 1, name
     assert parsed.nameless == []
     assert parsed.tags["h2"] == parsed.tags["section"]
+    assert parsed.tags["h1"] == 1
 
 
 def test_it_loads_nothing(html: str, parsed: Parsed) -> None:
@@ -238,6 +239,13 @@ def test_a_file_that_cannot_be_written(eduframe: Eduframe, tmp_path: Path) -> No
     assert "cannot be written" in printed.err
 
 
+def test_a_destination_without_tables(eduframe: Eduframe, tmp_path: Path) -> None:
+    printed = eduframe("docs", str(tmp_path / "docs.html"), "--dataset", "nothing")
+    assert printed.code == WRONG_USE
+    assert "Nothing has been synced into dataset nothing of duckdb" in printed.err
+    assert not (tmp_path / "docs.html").exists()
+
+
 @pytest.mark.usefixtures("tables")
 def test_a_destination_tells_how_fresh_tables_are(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
@@ -250,6 +258,6 @@ def test_a_destination_tells_how_fresh_tables_are(
     rows = len(here.rows("labels"))
     assert f"{rows:,} rows; last synced 2" in parsed.words["labels"]
     assert "proven as of 2" in parsed.words["labels"]
-    assert "0 rows; last synced never" in parsed.words["orders"]
+    assert "0 rows; never synced; not yet compared whole" in parsed.words["orders"]
     assert "In duckdb, dataset eduframe, looked at 2" in parsed.words["fresh"]
     assert f": {rows:,} rows in " in parsed.words["fresh"]

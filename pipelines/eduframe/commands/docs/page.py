@@ -67,7 +67,7 @@ def _top(version: str) -> Html:
         hidden=True,
         id="searching",
     )
-    title = tag("a", TITLE, href="#start", class_="title")
+    title = tag("h1", _to("start", TITLE))
     return tag("header", title, search, tag("span", f"eduframe-sync {version}", class_="version"))
 
 
@@ -207,13 +207,14 @@ def _zoomed(drawn: Html, title: str) -> Html:
     buttons = (
         tag("button", sign, type="button", data_zoom=by, aria_label=said)
         for sign, by, said in (("−", "0.8", "Smaller"), ("+", "1.25", "Larger"),
-                               ("Fit", "fit", "As wide as the page"))
+                               ("Fit", "fit", "Fit to the page"))
     )
     return tag(
         "figure",
         tag("figcaption", WHAT_LINES_ARE),
         tag("div", *buttons, class_="zoom", hidden=True),
-        tag("div", drawn, class_="drawn", tabindex="0", role="region", aria_label=title),
+        tag("div", drawn, class_="drawn", tabindex="0", role="region",
+            aria_label=f"Diagram: {title}"),
         class_="diagram",
     )
 

@@ -122,9 +122,13 @@ def _fresh(entry: Entry, fresh: Freshness) -> dict[str, Html]:
     rows = f"{one.rows:,} rows"
     if one.deleted:
         rows += f", {one.deleted:,} more are marked as deleted"
-    synced = f"{one.last_sync:%Y-%m-%d %H:%M} UTC" if one.last_sync else "never"
-    proven = f"{one.proven_as_of:%Y-%m-%d %H:%M} UTC" if one.proven_as_of else "never"
-    return {"Fresh": tag("span", f"{rows}; last synced {synced}; proven as of {proven}")}
+    synced = f"last synced {one.last_sync:%Y-%m-%d %H:%M} UTC" if one.last_sync else "never synced"
+    proven = (
+        f"proven as of {one.proven_as_of:%Y-%m-%d %H:%M} UTC"
+        if one.proven_as_of
+        else "not yet compared whole"
+    )
+    return {"Fresh": tag("span", f"{rows}; {synced}; {proven}")}
 
 
 def _origin(endpoint: Endpoint) -> Html:
