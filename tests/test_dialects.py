@@ -23,7 +23,7 @@ from dlt.common.schema.typing import TColumnSchema
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
-from pipelines.eduframe.commands.status import _last_run, _status
+from pipelines.eduframe.commands.freshness import last_run, status_of
 from pipelines.eduframe.destinations.tables.schema_upgrade import forget_hashes, statements_for
 from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
 from pipelines.eduframe.run.package_contents import Loader
@@ -342,8 +342,8 @@ def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
         resolve_rejected(stored, "payments", Settled(now, frozenset({1})), now)
         forget_seen(stored, ["read"])
         forget_seen(stored, [])
-        _last_run(stored)
-        _status(stored, "orders")
+        last_run(stored)
+        status_of(stored, "orders")
         forget_hashes(stored, ["orders"])
     kinds = set()
     for sql, params in pipeline.asked:

@@ -339,6 +339,24 @@ def doctor(destination: Destination = "duckdb", dataset: Dataset = "eduframe") -
 
 
 @app.command()
+def docs(
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, help="The HTML file to write; it needs no network.")
+    ],
+    destination: Annotated[
+        str | None, typer.Option(help="Say how fresh the tables of this destination are, too.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset (schema) there; eduframe by default.")
+    ] = None,
+) -> None:
+    """Write what all tables and columns mean as one HTML file, to read, search and publish."""
+    from pipelines.eduframe.commands.docs.command import run_docs
+
+    raise typer.Exit(run_docs(file, destination, dataset))
+
+
+@app.command()
 def demo() -> None:
     """Sync a simulated training provider, and show what arrived. Needs no token."""
     from pipelines.eduframe.commands.demo import run_demo

@@ -317,8 +317,9 @@ SYNC_RATES = LogTable(
             ),
         ),
         Column("bucket", "bigint", description="Of the rows' age, or of hours since an event."),
-        Column("found", "decimal", description="Changes found."),
-        Column("watched", "decimal", description="Row-hours watched."),
+        Column("found", "decimal", description="Rows that reads met with a change."),
+        Column("watched", "decimal", description="What they had looked at: rows, times the hours since the "
+               "look before."),
         Column("counted_at", "timestamp", description="As of when the numbers are weighed."),
     ),
 )

@@ -1,4 +1,4 @@
-"""Orders, invoices and payments, and what they are made with."""
+"""Sales: orders, invoices and payments, and what they are made with."""
 
 from typing import Annotated
 

@@ -1,0 +1,1 @@
+"""``eduframe docs``: the dictionary as one HTML file, for people without a database client."""
