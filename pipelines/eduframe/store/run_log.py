@@ -318,8 +318,11 @@ SYNC_RATES = LogTable(
         ),
         Column("bucket", "bigint", description="Of the rows' age, or of hours since an event."),
         Column("found", "decimal", description="Rows that reads met with a change."),
-        Column("watched", "decimal", description="What they had looked at: rows, times the hours since the "
-               "look before."),
+        Column(
+            "watched",
+            "decimal",
+            description="What they looked at: rows, times the hours since the look before.",
+        ),
         Column("counted_at", "timestamp", description="As of when the numbers are weighed."),
     ),
 )
