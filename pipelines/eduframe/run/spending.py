@@ -153,4 +153,6 @@ def usual_gap(stored: Dataset) -> float:
     sql = f"SELECT {column} FROM {stored.name('_sync_runs')} ORDER BY {column} DESC LIMIT 9"
     starts = [moment for rows in stored.query(sql) for moment in rows.column(0).to_pylist()]
     gaps = sorted((later - before).total_seconds() for later, before in pairwise(starts))
+    # runs after a clock was set back begin a moment after each other, whenever they did
+    gaps = [gap for gap in gaps if gap >= 1.0]
     return max(60.0, gaps[len(gaps) // 2]) if gaps else USUAL.total_seconds()
