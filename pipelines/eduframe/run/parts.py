@@ -297,10 +297,10 @@ def _set_read(
 
     Where that is a walk through it as well as parts of it, they take turns, run by run.
     """
-    share = sum(choice.cost for choice in choices)
     left = partial(spending.left_of, plan.endpoint.table)
     if isinstance(plan.read, UnderParents):
         plan.read.left = left
+        share = sum(choice.cost for choice in choices)
         if plan.mode == "reconcile" and share < len(view.parents.ids if view.parents else ()):
             plan.mode = plan.checkpoint.mode = "parents"
             plan.read.proof = replace(plan.read.proof, of_list=False)
@@ -309,8 +309,8 @@ def _set_read(
     others = [choice for choice in choices if choice.kind != "whole"]
     walks = len(others) < len(choices)
     if walks and not (others and spending.turn % 2):
-        if share < view.cost:
-            plan.mode = plan.checkpoint.mode = plan.mode if plan.resumed else "reconcile"
+        # by content: it costs no more requests, and the ledger tells what was proven, not looked at
+        plan.mode = plan.checkpoint.mode = plan.mode if plan.resumed else "reconcile"
         plan.read = WholeList(plan.endpoint, Proof(of_list=plan.mode == "reconcile"), left=left)
         return
     keys = plan.index.keys[~plan.index.deleted]
