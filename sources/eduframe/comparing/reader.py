@@ -283,7 +283,7 @@ class Reader:
             self._remember_parts(self.read)
         else:
             compared = not held and (not failure or len(self.read.answered) > 0)
-            self._remember_read(failed=bool(failure), compared=compared)
+            self._remember_read(failed=bool(len(self.read.failed)), compared=compared)
         if verdict.anew and not self.endpoint.params:
             position.reconciled_at = None
         batch.position = self._stored()
