@@ -45,6 +45,8 @@ ROWS_UNKNOWN = 3
 """After so many runs in a row that found more rows in a list than we know of, it is read whole."""
 FEW_PARENTS = 20
 """A list is not worth a plan under which no more parents are to be asked."""
+IDLE_SHARE = 8
+"""One request of so many is for lists that were empty or off, as long as not all can be read."""
 SPARE = 20
 """One request of so many is kept for pages that are read beside, where rows have shifted."""
 
@@ -100,11 +102,13 @@ def plan_parts(
     if spending.allowance is None:
         return None
     for plan in plans.values():
-        if isinstance(plan.read, UnderParents):
-            plan.read.left = spending.left
+        read = plan.read
+        if isinstance(read, UnderParents) or (isinstance(read, WholeList) and not _is_new(plan)):
+            read.left = spending.left
     cost = sum(cost_of(plan) for name, plan in plans.items())
-    if cost <= spending.allowance:
+    if cost <= spending.left():
         return None
+    _take_turns(plans, spending)
     ledger = Ledger.load(stored)
     now = spending.report.clock
     seen = {
@@ -129,11 +133,39 @@ def plan_parts(
         if name in shares:  # parents may change in this run
             _set_read(plans[name], seen[name], chosen.get(name, ()), spending)
         else:
-            del plans[name]
-            run = spending.report.runs[name]
-            run.status, run.passed_over = "done", True
-            run.began = run.ended = time.monotonic()
+            _pass_over(name, plans, spending)
     return budgeted
+
+
+def _pass_over(name: str, plans: dict[str, Plan], spending: Spending) -> None:
+    """Read nothing of a list in this run."""
+    del plans[name]
+    run = spending.report.runs[name]
+    run.status, run.passed_over = "done", True
+    run.began = run.ended = time.monotonic()
+
+
+def _is_new(plan: Plan) -> bool:
+    """Whether this is the first load of a list: it is read whole, whatever that costs."""
+    return plan.position.began is None and plan.position.readable is not False
+
+
+def _take_turns(plans: dict[str, Plan], spending: Spending) -> None:
+    """Leave out some of the lists that were empty or off, where there are many of them.
+
+    Each is a request in which next to nothing is ever found: they have a share, and take turns.
+    """
+    assert spending.allowance is not None
+    idle = sorted(
+        name
+        for name, plan in plans.items()
+        if not (plan.endpoint.params or plan.index.living or plan.position.had_rows)
+        and not (_is_new(plan) or plan.refresh or plan.damaged)
+    )
+    most = max(1, spending.allowance // IDLE_SHARE)
+    for place, name in enumerate(idle):
+        if (place - spending.turn * most) % len(idle) >= most:
+            _pass_over(name, plans, spending)
 
 
 def _goes_by_itself(plan: Plan) -> bool:
@@ -160,7 +192,7 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
     """A list, as the planner sees it."""
     endpoint, position, index = plan.endpoint, plan.position, plan.index
     living = index.keys[~index.deleted]
-    proven = _epoch(position.reconciled_at)
+    proven = _epoch(position.reconciled_at, now)
     view = ListView(
         endpoint.table,
         len(living) if endpoint.paged else min(len(living), PER_PAGE),
@@ -218,7 +250,7 @@ def _parents_of(plan: Plan, read: UnderParents) -> Parents:
     ids = np.array(sorted(refs, reverse=True), np.int64)
     late = np.isin(ids, plan.waiting_before)
     starts_round = plan.mode == "reconcile" or bool(plan.position.round and not len(late))
-    asked = _epoch(plan.position.reconciled_at)
+    asked = _epoch(plan.position.reconciled_at, plan.clock)
     changed = ~late if not starts_round else np.zeros(len(ids), np.bool_)
     return Parents(ids, np.full(len(ids), asked), changed, np.isin(ids, read.last))
 
@@ -253,9 +285,10 @@ def _windows(
     return found
 
 
-def _epoch(moment: str | None) -> float:
+def _epoch(moment: str | None, now: datetime) -> float:
+    """Seconds; what a clock that was wrong noted for the future counts as never."""
     found = parse(moment)
-    return found.timestamp() if found else NEVER
+    return NEVER if found is None or found > now else found.timestamp()
 
 
 # ---- what it chose, as reads
@@ -268,10 +301,10 @@ def _set_read(
 
     Where that is a walk through it as well as parts of it, they take turns, run by run.
     """
-    share = spending.shares[plan.endpoint.table]
     left = partial(spending.left_of, plan.endpoint.table)
     if isinstance(plan.read, UnderParents):
         plan.read.left = left
+        share = sum(choice.cost for choice in choices)
         if plan.mode == "reconcile" and share < len(view.parents.ids if view.parents else ()):
             plan.mode = plan.checkpoint.mode = "parents"
             plan.read.proof = replace(plan.read.proof, of_list=False)
@@ -280,9 +313,9 @@ def _set_read(
     others = [choice for choice in choices if choice.kind != "whole"]
     walks = len(others) < len(choices)
     if walks and not (others and spending.turn % 2):
-        if share < view.cost:
-            plan.mode = plan.checkpoint.mode = plan.mode if plan.resumed else "reconcile"
-            plan.read = WholeList(plan.endpoint, Proof(of_list=plan.mode == "reconcile"), left=left)
+        # by content: it costs no more requests, and the ledger tells what was proven, not looked at
+        plan.mode = plan.checkpoint.mode = plan.mode if plan.resumed else "reconcile"
+        plan.read = WholeList(plan.endpoint, Proof(of_list=plan.mode == "reconcile"), left=left)
         return
     keys = plan.index.keys[~plan.index.deleted]
     order: Order = "descending" if view.order == "descending" else "ascending"

@@ -342,8 +342,9 @@ def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> N
     notes = context.report.runs[name].notes
     stamp = parse(checkpoint.stamp) or context.report.started_at
     patience = context.settings.max_read_age
-    if checkpoint.runs:
-        patience = max(patience, plan.policy.reconcile_every)
+    if checkpoint.runs and (began := parse(checkpoint.began)):
+        whole = (now_utc() - began) * max(1.0, len(plan.index) / max(1, checkpoint.rows))
+        patience = max(patience, plan.policy.reconcile_every, 1.5 * whole)
     seen = [*seen_keys(stored, name, checkpoint.id), *stored.written(MAIN_TABLES[name], stamp)]
     why_not = why_not_resumed(
         checkpoint,

@@ -19,6 +19,10 @@ USUAL = timedelta(minutes=15)
 """How far runs are apart, where that is not known yet."""
 
 
+LONGEST_GAP = 7 * 86400.0
+"""Seconds; runs that are further apart tell of no rhythm."""
+
+
 @dataclass
 class Spending:
     """The allowance of one run."""
@@ -119,8 +123,9 @@ def begin_spending(
         mine = chosen.stored_account(limit, account.filled(now).balance, now)
     allowance = chosen.allowance(mine, now)
     report.allowance = allowance
-    every = usual_gap(stored)
-    return Spending(chosen, account, mine, allowance, report, every, round(now / every))
+    return Spending(
+        chosen, account, mine, allowance, report, usual_gap(stored), _runs_before(stored)
+    )
 
 
 def _stored_account(
@@ -158,10 +163,17 @@ def _stored_account(
     return account.book(unbooked, moment.timestamp())
 
 
+def _runs_before(stored: Dataset) -> int:
+    sql = f"SELECT COUNT(*) AS runs FROM {stored.name('_sync_runs')}"
+    return sum(rows.column(0).to_pylist()[0] for rows in stored.query(sql))
+
+
 def usual_gap(stored: Dataset) -> float:
     """Seconds between the starts of the latest runs: the median."""
     column = stored.column("started_at")
     sql = f"SELECT {column} FROM {stored.name('_sync_runs')} ORDER BY {column} DESC LIMIT 9"
     starts = [moment for rows in stored.query(sql) for moment in rows.column(0).to_pylist()]
     gaps = sorted((later - before).total_seconds() for later, before in pairwise(starts))
+    # a clock that was wrong leaves gaps of a moment, or of any length
+    gaps = [gap for gap in gaps if 1.0 <= gap <= LONGEST_GAP]
     return max(60.0, gaps[len(gaps) // 2]) if gaps else USUAL.total_seconds()

@@ -283,7 +283,7 @@ class Reader:
             self._remember_parts(self.read)
         else:
             compared = not held and (not failure or len(self.read.answered) > 0)
-            self._remember_read(failed=bool(failure), compared=compared)
+            self._remember_read(failed=bool(len(self.read.failed)), compared=compared)
         if verdict.anew and not self.endpoint.params:
             position.reconciled_at = None
         batch.position = self._stored()
@@ -311,7 +311,15 @@ class Reader:
         elif checkpoint.order != EITHER:
             position.order = checkpoint.order
         if plan.mode == "reconcile" and compared and position.waiting is None:
-            position.reconciled_at, position.round = plan.clock.isoformat(), None
+            position.reconciled_at, position.round = self._proven_as_of().isoformat(), None
+            position.numbered = position.numbered or None  # which a blip may have hidden
+
+    def _proven_as_of(self) -> datetime:
+        """When a complete read began: this run, or the first of those over which it went on, as it
+        was to be read in parts."""
+        clock = self.plan.clock
+        stamp = parse(self.checkpoint.stamp) if self.checkpoint.runs else None
+        return min(stamp, clock) if stamp else clock
 
     def _remember_parts(self, read: Parts) -> None:
         """What reading parts of the list taught of it."""

@@ -110,9 +110,9 @@ class UnderParents:
 
     @property
     def failure(self) -> str | None:
-        count = len(self.failed)
-        if not count:
+        if not self._failed:  # those of earlier runs that were not asked now fail nothing
             return None
+        count = len(self.failed)
         named = [*itertools.islice(self._failed.values(), NAMED)]
         more = f"; {count - len(named)} more" if count > len(named) else ""
         return (

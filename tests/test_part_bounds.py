@@ -1,0 +1,108 @@
+"""Runs that read in parts keep to their budget, whatever they find, and leave no list behind."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from pipelines.eduframe.run.spending import USUAL, usual_gap
+from sources.eduframe.dataset.stored_rows import StoredRows
+from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe_simulator import Simulator
+from tests.conftest import MakeWarehouse, asked, ids, living
+from tests.warehouses import PLENTY
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+QUARTER = timedelta(minutes=15)
+NOTHING_IN_THEM = [
+    endpoint.table
+    for endpoint in ENDPOINTS
+    if endpoint.enabled and endpoint.paged and not endpoint.params and not endpoint.feature_flag
+    and endpoint.table != "users"
+][:8]
+
+
+@pytest.fixture
+def users() -> Iterator[Simulator]:
+    with Simulator(scale=0, counts={"users": 830}, requests_per_window=PLENTY) as sim:
+        yield sim
+
+
+def test_lists_that_hold_nothing_take_turns(
+    make_warehouse: MakeWarehouse, users: Simulator
+) -> None:
+    sim = users
+    sim.forbid(NOTHING_IN_THEM[0])
+    warehouse = make_warehouse(sim, include=("users", *NOTHING_IN_THEM), budget="16")
+    assert warehouse.sync().requests > len(NOTHING_IN_THEM)
+    sim.clear_requests()
+    sim.add(NOTHING_IN_THEM[-1])
+    paths = [endpoint.path for endpoint in ENDPOINTS if endpoint.table in NOTHING_IN_THEM]
+    runs = 0
+    while any(not asked(sim)[path] for path in paths):
+        warehouse.ahead += QUARTER
+        report = warehouse.sync()
+        runs += 1
+        assert report.requests <= 16
+        assert runs < 8
+    assert asked(sim)["/users"] >= 6 * runs, "the others have the rest"
+    assert warehouse.count(NOTHING_IN_THEM[-1]) == 1
+
+
+def test_a_list_that_has_grown_is_read_over_several_runs(
+    make_warehouse: MakeWarehouse, users: Simulator
+) -> None:
+    sim = users
+    warehouse = make_warehouse(sim, include=("users",), budget="11")
+    assert warehouse.sync().exit_code == 0
+    for _ in range(1500):
+        sim.add("users")
+    for _ in range(4):
+        warehouse.ahead += QUARTER
+        report = warehouse.sync()
+        assert report.exit_code == 0
+        assert report.requests <= 11
+    warehouse.assert_equals_truth("users")
+
+
+def test_an_emptied_table_is_filled_again_on_the_budget(
+    make_warehouse: MakeWarehouse, users: Simulator
+) -> None:
+    sim = users
+    warehouse = make_warehouse(sim, include=("users",), budget="6")
+    warehouse.sync()
+    warehouse.execute('DELETE FROM "users"')
+    for _ in range(3):
+        warehouse.ahead += QUARTER
+        report = warehouse.sync()
+        assert report.exit_code == 0
+        assert report.requests <= 6
+    assert living(warehouse, "users") == set(ids(sim, "users"))
+
+
+def test_a_walk_may_take_longer_than_everything_should(make_warehouse: MakeWarehouse) -> None:
+    counts, order = {"users": 830}, {"users": "updated_at:desc"}
+    with Simulator(scale=0, counts=counts, sorted_by=order, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(
+            sim, include=("users",), budget="4", reconcile_every="10m", max_read_age="1m"
+        )
+        warehouse.sync()
+        sim.clock_offset -= 7200  # as if each page had been read so long ago
+        sim.clear_requests()
+        for _ in range(4):
+            warehouse.ahead += QUARTER
+            assert warehouse.sync().exit_code == 0
+        pages = {str(request.query) for request in sim.requests if request.path == "/users"}
+        assert len(pages) == 9
+
+
+def test_runs_after_a_clock_was_set_back_tell_of_no_rhythm(
+    make_warehouse: MakeWarehouse, users: Simulator
+) -> None:
+    warehouse = make_warehouse(users, include=("users",), budget="6")
+    for back in (timedelta(days=300), timedelta(), timedelta()):
+        warehouse.ahead = back
+        warehouse.sync()
+    with StoredRows(warehouse.pipeline) as stored:
+        assert usual_gap(stored) == USUAL.total_seconds()
