@@ -141,7 +141,8 @@ def _stored_account(
     names = ("balance", "balance_at", "ended_at")
     sql = (
         f"SELECT {', '.join(column(name) for name in names)} FROM {stored.name('_sync_runs')} "
-        f"WHERE {column('balance')} IS NOT NULL AND {stored.completed()} "
+        f"WHERE {column('balance')} IS NOT NULL AND {column('balance_at')} IS NOT NULL "
+        f"AND {stored.completed()} "
         f"ORDER BY {column('started_at')} DESC LIMIT 1"
     )
     row: tuple[Any, ...] | None = None
@@ -171,7 +172,10 @@ def _runs_before(stored: Dataset) -> int:
 def usual_gap(stored: Dataset) -> float:
     """Seconds between the starts of the latest runs: the median."""
     column = stored.column("started_at")
-    sql = f"SELECT {column} FROM {stored.name('_sync_runs')} ORDER BY {column} DESC LIMIT 9"
+    sql = (
+        f"SELECT {column} FROM {stored.name('_sync_runs')} WHERE {column} IS NOT NULL "
+        f"ORDER BY {column} DESC LIMIT 9"
+    )
     starts = [moment for rows in stored.query(sql) for moment in rows.column(0).to_pylist()]
     gaps = sorted((later - before).total_seconds() for later, before in pairwise(starts))
     # a clock that was wrong leaves gaps of a moment, or of any length
