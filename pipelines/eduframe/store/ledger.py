@@ -43,9 +43,11 @@ class Ledger:
         ledger = cls()
         for row in _rows(dataset, SYNC_LEDGER.name, [c.name for c in SYNC_LEDGER.columns]):
             resource, kind, number, first, held, read_at = row
+            if None in (resource, kind, number):
+                continue  # somebody changed the table: what is lost of it is learned again
             place = (resource, kind)
             ledger._stored[place] = max(ledger._stored.get(place, 0), number + 1)
-            if not held:
+            if not held or first is None:
                 continue
             at = _seconds(read_at)
             if kind == "pages":
@@ -60,7 +62,8 @@ class Ledger:
                 ledger.windows.setdefault(resource, {})[first] = at
         for blocks in (*ledger.blocks.values(), *ledger.suspects.values()):
             blocks.sort(key=itemgetter(0))
-        counters = list(_rows(dataset, SYNC_RATES.name, [c.name for c in SYNC_RATES.columns]))
+        counted = _rows(dataset, SYNC_RATES.name, [c.name for c in SYNC_RATES.columns])
+        counters = [row for row in counted if None not in row]
         if counters:
             ledger.rates = Rates.stored(
                 ((r[0], r[1], r[2], float(r[3]), float(r[4])) for r in counters),
