@@ -26,6 +26,8 @@ from tests.quicker_dlt import make_dlt_quicker
 from tests.single_rows import Slowly
 from tests.warehouses import PLENTY, Home, Warehouse
 
+pytest_plugins = ["tests.slow_cases"]
+
 gc.set_threshold(GARBAGE_EVERY)  # as the command line does
 make_dlt_quicker()
 

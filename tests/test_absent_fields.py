@@ -92,6 +92,7 @@ def without(
     return tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.table)
 def test_a_field_that_is_absent_or_null_costs_that_field_whatever_stands_beside_it(
     endpoint: Endpoint, one_by_one: Slowly

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_benchmark_prints_its_tables_and_writes_them(tmp_path: Path) -> None:
     file = tmp_path / "benchmarks.md"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--records", "300"]

@@ -42,6 +42,7 @@ def count(file: Path, table: str) -> int:
 # ---- One identity of a dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_file", [True, False])
 def test_two_customers_run_at_the_same_time(tmp_path: Path, same_file: bool) -> None:
     with (
@@ -110,6 +111,7 @@ def test_two_data_folders_with_one_file_take_turns(
     assert (found.code, here.requests) == (LOCKED, [])
 
 
+@pytest.mark.slow
 def test_what_an_old_folder_holds_pending_is_loaded_once(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +225,7 @@ def test_a_damaged_state_is_moved_aside_and_mended(
     warehouse.assert_equals_truth("labels")
 
 
+@pytest.mark.slow
 def test_doctor_names_a_dataset_that_is_not_there(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:
@@ -240,6 +243,7 @@ def test_doctor_names_a_dataset_that_is_not_there(
         assert eduframe("status", INCLUDE="labels").code == DONE
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_its_database_alone(
     eduframe: Eduframe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +339,7 @@ RUNS = [  # token, file, dataset, data folder
 ]
 
 
+@pytest.mark.slow
 def test_eleven_processes_with_three_tokens_and_five_datasets(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         sims = [

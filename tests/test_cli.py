@@ -211,6 +211,7 @@ def test_what_lies_in_the_future_is_not_fresh(
     assert f"last run: done, ended {datetime.now(UTC):%Y-%m-%d}" in found.out
 
 
+@pytest.mark.slow
 def test_demo_leaves_its_database_alone(
     eduframe: Eduframe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +278,7 @@ def test_a_list_that_is_off_is_named_and_counts_when_asked_to(
     assert "may not read them (counted): leads" in found.out
 
 
+@pytest.mark.slow
 def test_demo_sees_no_settings_and_runs_again(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:

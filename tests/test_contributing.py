@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -31,6 +33,7 @@ with Simulator(scale=0, counts={"vouchers": 7}) as sim:
 """
 
 
+@pytest.mark.slow
 def test_a_list_is_added_by_the_steps(tmp_path: Path) -> None:
     model, declaration = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     for folder in ("pipelines", "schemas", "sources"):

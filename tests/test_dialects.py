@@ -208,6 +208,7 @@ def there(request: pytest.FixtureRequest) -> Iterator[Rendered]:
         yield render(request.param, folder)
 
 
+@pytest.mark.slow
 def test_sync_takes_the_destination(there: Rendered) -> None:
     assert there.name in CAN_DELETE
 

@@ -26,6 +26,7 @@ def pipeline_into(destination: Any, folder: Path, **how: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_delta_tables_by_dlts_own_filesystem_are_the_truth(sim: Simulator, tmp_path: Path) -> None:
     lake = Lake(sim, tmp_path, f"file://{tmp_path}/lake")
     for run in range(3):

@@ -41,6 +41,7 @@ def test_names_that_dlt_would_spell_otherwise_are_refused_before_anything_is_tou
     assert not [*tmp_path.glob("*.duckdb")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_another_naming_than_that_of_the_dataset_is_refused_before_anything_is_asked(
     eduframe: Eduframe, here: Simulator, monkeypatch: pytest.MonkeyPatch, prefix: str

@@ -24,6 +24,7 @@ def configured(sim: Simulator) -> Settings:
     return Settings(api_token=sim.token, base_url=sim.base_url, requests_per_window=PLENTY)
 
 
+@pytest.mark.slow
 def test_a_pipeline_in_dev_mode_keeps_its_dataset(here: Simulator, tmp_path: Path) -> None:
     pipeline = dlt.pipeline(
         "dev", destination=dlt.destinations.duckdb(str(tmp_path / "dev.duckdb")),
@@ -76,6 +77,7 @@ def test_the_command_runs_anywhere_and_reports_to_nobody(
     assert "telemetry" not in done.stderr
 
 
+@pytest.mark.slow
 def test_dlt_finds_the_file_of_the_command_and_can_drop_in_it(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:

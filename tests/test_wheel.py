@@ -155,6 +155,7 @@ def test_a_regular_package_in_the_same_environment_finds_ours(
     assert installed.run("python", "-c", BOTH, cwd=tmp_path, PYTHONPATH=str(both)) == ""
 
 
+@pytest.mark.slow
 def test_demo_runs_beside_a_project_of_any_kind(installed: Installed, project: Path) -> None:
     make_regular(project, "")
     printed = installed.run("eduframe", "demo", cwd=project, DLT_DATA_DIR=str(project / "dlt"))

@@ -351,6 +351,7 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         client.get("/labels")
 
 
+@pytest.mark.slow
 def test_an_api_that_cannot_be_trusted_behind_a_proxy_is_no_fault_of_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
