@@ -25,7 +25,7 @@ from sqlglot.errors import ErrorLevel
 
 from pipelines.eduframe.commands.freshness import last_run, status_of
 from pipelines.eduframe.destinations.tables.schema_upgrade import forget_hashes, statements_for
-from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline
+from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline, usage_of
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.plans import come_after_the_last_run
 from pipelines.eduframe.run.report import Report
@@ -429,3 +429,36 @@ def test_views_are_made_in_its_words(there: Rendered) -> None:
     made = [tree.this.name.lower() for tree in parsed if isinstance(tree, exp.Create)]
     assert made == [*(view.name for view in in_order(views)), "_views"]
     assert sum(isinstance(tree, exp.Drop) for tree in parsed) == 1
+
+
+def test_bigquery_statements_and_the_bytes_they_look_at_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Answers:
+        """Google's client, as far as a cursor asks it."""
+
+        def query_and_wait(self, query: str, **_: Any) -> Any:
+            return SimpleNamespace(
+                schema=(),
+                total_rows=None,
+                total_bytes_processed=len(query),
+                num_dml_affected_rows=0,
+            )
+
+        def _ensure_bqstorage_client(self) -> None:
+            return None
+
+    with monkeypatch.context() as patched:
+        for key, value in NOWHERE["bigquery"].items():
+            patched.setenv(f"DESTINATION__BIGQUERY__{key}", value)
+        made = make_pipeline("bigquery", pipelines_dir=str(tmp_path))
+        before = usage_of(made)
+        assert (before.statements, before.bytes_read) == (0, 0)
+        sql = made.destination_client().sql_client
+        sql._client = Answers()
+        sql.execute_sql("SELECT 1")
+        with sql.with_staging_dataset():
+            sql.execute_sql("DELETE FROM x")
+        after = usage_of(made).since(before)
+    assert (after.statements, after.bytes_read) == (2, len("SELECT 1DELETE FROM x"))
+    assert usage_of(make_pipeline(credentials=str(tmp_path / "a.duckdb"))).statements is None

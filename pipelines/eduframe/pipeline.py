@@ -1,7 +1,7 @@
 """The pipeline: its name, its destination and its dataset."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -15,6 +15,7 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
+from pipelines.eduframe.destinations.usage import Usage
 from pipelines.eduframe.dlt_settings import dlt_settings
 from pipelines.eduframe.failures import first_line
 from pipelines.eduframe.place.names import (
@@ -55,13 +56,15 @@ WHY_NOT = {
 """Why some others are refused."""
 
 OURS = {
+    "bigquery": "pipelines.eduframe.destinations.bigquery",
     "duckdb": "pipelines.eduframe.destinations.duckdb_merge",
     "filesystem": "sources.eduframe.dataset.delta_tables",
     "postgres": "pipelines.eduframe.destinations.postgres.copy",
 }
 """Where we have a destination of our own, which does what dlt's does not: its module.
 
-It has a class of the kind's name, ``take_over(pipeline)`` and ``notes()``.
+It has a class of the kind's name, ``take_over(pipeline)`` and ``notes()``; one that bills by what
+it is asked also has ``usage(pipeline)``.
 """
 
 EXTRAS = (
@@ -190,6 +193,13 @@ def about_destination(pipeline: Any) -> list[str]:
         return []
     notes: list[str] = import_module(OURS[kind_of(pipeline)]).notes()
     return notes
+
+
+def usage_of(pipeline: Any) -> Usage:
+    """What this process has asked of the destination so far, where that has a price."""
+    module = import_module(OURS[kind_of(pipeline)]) if kind_of(pipeline) in OURS else None
+    tell: Callable[[Any], Usage] = getattr(module, "usage", lambda pipeline: Usage())
+    return tell(pipeline)
 
 
 def _check_credentials(pipeline: Any, destination: str) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from pipelines.eduframe.destinations.usage import Usage
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
 from sources.eduframe.endpoints import BY_TABLE
@@ -60,6 +61,8 @@ class Report:
     seconds: float = 0.0
     waited: float = 0.0
     """Seconds that passed waiting for the request limit, however many threads waited."""
+    usage: Callable[[], Usage] = Usage
+    """What was asked of the destination until now, where it bills for that."""
 
     def __post_init__(self) -> None:
         self.clock = self.started_at
@@ -186,6 +189,7 @@ class Report:
             "row_hash_version": VERSION,
             "budget": self.budget,
             **self._balance(),
+            **asdict(self.usage()),
         }
 
     def _balance(self) -> dict[str, Any]:

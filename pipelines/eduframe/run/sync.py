@@ -32,6 +32,7 @@ from pipelines.eduframe.pipeline import (
     check_can_delete,
     check_dataset,
     duckdb_path,
+    usage_of,
     use_own_destination,
 )
 from pipelines.eduframe.place.working_folder import own_folder_note
@@ -176,6 +177,7 @@ def sync(
 
 
 def _new_report(pipeline: Any, selection: Selection) -> Report:
+    before = usage_of(pipeline)
     return Report(
         run_id=uuid.uuid4().hex,
         started_at=now_utc(),
@@ -186,6 +188,7 @@ def _new_report(pipeline: Any, selection: Selection) -> Report:
         off=selection.off,
         notes=[*about_destination(pipeline), *own_folder_note(pipeline)],
         began=time.monotonic(),
+        usage=lambda: usage_of(pipeline).since(before),
     )
 
 

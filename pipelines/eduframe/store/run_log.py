@@ -118,6 +118,10 @@ SYNC_RUNS = LogTable(
         Column("balance", "decimal", description="Requests that are left on the account, at "
                "balance_at; without a share of the limit as budget there is none."),
         Column("balance_at", "timestamp", description="As of when the balance is told."),
+        Column("statements", "bigint", description="How many statements the destination was sent, "
+               "the log's last excepted; null where it does not bill by them."),
+        Column("bytes_read", "bigint", description="Bytes these statements looked at, as the "
+               "destination tells them, by which BigQuery bills; null elsewhere."),
     ),
 )
 
