@@ -15,7 +15,6 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
-from pipelines.eduframe.destinations.usage import Usage
 from pipelines.eduframe.dlt_settings import dlt_settings
 from pipelines.eduframe.failures import first_line
 from pipelines.eduframe.place.names import (
@@ -26,6 +25,7 @@ from pipelines.eduframe.place.names import (
 from pipelines.eduframe.place.target import is_a, kind_of, target_of
 from pipelines.eduframe.place.working_folder import DATASET_NAME, open_pipeline
 from sources.eduframe.dataset.dlt_defaults import install_defaults
+from sources.eduframe.dataset.usage import Usage
 from sources.eduframe.errors import SettingsError
 
 PIPELINE_NAME = "eduframe"

@@ -16,7 +16,7 @@ from dlt.destinations.impl.bigquery.bigquery import BigQueryClient
 from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfiguration
 from dlt.destinations.impl.bigquery.sql_client import BigQuerySqlClient
 
-from pipelines.eduframe.destinations.usage import Usage
+from sources.eduframe.dataset.usage import Usage
 
 
 @dataclass

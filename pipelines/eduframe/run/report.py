@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from pipelines.eduframe.destinations.usage import Usage
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY
 from sources.eduframe.clock import now_utc
+from sources.eduframe.dataset.usage import Usage
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.planning.budget import Account
