@@ -191,7 +191,7 @@ def cost_of(plan: Plan) -> int:
 def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> ListView:
     """A list, as the planner sees it."""
     endpoint, position, index = plan.endpoint, plan.position, plan.index
-    living = index.keys[~index.deleted]
+    living = index.living_keys
     proven = _epoch(position.reconciled_at, now)
     view = ListView(
         endpoint.table,
@@ -317,7 +317,7 @@ def _set_read(
         plan.mode = plan.checkpoint.mode = plan.mode if plan.resumed else "reconcile"
         plan.read = WholeList(plan.endpoint, Proof(of_list=plan.mode == "reconcile"), left=left)
         return
-    keys = plan.index.keys[~plan.index.deleted]
+    keys = plan.index.living_keys
     order: Order = "descending" if view.order == "descending" else "ascending"
     made = [_part(choice, keys, order) for choice in others]
     plan.read_parts(parts.Parts(plan.endpoint, plan.index, made, order, left))

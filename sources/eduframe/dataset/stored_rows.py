@@ -75,10 +75,12 @@ class StoredRows(Dataset):
             np.concatenate([nothing, *parents]) if parent else None,
             pa.concat_tables(names) if names else None,
         )
+        del keys, hashes, deleted, parents, names  # the index has them all
         for child in CHILD_TABLES[table.name]:
             index.no_children(child.name)
             for owners, counts in self._child_counts(child) if child.name not in anew else ():
                 index.set_child_counts(child.name, owners, counts)
+        pa.default_memory_pool().release_unused()  # tens of MB, of a million rows
         return index
 
     def _child_counts(self, table: Table) -> Iterator[tuple[Ids, Any]]:

@@ -112,7 +112,7 @@ class Parts:
     them move them back, deleted ones forward."""
 
     def __post_init__(self) -> None:
-        self._keys = self.index.keys[~self.index.deleted]
+        self._keys = self.index.living_keys
 
     def cost(self, rows: int) -> int:
         return sum(self._cost(part) for part in self.parts)

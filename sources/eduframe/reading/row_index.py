@@ -42,6 +42,12 @@ class RowIndex:
     seen: Flags = field(init=False)
 
     def __post_init__(self) -> None:
+        if not np.all(self.keys[1:] >= self.keys[:-1]):
+            self._sort()
+        self._join_doubled()
+        self.seen = np.zeros(len(self.keys), np.bool_)
+
+    def _sort(self) -> None:
         order = np.argsort(self.keys, kind="stable")
         self.keys, self.hashes = self.keys[order], self.hashes[order]
         self.deleted = self.deleted[order]
@@ -49,8 +55,6 @@ class RowIndex:
             self.parents = self.parents[order]
         if self.names is not None:
             self.names = self.names.take(pa.array(order))
-        self._join_doubled()
-        self.seen = np.zeros(len(self.keys), np.bool_)
 
     def _join_doubled(self) -> None:
         first = np.ones(len(self.keys), np.bool_)
@@ -73,6 +77,11 @@ class RowIndex:
     @property
     def living(self) -> int:
         return int(np.count_nonzero(~self.deleted))
+
+    @property
+    def living_keys(self) -> Ids:
+        """In order; not a copy where none is deleted."""
+        return self.keys[~self.deleted] if self.deleted.any() else self.keys
 
     def find(self, ids: Ids) -> tuple[Ids, Flags]:
         """For each id its place here, and whether it is here at all."""
