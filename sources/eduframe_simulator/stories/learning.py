@@ -135,7 +135,7 @@ def attendances(world: World, row: JsonRow, place: Place) -> None:
     if pair is not None:
         begin, meeting_id, row["enrollment_id"], end = pair
         row["meeting_id"] = meeting_id
-    if begin >= now:
+    if begin >= now or end > now:
         row |= {"state": "blanco", "comment": None}
     else:
         states = ("attended", "late", "absent", "absent_with_leave", "blanco")
@@ -145,7 +145,7 @@ def attendances(world: World, row: JsonRow, place: Place) -> None:
     if pair is not None:
         sources = (("enrollments", row["enrollment_id"]), ("meetings", row["meeting_id"]))
         row["created_at"] = max(world.get(*source)["created_at"] for source in sources)
-        row["updated_at"] = max(row["created_at"], min(end, now) if begin < now else "")
+        row["updated_at"] = max(row["created_at"], end if end <= now else "")
 
 
 def _attendable(world: World) -> list[tuple[str, int, int, str]]:

@@ -20,17 +20,16 @@ def program_elements(world: World, row: JsonRow, place: Place) -> None:
 
 
 def _given_in(world: World, edition_id: Any) -> JsonRow:
-    """A planned course that begins in the year of an edition; any, where there is none."""
+    """A planned course that begins in the year of an edition; none, where it is hard to find."""
     edition = world.get("program_editions", edition_id)
     begin: str = edition.get("start_date") or world.today.isoformat()
     until = (date.fromisoformat(begin) + timedelta(days=365)).isoformat()
     until = edition.get("end_date") or until
-    picked: JsonRow = {}
     for _ in range(20):
         picked = world.get("planned_courses", world.pick("planned_courses"))
-        if begin <= str(picked.get("start_date", begin)) <= until:
-            break
-    return picked
+        if begin <= str(picked.get("start_date")) <= until:
+            return picked
+    return {}
 
 
 def program_edition_elements(world: World, row: JsonRow, place: Place) -> None:
@@ -50,7 +49,7 @@ def _node(world: World, kind: str, edition_id: Any) -> JsonRow:
     }
     if kind in ("CourseElement", "ThesisElement"):
         planned: dict[str, Any] = _given_in(world, edition_id and int(edition_id))
-        node["course_id"] = planned.get("course_id", 1)
+        node["course_id"] = planned.get("course_id") or world.pick("courses")
         node["planned_course_id"] = world.rng.choice((None, planned.get("id")))
     if kind == "BlockElement":
         below = world.rng.choices(("CourseElement", "EvaluationElement"), k=world.rng.randrange(4))

@@ -93,12 +93,15 @@ def _chosen(world: World, row: JsonRow, students: list[int]) -> list[int]:
     if not (world.filling and variants and planned):
         return students
     if len(variants) > planned and world.rng.random() < 0.06:
+        there = world.memo.setdefault("program students", set())
         later = [
             ident for ident in variants[planned:]
             if _begins(world, ident) > row["created_at"][:10]
+            and not any((ident, student) in there for student in students)
         ]
         if later:
-            row["catalog_variant_id"] = world.rng.choice(later)
+            row["catalog_variant_id"] = chosen = world.rng.choice(later)
+            there.update((chosen, student) for student in students)
             return students
     for _ in range(8):
         nth = planning.soon(world, row["created_at"])
