@@ -84,7 +84,8 @@ def name_of(person: Row) -> str:
 
 def test_every_row_fits_its_model(world: Provider) -> None:
     for endpoint in ENDPOINTS:
-        assert all(endpoint.row.model_validate(row) for row in world.rows(endpoint.table))
+        if not endpoint.tree:  # A tree becomes rows only when it is read.
+            assert all(endpoint.row.model_validate(row) for row in world.rows(endpoint.table))
 
 
 def test_nothing_changes_before_it_is_made_or_after_now(world: Provider) -> None:

@@ -138,7 +138,7 @@ def _date(world: World, row: JsonRow, place: Place, charge: Charge) -> None:
     incl = Decimal(row["total_incl"])
     late = (world.today - due).days
     called_off = charge.order.get("status") == "canceled"
-    if place.i >= 0.97 * place.n and not called_off and world.rng.random() < 0.6:
+    if place.i >= 0.97 * place.n and not called_off and world.rng.random() < 0.4:
         row |= {"opened_at": None, "expiration_date": None, "number_int": None}
         row |= {"status": "concept", "total_open": money(incl)}
     elif incl and world.rng.random() < _unpaid(late, charge):
@@ -151,8 +151,8 @@ def _date(world: World, row: JsonRow, place: Place, charge: Charge) -> None:
 def _unpaid(late: int, charge: Charge) -> float:
     """How likely an invoice is not paid yet, some days after it should have been."""
     if charge.order.get("status") == "canceled":
-        return 0.3 if charge.credit else 0.0
-    return 0.6 if late <= 0 else 0.3 if late <= 60 else 0.08
+        return 0.5 if charge.credit and late <= 60 else 0.0
+    return 0.6 if late <= 0 else 0.3 if late <= 60 else 0.04
 
 
 class Part(NamedTuple):
