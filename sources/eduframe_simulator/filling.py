@@ -97,7 +97,8 @@ class Filler:
             month = timedelta(days=91)
             return created + month - (created - self._as_of) % month
         later = created + timedelta(days=self._world.rng.expovariate(1 / 20))
-        return min(later, self._as_of - timedelta(seconds=self._world.rng.randrange(1, 86_400)))
+        latest = self._as_of - timedelta(seconds=self._world.rng.randrange(1, 86_400))
+        return max(created, min(later, latest))
 
     def _next_serial(self, table: str, scope: Scope) -> int:
         return 1 + max(self._store.list_at(table, scope).idents[-1:], default=-1)

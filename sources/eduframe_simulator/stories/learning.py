@@ -8,7 +8,7 @@ from sources.eduframe_simulator.provider import words
 from sources.eduframe_simulator.provider.store import Ident, JsonRow
 from sources.eduframe_simulator.provider.values import ABSENT, born, timestamp
 from sources.eduframe_simulator.provider.world import Place, World
-from sources.eduframe_simulator.stories import planning
+from sources.eduframe_simulator.stories import people, planning
 
 STATUS = {"completed": "completed", "active": "active", "planned": "confirmed"}
 
@@ -64,21 +64,14 @@ def _planned_of(world: World, order: JsonRow) -> Any:
 def _enroll_without_order(world: World, row: JsonRow) -> None:
     """Somebody who has no place there yet, in a planned course that has one."""
     ids = world.ids("planned_courses")
-    row["student_id"] = _student(world)
+    row["student_id"] = people.student(world)
     for _ in range(20 if ids else 0):
         nth = planning.soon(world, row["created_at"])
-        row["student_id"] = _student(world)
+        row["student_id"] = people.student(world)
         row["planned_course_id"] = world.pick("planned_courses") if nth is None else ids[nth]
         planned = world.get("planned_courses", row["planned_course_id"])
         if classes(world).take(planned, [row["student_id"]]):
             return
-
-
-def _student(world: World) -> int:
-    """Some user; no teacher, if there are others."""
-    ids = world.ids("users")
-    staff = len(ids) * 14 // 250
-    return int(ids[world.rng.randrange(staff, len(ids))] if ids else world.pick("users"))
 
 
 def _dates(world: World, row: JsonRow, planned: JsonRow) -> None:

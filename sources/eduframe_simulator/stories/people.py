@@ -102,7 +102,7 @@ def accounts(world: World, row: JsonRow, place: Place) -> None:
     """Companies, and users who order for themselves."""
     row["personal_user_id"] = None
     owned = world.memo.setdefault("owned", set())
-    user = world.get("users", world.pick("users"))
+    user = world.get("users", student(world))
     if world.rng.random() < 0.25 and user.get("id") not in owned:
         owned.add(user.get("id"))
         row |= {"account_type": "personal", "name": name_of(user) or "Private"}
@@ -114,6 +114,14 @@ def accounts(world: World, row: JsonRow, place: Place) -> None:
             row["name"] += f" {world.rng.choice(words.CITIES)}"
     row["slug"] = f"{words.slug(row['name'])}-{row['id']}"
     addressed(row, row["name"])
+
+
+def student(world: World) -> int:
+    """Some user; no teacher, if there are others. Where the list is empty, a number."""
+    ids = world.ids("users")
+    if not ids:
+        return int(world.pick("users"))
+    return int(ids[world.rng.randrange(round(len(ids) * TEACHERS), len(ids))])
 
 
 def name_of(person: JsonRow) -> str:
