@@ -294,4 +294,11 @@ def test_demo_sees_no_settings_and_runs_again(
     assert here.requests == []
     assert not real.exists()
     with duckdb.connect(tmp_path / "eduframe_demo.duckdb", read_only=True) as database:
-        assert database.execute("SELECT COUNT(*) FROM demo.orders").fetchone() == (300,)
+        kept = "SELECT COUNT(*), COUNT(_deleted_at) FROM demo.orders"
+        assert database.execute(kept).fetchone() == (302, 2)
+        of_deleted = (
+            "SELECT COUNT(*) > 1 FROM demo.order_items AS i JOIN demo.orders AS o "
+            "ON o.id = i.order_id WHERE o._deleted_at IS NOT NULL"
+        )
+        assert database.execute(of_deleted).fetchone() == (True,)
+        assert database.execute("SELECT COUNT(*) FROM demo_views.orders").fetchone() == (300,)

@@ -2,9 +2,15 @@
 
 import argparse
 import signal
+from datetime import UTC, datetime
 from threading import Event
 
 from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator.provider.world import this_day
+
+
+def _day(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
 
 
 def main() -> None:
@@ -23,6 +29,9 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--jitter", type=float, default=0.0, help="seconds")
     parser.add_argument("--educator-id", type=int, default=1)
+    parser.add_argument(
+        "--as-of", type=_day, default=this_day(), metavar="DATE", help="when the data ends; today"
+    )
     options = vars(parser.parse_args())
     pairs = (pair.split("=") for pair in options.pop("count"))
     counts = {table: int(rows) for table, rows in pairs}
@@ -30,7 +39,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with Simulator(counts=counts, **options) as sim:
-        print(f"{sim.base_url} (token {sim.token}; Ctrl-C stops it)", flush=True)
+        day = "" if sim.as_of == this_day() else f"as of {sim.as_of:%Y-%m-%d}; "
+        print(f"{sim.base_url} ({day}token {sim.token}; Ctrl-C stops it)", flush=True)
         stop.wait()
 
 

@@ -12,7 +12,7 @@ from sources.eduframe_simulator.provider.fields import make
 from sources.eduframe_simulator.provider.sizes import count
 from sources.eduframe_simulator.provider.store import BY_TABLE, Ident, JsonRow, Scope, Store
 from sources.eduframe_simulator.provider.values import ABSENT, timestamp
-from sources.eduframe_simulator.provider.world import NOW, SPAN, Place, World
+from sources.eduframe_simulator.provider.world import SPAN, Place, World
 
 LARGE_IDS = ("attendances", "certificates", "invoices", "credits")
 """Lists whose later ids do not fit into 32 bits."""
@@ -21,34 +21,38 @@ LARGE_IDS = ("attendances", "certificates", "invoices", "credits")
 class Filler:
     """Makes rows, and puts them into a store. The same seed gives the same rows everywhere."""
 
-    def __init__(self, store: Store, seed: int, educator_id: int) -> None:
+    def __init__(self, store: Store, seed: int, educator_id: int, as_of: datetime) -> None:
         self._store = store
-        self._world = World(store, seed, educator_id)
+        self._world = World(store, seed, educator_id, as_of)
+        self._as_of = as_of
         self._last_ids: dict[str, int] = {}
+        self.gone: list[tuple[str, JsonRow]] = []
 
     def fill(self, scale: float, counts: Mapping[str, int]) -> None:
         """Make all lists. ``counts`` overrides the number of rows of single lists."""
         unknown = counts.keys() - set(stories.ORDER)
         if unknown:
             raise ValueError(f"no list of a settable length: {', '.join(sorted(unknown))}")
+        self._world.filling = True
         self.add("educators", Place(0, 1, {}), {})
         for table in stories.ORDER:
             scopes = self._scopes_to_fill(table)
             natural = len(scopes) if table == "payments" else count(table, scale)
             self._fill_list(table, scopes, counts.get(table, natural))
         stories.settle(self._world)
-        self._world.memo.clear()
+        self.gone = stories.gone(self._world)
+        self._world.forget()
 
     def _scopes_to_fill(self, table: str) -> list[Scope]:
         if table == "payments":
-            return stories.sales.payers(self._world)
+            return stories.invoicing.payers(self._world)
         return list(self._store.scopes(table)) if BY_TABLE[table].params else [()]
 
     def _fill_list(self, table: str, scopes: list[Scope], n: int) -> None:
         params = BY_TABLE[table].params
         step = SPAN / max(n, 1)
         for i in range(n if scopes else 0):
-            created = NOW - SPAN + step * (i + self._world.rng.random() * 0.9)
+            created = self._as_of - SPAN + step * (i + self._world.rng.random() * 0.9)
             self._set_times(created, self._changed_after(created))
             scope = dict(zip(params, scopes[i % len(scopes)], strict=True))
             self.add(table, Place(i, n, scope), {})
@@ -91,9 +95,10 @@ class Filler:
             return created
         if chance < 0.5:
             month = timedelta(days=91)
-            return created + month - (created - NOW) % month
+            return created + month - (created - self._as_of) % month
         later = created + timedelta(days=self._world.rng.expovariate(1 / 20))
-        return min(later, NOW - timedelta(seconds=self._world.rng.randrange(1, 86_400)))
+        latest = self._as_of - timedelta(seconds=self._world.rng.randrange(1, 86_400))
+        return max(created, min(later, latest))
 
     def _next_serial(self, table: str, scope: Scope) -> int:
         return 1 + max(self._store.list_at(table, scope).idents[-1:], default=-1)
@@ -117,10 +122,10 @@ class Filler:
 
 
 def filled(
-    seed: int, scale: float, counts: Mapping[str, int], educator_id: int
+    seed: int, scale: float, counts: Mapping[str, int], educator_id: int, as_of: datetime
 ) -> tuple[Store, Filler]:
     """A store with everything in it, and what adds more rows to it."""
     store = Store()
-    filler = Filler(store, seed, educator_id)
+    filler = Filler(store, seed, educator_id, as_of)
     filler.fill(scale, counts)
     return store, filler

@@ -24,7 +24,8 @@ class Simulator:
     ``latency`` is the seconds that an answer takes, give or take ``jitter``. ``clock_offset``
     sets the server's clock ahead, in seconds. Port 0 is any free one. ``page_numbers`` says what
     becomes of ``page=`` where pages are linked by cursors. ``sorted_by`` sorts lists otherwise than
-    by their key, such as ``{"users": "id:desc"}``.
+    by their key, such as ``{"users": "id:desc"}``. ``as_of`` is when the data ends: a fixed moment,
+    so that a seed means the same rows for all time; ``this_day()`` for a provider of today.
     """
 
     def __init__(
@@ -44,14 +45,16 @@ class Simulator:
         clock_offset: float = 0.0,
         page_numbers: PageNumbers = "served",
         sorted_by: Mapping[str, str] | None = None,
+        as_of: datetime = NOW,
     ) -> None:
         self.token = token
         self.latency = latency
         self.jitter = jitter
         self.port = port
-        # The data ends at a fixed time. A machine whose clock is behind that gets one that is not.
-        self.clock_offset = clock_offset + max(0.0, NOW.timestamp() - time.time())
-        self._store, self._filler = filled(seed, scale, counts or {}, educator_id)
+        self.as_of = as_of
+        # A machine whose clock is behind the end of the data gets one that is not.
+        self.clock_offset = clock_offset + max(0.0, as_of.timestamp() - time.time())
+        self._store, self._filler = filled(seed, scale, counts or {}, educator_id, as_of)
         self._api = Api(self._store, token, Window(requests_per_window, window_seconds), paging)
         self._api.page_numbers = page_numbers
         for table, column in (sorted_by or {}).items():
@@ -116,6 +119,12 @@ class Simulator:
         """
         return self._store.rows(table)
 
+    @property
+    def gone(self) -> list[tuple[str, JsonRow]]:
+        """What the provider had, and deleted before its data ends: orders, with their items, and
+        users that were merged into others. ``restore`` brings one back."""
+        return list(self._filler.gone)
+
     def served(self, path: str) -> list[JsonRow] | None:
         """All rows of one path, such as ``/invoices/12/payments``; None where there is no list."""
         return self._api.rows_at(path)
@@ -151,6 +160,10 @@ class Simulator:
         """Remove a row. Lists under it can no longer be read."""
         with self._store.lock:
             self._store.remove(table, *self._store.find(table, key))
+
+    def restore(self, table: str, row: JsonRow) -> None:
+        """Put a row that is gone into its list again."""
+        self._store.put(table, row["id"], row)
 
     def _scope(self, table: str, values: dict[str, Any]) -> Scope:
         """The parameters' values for a new row; taken out of ``values`` unless rows have them."""

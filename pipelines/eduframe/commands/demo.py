@@ -1,5 +1,8 @@
 """``eduframe demo``: the simulator, synced into a file of its own, and what can be asked of it.
 
+Its provider is as of today. What it has deleted was there when the file is new: it is synced once
+with that, and once more without, so that the file has deleted rows as a real one has.
+
 Whatever is configured on this machine stays out of it: the demo has its own pipeline, file and
 dataset, sees no dlt configuration, and talks to nothing but the simulator in this process. All that
 it leaves is its database.
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dlt import Pipeline
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
@@ -40,7 +44,7 @@ from pipelines.eduframe.run.sync import sync
 from sources.eduframe.errors import FileUnusableError, SettingsError
 from sources.eduframe.settings import SECTIONS, Settings
 from sources.eduframe.state_folder import STATE_VARIABLE
-from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator import Simulator, this_day
 
 PIPELINE_NAME = "eduframe_demo"
 DATASET_NAME = "demo"
@@ -51,11 +55,14 @@ NO_LIMIT = 1_000_000
 SHOWN_QUERIES = ("revenue_by_month", "attendance_rate", "occupancy_of_planned_courses")
 SHOWN_ROWS = 6
 
+GONE = """\
+Then two orders were deleted, and two users merged into others, and that was synced, too: their rows
+are still there, and marked (_deleted_at). The views leave them out."""
 NEXT = f"""\
 What next?
 - Ask it something yourself: the file is {DUCKDB_FILE}, the dataset {DATASET_NAME}, the views that
   answer are in {DATASET_NAME}_views (SELECT * FROM {DATASET_NAME}_views._views).
-- Run eduframe demo again: nothing has changed, so nothing is written.
+- Run eduframe demo again today: nothing has changed, so nothing is written.
 - Sync your own data: set SOURCES__EDUFRAME__API_TOKEN, then eduframe check, then eduframe sync."""
 
 
@@ -67,8 +74,9 @@ def run_demo() -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         _no_configuration(folder),
-        Simulator(requests_per_window=NO_LIMIT) as sim,
+        Simulator(requests_per_window=NO_LIMIT, as_of=this_day()) as sim,
     ):
+        new = not file.exists()
         _say(f"a simulated training provider answers at {sim.base_url}; syncing it …")
         pipeline = make_pipeline(
             "duckdb",
@@ -78,7 +86,7 @@ def run_demo() -> int:
             pipelines_dir=folder,
         )
         try:
-            report = sync(pipeline, settings=_settings(sim))
+            report = _sync(pipeline, sim, with_gone=new)
         except FileUnusableError as error:
             raise FileUnusableError(
                 f"The demo's database {file} cannot be used: {cause_of(error)}. Move it away, or "
@@ -92,11 +100,29 @@ def run_demo() -> int:
     with duckdb.connect(file, read_only=True) as database:
         database.execute(f"SET search_path TO {DATASET_NAME}")
         _show_tables(out, database, report)
+        if new:
+            out.print(f"{GONE}\n")
         database.execute(f"SET search_path TO {DATASET_NAME}_views")
         for name in SHOWN_QUERIES:
             _show_query(out, database, name)
     out.print(NEXT, markup=False)
     return report.exit_code
+
+
+def _sync(pipeline: Pipeline, sim: Simulator, *, with_gone: bool) -> Report:
+    """Sync; first with what is gone by now, if told so, and then what became of that."""
+    if not with_gone:
+        return sync(pipeline, settings=_settings(sim))
+    for table, row in sim.gone:
+        sim.restore(table, row)
+    report = sync(pipeline, settings=_settings(sim))
+    if report.exit_code:
+        return report
+    for table, row in sim.gone:
+        sim.delete(table, row["id"])
+    tables = [*dict.fromkeys(table for table, _ in sim.gone)]
+    later = sync(pipeline, tables, settings=_settings(sim), reconcile=True)
+    return later if later.exit_code else report
 
 
 def _check_writable(file: Path) -> None:

@@ -30,8 +30,12 @@ def makers(model: type[Row]) -> tuple[tuple[str, Maker], ...]:
 
 def make(world: World, model: type[Row]) -> JsonRow:
     """A row of made-up values."""
-    made = ((name, maker(world)) for name, maker in makers(model))
-    return {name: value for name, value in made if value is not ABSENT}
+    row: JsonRow = {}
+    for name, maker in makers(model):
+        value = maker(world)
+        if value is not ABSENT:
+            row[name] = value
+    return row
 
 
 def _maker(name: str, annotation: Any, may_be_absent: bool) -> Maker:

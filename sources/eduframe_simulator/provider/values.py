@@ -15,4 +15,11 @@ def money(amount: Decimal | float) -> str:
 
 def timestamp(moment: datetime) -> str:
     """A UTC moment as the API writes it."""
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def born(row: dict[str, Any], created: str) -> None:
+    """Let a row be made at this time, and not be changed before."""
+    row["created_at"] = created
+    if "updated_at" in row:
+        row["updated_at"] = max(created, row["updated_at"])

@@ -27,6 +27,15 @@ COMPANIES = _split(
     "Het Groene Hart|Delta Advies|Royal Dutch Bakers|Van Gogh Media|Blauwe Vogel Reizen"
 )
 CITIES = _split("Amsterdam|Utrecht|Rotterdam|'s-Hertogenbosch|Groningen|Antwerpen|Reykjavík")
+ABROAD = {
+    "Antwerpen": ("BE", "{:04d}", None),
+    "Reykjavík": ("IS", "{:03d}", None),
+    "Köln": ("DE", "5{:04d}", None),
+    "Boston": ("US", "0{:04d}", "MA"),
+}
+"""Cities that are not in the Netherlands: country, postal code, and state where there are some."""
+TOWNS = (*CITIES, *CITIES[:5], *ABROAD)
+"""Where people live; most of them in the Netherlands."""
 STREETS = _split("Keizersgracht|Dorpsstraat|Laan van Meerdervoort|Parkweg|Stationsplein")
 TOPICS = _split(
     "Project Management|First Aid|Data Analysis|Leadership|Dutch for Beginners|Bookkeeping|"

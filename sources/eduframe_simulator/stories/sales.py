@@ -1,17 +1,18 @@
-"""Orders, invoices and payments, and what they are made with."""
+"""Orders, and what they are made with."""
 
-from collections import Counter, deque
-from datetime import date, datetime, timedelta
+from collections import deque
+from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from sources.eduframe_simulator.provider import words
-from sources.eduframe_simulator.provider.store import JsonRow, Scope
+from sources.eduframe_simulator.provider.store import JsonRow
 from sources.eduframe_simulator.provider.values import money
 from sources.eduframe_simulator.provider.world import Place, World
-from sources.eduframe_simulator.stories import planning
+from sources.eduframe_simulator.stories import people, planning
+from sources.eduframe_simulator.stories.learning import classes
 
 VATS = (("21 %", "21.0"), ("9 %", "9.0"), ("vrijgesteld", "0.0"))
 CENT = Decimal("0.01")
+DISCOUNTS = (("fixed", 25), ("percentage", 10), ("fixed", 10), ("percentage", 12.5))
 
 
 def invoice_vats(world: World, row: JsonRow, place: Place) -> None:
@@ -36,9 +37,15 @@ def payment_options(world: World, row: JsonRow, place: Place) -> None:
 
 
 def discount_codes(world: World, row: JsonRow, place: Place) -> None:
-    row |= {"name": f"Action {place.i}", "discount_code": f"ACTION{place.i:02d}", "amount": 10}
-    row["amount"] = world.rng.choice((5, 10, 12.5, 100))
-    row |= {"start_date": "2025-01-01", "expiration_date": f"2026-{1 + place.i % 12:02d}-28"}
+    """Each of them is good for half a year."""
+    kind, amount = DISCOUNTS[place.i % len(DISCOUNTS)]
+    row |= {"name": f"Action {place.i}", "discount_code": f"ACTION{place.i:02d}"}
+    row |= {"discount_type": kind, "amount": amount, "max_usage": None, "usage_count": 0}
+    start = world.today - timedelta(days=730 - 90 * (place.i % 8))
+    row |= {
+        "start_date": start.isoformat(),
+        "expiration_date": (start + timedelta(days=180)).isoformat(),
+    }
 
 
 def referrals(world: World, row: JsonRow, place: Place) -> None:
@@ -48,21 +55,19 @@ def referrals(world: World, row: JsonRow, place: Place) -> None:
 
 
 def orders(world: World, row: JsonRow, place: Place) -> None:
-    """Places in a catalog variant, for one or more students; a discount now and then."""
-    row["catalog_variant_id"] = planning.soon(world, "catalog_variants", place)
+    """Places in a catalog variant, for people of one account; a discount now and then."""
+    weights = (88, 8, 4, 0) if world.filling else (85, 7, 3, 5)
+    if world.filling and place.i >= 0.95 * place.n:  # Not every new order is approved yet.
+        weights = (60, 0, 0, 40)
+    status = world.rng.choices(("active", "canceled", "denied", "requested"), weights)[0]
+    row |= {"number": 20_240_000 + place.i, "status": status}
+    students = people.buyers(world, row, world.rng.choice((1, 1, 1, 2, 3, 6)))
+    students = _chosen(world, row, students)
     variant = world.get("catalog_variants", row["catalog_variant_id"])
-    students = world.rng.choice((1, 1, 1, 2, 3, 6))
-    status = world.rng.choices(("active", "canceled", "denied", "requested"), (85, 7, 3, 5))[0]
-    row |= {"number": 20_240_000 + place.i, "status": status, "number_of_students": students}
+    row["number_of_students"] = len(students)
     row |= {"cost": variant.get("cost"), "cost_scheme": variant.get("cost_scheme", "student")}
     row["origin"] = world.rng.choice(("website", "admin", "api"))
-    if row.get("discount_code") is not None:
-        row |= {"discount_code": f"ACTION{world.rng.randrange(8):02d}", "total_discount": "10.00"}
-    else:
-        row.pop("total_discount", None)
-    excl = Decimal(row["cost"] or 0) * students - Decimal(row.get("total_discount") or 0)
-    excl = max(excl, Decimal(0))
-    row |= {"total_cost_excl": money(excl), "total_cost_incl": money(with_vat(excl, "21.0"))}
+    _price(world, row, variant)
     if variant.get("variantable_type") == "PlannedCourse" and "planned_course_id" in row:
         row["planned_course_id"] = variant["variantable_id"]
     else:
@@ -71,17 +76,89 @@ def orders(world: World, row: JsonRow, place: Place) -> None:
         {
             "id": world.nested_id(),
             "order_id": row["id"],
-            "student_id": world.pick("users"),
+            "student_id": student,
             "updated_at": row["updated_at"],
             "created_at": row["created_at"],
         }
-        for _ in range(students)
+        for student in students
     ]
-    if status == "active" and variant.get("variantable_type") == "PlannedCourse":
-        world.memo.setdefault("places", deque()).extend(
-            (row["id"], item["student_id"], variant["variantable_id"], row["created_at"])
-            for item in row["order_items"]
-        )
+    if world.filling and status in ("active", "canceled"):
+        _enroll(world, row, variant)
+
+
+def _chosen(world: World, row: JsonRow, students: list[int]) -> list[int]:
+    """Choose what is ordered: mostly a planned course with places left. Returns for whom."""
+    variants = world.ids("catalog_variants")
+    planned = len(world.ids("planned_courses"))
+    if not (world.filling and variants and planned):
+        return students
+    if len(variants) > planned and world.rng.random() < 0.06:
+        there = world.memo.setdefault("program students", set())
+        later = [
+            ident for ident in variants[planned:]
+            if _begins(world, ident) > row["created_at"][:10]
+            and not any((ident, student) in there for student in students)
+        ]
+        if later:
+            row["catalog_variant_id"] = chosen = world.rng.choice(later)
+            there.update((chosen, student) for student in students)
+            return students
+    for _ in range(8):
+        nth = planning.soon(world, row["created_at"])
+        at = world.rng.randrange(planned) if nth is None else nth
+        row["catalog_variant_id"] = variants[at % len(variants)]
+        variant = world.get("catalog_variants", row["catalog_variant_id"])
+        given = world.get("planned_courses", variant["variantable_id"])
+        if row["status"] in ("denied", "requested") or classes(world).take(given, students):
+            return students
+        students = students[: 1 + len(students) // 2]
+    if row["status"] == "active":  # There is no place left for them.
+        row["status"] = "denied"
+    return students
+
+
+def _begins(world: World, variant_id: int) -> str:
+    found: str = world.get("catalog_variants", variant_id)["properties"]["start_date"] or ""
+    return found
+
+
+def _price(world: World, row: JsonRow, variant: JsonRow) -> None:
+    """What it costs in all: the price by its scheme, less a discount, and VAT."""
+    units = {"student": row["number_of_students"], "order": 1}.get(row["cost_scheme"], 0)
+    gross = Decimal(row["cost"] or 0) * units
+    discount = _discount(world, row, gross) if row.get("discount_code") is not None else None
+    if discount is None:
+        row.pop("total_discount", None)
+        row.pop("discount_code", None)
+    else:
+        row["total_discount"] = money(discount)
+    excl = gross - (discount or 0)
+    row |= {
+        "total_cost_excl": money(excl),
+        "total_cost_incl": money(with_vat(excl, VATS[vat_of(variant)][1])),
+    }
+
+
+def _discount(world: World, row: JsonRow, gross: Decimal) -> Decimal | None:
+    """What a code takes off that is good on that day; None where there is no such code."""
+    day = row["created_at"][:10]
+    codes = [
+        code
+        for code in world.all("discount_codes")
+        if code["start_date"] <= day <= code["expiration_date"]
+    ]
+    if not codes or world.rng.random() > 0.25:
+        return None
+    code = world.rng.choice(codes)
+    row["discount_code"] = code["discount_code"]
+    amount = Decimal(str(code["amount"]))
+    off = amount if code["discount_type"] == "fixed" else gross * amount / 100
+    return min(off.quantize(CENT, ROUND_HALF_UP), gross)
+
+
+def vat_of(variant: JsonRow) -> int:
+    """The place of its rate in the list of rates: some courses are exempt."""
+    return 2 if variant.get("product_id", 1) % 6 == 0 else 0
 
 
 def with_vat(excl: Decimal, percentage: str) -> Decimal:
@@ -89,97 +166,12 @@ def with_vat(excl: Decimal, percentage: str) -> Decimal:
     return (excl * (1 + Decimal(percentage) / 100)).quantize(CENT, ROUND_HALF_UP)
 
 
-def invoices(world: World, row: JsonRow, place: Place) -> None:
-    """An order's invoice, its totals the sum of its lines; every tenth has no order."""
-    order = _order_of(world, place)
-    created: str = order.get("created_at") or row["created_at"]
-    row |= {"created_at": created, "updated_at": max(row["updated_at"], created)}
-    row |= {"order_id": order.get("id"), "order_number": order.get("number")}
-    row["account_id"] = order.get("account_id", row["account_id"])
-    row["account_name"] = world.get("accounts", row["account_id"]).get("name", "Unknown")
-    row |= {"number_int": place.i + 1, "number": f"F{created[:4]}-{place.i + 1:05d}"}
-    row |= {"reference_id": f"{created[:4]}{place.i + 1:08d}", "currency": "EUR"}
-    lines = [_line(world, row, order, nth) for nth in range(world.rng.choice((1, 1, 2, 3)))]
-    row["invoice_items"] = lines
-    excl = sum((_amount(line) for line in lines), Decimal(0))
-    incl = sum((with_vat(_amount(line), _percentage(world, line)) for line in lines), Decimal(0))
-    opened = date.fromisoformat(created[:10])
-    due = opened + timedelta(days=30)
-    status, owed = "paid", Decimal(0)
-    if world.rng.random() < 0.04:
-        status, owed = "concept", incl
-    elif world.rng.random() < (0.6 if due >= world.now.date() else 0.12):
-        status = "open" if due >= world.now.date() or world.rng.random() < 0.4 else "expired"
-        owed = world.rng.choice((incl, incl, incl, (incl / 2).quantize(CENT)))
-    row |= {"total_excl": money(excl), "total_incl": money(incl), "total_open": money(owed)}
-    row |= {"status": status, "opened_at": opened.isoformat(), "expiration_date": due.isoformat()}
-    if status == "concept":
-        row |= {"opened_at": None, "expiration_date": None, "number_int": None}
-
-
-def _order_of(world: World, place: Place) -> JsonRow:
-    ids = world.ids("orders")
-    if not ids or place.i % 10 == 9:
-        return {}
-    order = world.get("orders", ids[place.i % len(ids)])
-    return order if order["status"] == "active" else {}
-
-
-def _line(world: World, row: JsonRow, order: JsonRow, nth: int) -> JsonRow:
-    first = nth == 0 and bool(order)
-    vats = world.ids("invoice_vats")
-    return {
-        "id": world.nested_id(),
-        "name": "Course fee" if first else world.rng.choice(words.THINGS),
-        "units": order["number_of_students"] if first else world.rng.randrange(1, 5),
-        "unit_price": money(Decimal(order["cost"] or 0))
-        if first
-        else money(world.rng.randrange(1, 90)),
-        "invoice_vat_id": vats[0 if first else nth % len(vats)] if vats else 1,
-        "catalog_variant_id": order["catalog_variant_id"] if first else None,
-        "updated_at": row["created_at"],
-        "created_at": row["created_at"],
-    }
-
-
-def _amount(line: JsonRow) -> Decimal:
-    return int(line["units"]) * Decimal(line["unit_price"])
-
-
-def _percentage(world: World, line: JsonRow) -> str:
-    if "vats" not in world.memo:
-        world.memo["vats"] = {
-            vat["id"]: vat["percentage"] for vat in world.store.rows("invoice_vats")
-        }
-    percentage: str = world.memo["vats"].get(line["invoice_vat_id"], "21.0")
-    return percentage
-
-
-def payers(world: World) -> list[Scope]:
-    """The invoices that get payments; those that get two, twice."""
-    times = {
-        (str(invoice["id"]),): world.rng.choices((1, 2), (85, 15))[0]
-        for invoice in world.store.rows("invoices")
-        if invoice["total_open"] != invoice["total_incl"] or world.rng.random() < 0.1
-    }
-    world.memo["payments"] = Counter(times)
-    return list(world.memo["payments"].elements())
-
-
-def payments(world: World, row: JsonRow, place: Place) -> None:
-    """What is paid of the invoice, in one or two parts; any further payment has failed."""
-    invoice = world.get("invoices", int(place.scope["invoice_id"]))
-    incl, owed = (Decimal(invoice.get(name, 0)) for name in ("total_incl", "total_open"))
-    planned: Counter[Scope] = world.memo.get("payments", Counter())
-    left: dict[Scope, Decimal] = world.memo.setdefault("unpaid", {})
-    scope = tuple(place.scope.values())
-    paid = left.get(scope, incl - owed)
-    if planned[scope] > 1:
-        paid = (paid / 2).quantize(CENT)
-    planned[scope] -= 1
-    left[scope] = left.get(scope, incl - owed) - paid
-    row |= {"status": "paid" if paid else "failed", "amount": money(paid or incl)}
-    row |= {"currency": "EUR", "gateway_id": world.rng.choice((None, 3))}
-    created = datetime.fromisoformat(invoice.get("created_at", world.created_at))
-    day = created.date() + timedelta(days=world.rng.randrange(1, 30))
-    row["date"] = min(day, world.now.date()).isoformat()
+def _enroll(world: World, row: JsonRow, variant: JsonRow) -> None:
+    """Have enrollments made of it."""
+    places: deque[tuple[JsonRow, int]] | list[tuple[JsonRow, int]]
+    places = world.memo.setdefault("ordered programs", [])
+    if variant.get("variantable_type") == "PlannedCourse":
+        places = classes(world).ordered
+    elif row["status"] != "active":
+        return
+    places.extend((row, item["student_id"]) for item in row["order_items"])
