@@ -16,6 +16,8 @@ ROW = 24
 """Pixels for a bar."""
 HEIGHT = 240
 """Pixels of a chart over time."""
+STEPS = 5
+"""From so many parts on they are steps of one thing, such as ages, and have shades of a colour."""
 FORMATS: dict[Shown, str] = {
     "count": ",.0f", "number": ",.2f", "percent": ",.1f", "year": "d", "date": "%-d %b %Y",
     "month": "%b %Y", "moment": "%-d %b %Y %H:%M",
@@ -38,7 +40,7 @@ CONFIG = {
     },
     "legend": {
         "labelColor": "var(--ink)", "titleColor": "var(--quiet)", "labelFontSize": 12,
-        "titleFontSize": 12, "titleFontWeight": "normal", "orient": "top", "columns": 2,
+        "titleFontSize": 12, "titleFontWeight": "normal", "orient": "top",
         "labelLimit": 300,
     },
     "range": {"category": [f"var(--c{n})" for n in range(1, 7)]},
@@ -54,7 +56,9 @@ def specification(answer: Answer) -> dict[str, Any] | None:
     shown = {column.name: column.shown for column in answer.columns}
     data = alt.Chart(alt.NamedData(name="rows"))
     drawn = DRAWN[chart.kind](data, chart, shown).properties(
-        width="container", description=_described(answer, chart)
+        width="container",
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        description=_described(answer, chart),
     )
     found: dict[str, Any] = drawn.to_dict(validate=True)
     return {k: v for k, v in found.items() if k not in ("$schema", "config", "usermeta")}
@@ -181,15 +185,16 @@ DRAWN: dict[str, Callable[[alt.Chart, Chart, dict[str, Shown]], Any]] = {
 
 
 def _axis(form: str) -> alt.Axis:
-    """An axis of numbers; where they are amounts, without cents."""
-    return alt.Axis(format=",.0f" if form == ",.2f" else form.replace(",.1f", ",.0f"), tickCount=5)
+    """An axis of numbers, without the zeros at their ends."""
+    return alt.Axis(format=form.replace("f", "~f"), tickCount=5)
 
 
 def _colour(chart: Chart) -> alt.Color:
     if chart.colour:
         return alt.Color(f"{chart.colour}:N", title=None)
-    return alt.Color(f"{NAME}:N", title=None, sort=_names(chart),
-                     scale=alt.Scale(domain=_names(chart)))
+    names = _names(chart)
+    colours = [f"var(--{'c' if len(names) < STEPS else 's'}{n})" for n in range(1, len(names) + 1)]
+    return alt.Color(f"{NAME}:N", title=None, scale=alt.Scale(domain=names, range=colours))
 
 
 def _folded(data: alt.Chart, chart: Chart) -> alt.Chart:

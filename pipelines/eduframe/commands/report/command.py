@@ -35,12 +35,15 @@ def run_report(file: Path, destination: str, dataset: str, language: str) -> int
     """
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
-        write_report(file, pipeline, resolve(token_needed=False), language)
+        print_line(write_report(file, pipeline, resolve(token_needed=False), language))
     return DONE
 
 
-def write_report(file: Path, pipeline: Any, settings: Settings, language: str = "en") -> None:
-    """Write the report on a pipeline's dataset, and say where it is. Raises like run_report."""
+def write_report(file: Path, pipeline: Any, settings: Settings, language: str = "en") -> str:
+    """Write the report on a pipeline's dataset. Returns where it is, and what is in it, in words.
+
+    Raises like :func:`run_report`.
+    """
     if not can_report():
         raise SettingsError(f"The report's charts need more packages: {INSTALL}")
     from pipelines.eduframe.commands.report.reading import read
@@ -54,9 +57,8 @@ def write_report(file: Path, pipeline: Any, settings: Settings, language: str = 
     write_page(file, text)
     answered = sum(bool(answer.rows) for answer in (*found.answers, *found.syncing))
     asked = len(found.answers) + len(found.syncing)
-    print_line(
-        f"{file}: {answered} of {asked} questions have rows, {len(text.encode()) / 1e6:.1f} MB"
-    )
+    size = len(text.encode()) / 1e6
+    return f"{file}: {answered} of {asked} questions have rows, {size:.1f} MB"
 
 
 def _vega() -> str:

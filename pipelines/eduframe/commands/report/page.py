@@ -115,9 +115,9 @@ def _said(found: Found) -> Html:
     return tag(
         "p",
         f"From {found.destination}, the views in ", tag("code", found.views), ", looked at ",
-        _value(found.looked_at, "moment"), f" UTC. Today is {found.today:%Y-%m-%d} in "
-        f"{found.time_zone}. Sums of money are of one currency each. Search or filter a table, or "
-        "sort it by a column: its chart shows what the table shows.",
+        _value(found.looked_at, "moment"), " UTC. Today is ", _value(found.today, "date"),
+        f" in {found.time_zone}. Currencies are never added up. Search or filter a table, or sort "
+        "it by a column: its chart shows what the table shows.",
         class_="fresh",
     )
 
@@ -178,7 +178,8 @@ def _filled(answer: Answer) -> Iterable[Html | None]:
     yield tag(
         "div",
         tag("label", "Filter this table", for_=f"{name}-filter"),
-        tag("input", type="search", id=f"{name}-filter", autocomplete="off", spellcheck="false"),
+        tag("input", type="search", id=f"{name}-filter", autocomplete="off", spellcheck="false",
+            aria_label=f"Filter this table: {answer.section.question}"),
         tag("p", role="status", class_="quiet"),
         class_="filter",
         hidden=True,

@@ -132,12 +132,12 @@ GROUP BY COALESCE(course, '(no product known)'), category, currency, catalog_pro
         ("results_by_course",),
         """\
 SELECT course, category, ended, completed, ended - completed AS lost, completion_percent,
-    course_id
+    100 - completion_percent AS lost_percent, course_id
 FROM results_by_course
 WHERE ended > 0""",
         "completion_percent, ended DESC, course, course_id",
         "No planned course with enrollments is completed yet.",
-        Chart("bars", ("course",), ("completion_percent",), "% who complete it"),
+        Chart("bars", ("course",), ("lost_percent",), "% who do not complete it"),
         note="Those that lose most come first. Canceled enrollments count as lost.",
         totals=("ended", "completed", "lost"),
     ),

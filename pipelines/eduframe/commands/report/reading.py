@@ -148,24 +148,42 @@ class _Asking:
         )
         of_all = int(rows[0][-1]) if rows else 0
         kept = [n for n, c in enumerate(columns) if not c.name.endswith("_id") and c.name != _ALL]
-        totals: tuple[dict[str, Any], ...] = ()
-        if rows and section.totals:
-            by = "currency" if any(c.name == "currency" for c in columns) else ""
-            sums = ", ".join(f"SUM({name}) AS {name}" for name in section.totals)
-            names, found = self._all(
-                f"SELECT {by}, {sums} FROM ({sql}) AS answer GROUP BY {by} ORDER BY {by}"
-                if by else f"SELECT {sums} FROM ({sql}) AS answer"
-            )
-            totals = tuple(
-                {c.name: v for c, v in zip(names, row, strict=True)} for row in found
-            )
         return Answer(
             section,
             tuple(columns[n] for n in kept),
             tuple(tuple(row[n] for n in kept) for row in rows),
             of_all,
-            totals,
+            self._totals(section, sql, columns, rows if of_all == len(rows) else None),
             shown,
+        )
+
+    def _totals(
+        self,
+        section: Section,
+        sql: str,
+        columns: list[Column],
+        rows: list[tuple[Any, ...]] | None,
+    ) -> tuple[dict[str, Any], ...]:
+        """The sums over all ``rows``; asked for where not all of them are known here."""
+        names = [column.name for column in columns]
+        by = ["currency"] if "currency" in names else []
+        wanted = [*by, *section.totals]
+        if not section.totals or not names:
+            return ()
+        if rows is None:
+            sums = [*by, *(f"SUM({name}) AS {name}" for name in section.totals)]
+            groups = " GROUP BY currency ORDER BY currency" if by else ""
+            _, found = self._all(f"SELECT {', '.join(sums)} FROM ({sql}) AS answer{groups}")
+            return tuple(dict(zip(wanted, row, strict=True)) for row in found)
+        added: dict[str, list[Any]] = {}
+        for row in rows:
+            values = [row[names.index(name)] or 0 for name in section.totals]
+            group = row[names.index("currency")] if by else ""
+            before = added.get(group, [0] * len(values))
+            added[group] = [a + b for a, b in zip(before, values, strict=True)]
+        return tuple(
+            dict(zip(wanted, [*([group] if by else []), *added[group]], strict=True))
+            for group in sorted(added, key=str)
         )
 
     def _all(self, sql: str) -> tuple[list[Column], list[tuple[Any, ...]]]:

@@ -108,7 +108,8 @@
     table.visible = rows;
     table.element.tBodies[0].replaceChildren(...rows.map((one) => one.row));
     const all = shown(String(table.rows.length), "count");
-    table.said.textContent = rows.length === table.rows.length ? `${all} rows`
+    table.said.textContent = rows.length === table.rows.length
+      ? `${all} ${rows.length === 1 ? "row" : "rows"}`
       : `${shown(String(rows.length), "count")} of ${all} rows`;
   }
 
@@ -173,6 +174,15 @@
     });
   }
 
+  // Few days or hours look like few, not like all there is.
+  function span(spec, { kind, by }) {
+    const days = { hours: 7, days: 30 }[kind];
+    if (!days) return;
+    const last = Math.max(...spec.data.values.map((row) => row[by[0]]));
+    const { x } = (spec.layer?.[0] ?? spec).encoding;
+    x.scale = { domain: [last - days * 864e5, last + (kind === "days" ? 864e5 : 36e5)] };
+  }
+
   async function draw(table) {
     if (!table.chart || table.article.hidden || table.page.hidden) return;
     const place = table.article.querySelector(".chart");
@@ -199,9 +209,12 @@
       place.replaceChildren(...parts);
       const spec = structuredClone(table.chart.spec);
       spec.data = { name: "rows", values: drawn(table, few) };
-      const limit = place.clientWidth < 500 ? 110 : 260;
+      span(spec, table.chart);
+      const narrow = place.clientWidth < 500;
       const made = await vegaEmbed(box, spec, { mode: "vega-lite", renderer: "svg", actions: false,
-        config: { ...config, axisY: { labelLimit: limit } }, ...locale });
+        logLevel: 1,
+        config: { ...config, axisY: { labelLimit: narrow ? 110 : 260 },
+          legend: { ...config.legend, columns: narrow ? 1 : 3 } }, ...locale });
       if (place.turn !== turn) { made.finalize(); return; }
       place.views.push(made);
     }
