@@ -130,7 +130,7 @@ def report(page: Page) -> None:
     assert (cells(page, "open-invoices", 4), cells(page, "open-invoices", 6)) == before
 
     # the chart's words for those who do not see it
-    said = page.locator("#open-invoices svg").first.get_attribute("aria-label")
+    said = page.locator("#open-invoices .drawn").first.get_attribute("aria-label")
     assert "the table below has the numbers" in (said or ""), said
 
     # the other page

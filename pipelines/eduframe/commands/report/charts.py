@@ -6,7 +6,7 @@ printed as the page is.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -23,6 +23,7 @@ FORMATS: dict[Shown, str] = {
     "month": "%b %Y", "moment": "%-d %b %Y %H:%M",
 }
 """d3's formats; the page's language says how they are written."""
+Unit = Literal["yearmonth", "yearmonthdate", "yearmonthdatehours", "year"]
 LABEL, NAME, VALUE = "_label", "_name", "_value"
 
 CONFIG = {
@@ -70,7 +71,7 @@ def _described(answer: Answer, chart: Chart) -> str:
     return f"{answer.section.question} {values} by {by}; the table below has the numbers."
 
 
-def _bars(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> alt.Chart:
+def _bars(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> Any:
     y = alt.Y(f"{LABEL}:N", sort=None, title=None)
     form = FORMATS[shown[chart.values[0]]]
     if len(chart.values) == 1:
@@ -94,7 +95,7 @@ def _bars(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> alt.Chart:
     )
 
 
-def _over_time(unit: str, form: str) -> Callable[[alt.Chart, Chart, dict[str, Shown]], Any]:
+def _over_time(unit: Unit, form: str) -> Callable[[alt.Chart, Chart, dict[str, Shown]], Any]:
     """Columns over time; ``unit`` is Vega-Lite's, ``form`` d3's."""
     def drawn(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> Any:
         (time,) = chart.by
@@ -136,7 +137,7 @@ def _over_time(unit: str, form: str) -> Callable[[alt.Chart, Chart, dict[str, Sh
     return drawn
 
 
-def _heat(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> alt.Chart:
+def _heat(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> Any:
     _, time = chart.by
     (value,) = chart.values
     form = FORMATS[shown[value]]
@@ -156,7 +157,7 @@ def _heat(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> alt.Chart:
     )
 
 
-def _runs(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> alt.Chart:
+def _runs(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> Any:
     (time,), (value,) = chart.by, chart.values
     return (
         data.mark_point()
