@@ -293,7 +293,7 @@ GROUP BY month""",
     ),
     Section(
         "certificates-by-course",
-        "For which courses?",
+        "Which courses give certificates and credits?",
         ("certificates_and_credits",),
         """\
 SELECT COALESCE(course, '(no course)') AS course,
