@@ -13,11 +13,13 @@ from unittest.mock import patch
 
 import duckdb
 import pytest
+import sqlglot
+from sqlglot import exp
 
 from pipelines.eduframe.commands.report import command
 from pipelines.eduframe.commands.report.page import page
 from pipelines.eduframe.commands.report.questions import QUESTIONS
-from pipelines.eduframe.commands.report.reading import Found, _words, read
+from pipelines.eduframe.commands.report.reading import Found, _words, first_rows, placed, read
 from pipelines.eduframe.commands.report.section import Answer, Chart, Column, Section
 from pipelines.eduframe.commands.report.syncing import SYNCING
 from pipelines.eduframe.exit_codes import DONE, FAILED, WRONG_USE
@@ -146,6 +148,16 @@ def test_days_are_those_of_months() -> None:
     assert words["month_after"] == "DATE '2027-02-01'"
     assert words["two_years_ago"] == "DATE '2024-12-01'"
     assert words["month_back"] == "DATE '2026-12-01'"
+
+
+@pytest.mark.parametrize("dialect", ["bigquery", "snowflake", "redshift", "databricks"])
+def test_other_destinations_get_sql_that_parses(dialect: str) -> None:
+    words = _words(date(2026, 5, 4)) | {"most_requests": "6000"}
+    for section in (*QUESTIONS, *SYNCING):
+        asked = first_rows(section, section.sql.format_map(words))
+        tree = sqlglot.parse_one(placed(asked, "d_views", dialect), read=dialect)
+        tables = {table.name for table in tree.find_all(exp.Table) if table.db == "d_views"}
+        assert tables == {*section.of}, section.name
 
 
 # ---- What it shows

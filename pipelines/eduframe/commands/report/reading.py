@@ -75,10 +75,10 @@ def read(pipeline: Any, settings: Settings) -> Found:
             zone = iana_zone(there.time_zone) or UTC
             today = now_utc().astimezone(ZoneInfo(zone)).date()
             words = _words(today) | {"most_requests": f"{_most_requests(settings)}"}
-            beside = _Asking(stored, stored.column(views), words, frozenset(there.views))
+            beside = _Asking(stored, views, words, frozenset(there.views))
             answers = tuple(map(beside.answer, QUESTIONS))
             logs = frozenset(stored.existing(table.name for table in LOG_TABLES))
-            raw = _Asking(stored, stored.column(stored.client.dataset_name), words, logs)
+            raw = _Asking(stored, str(stored.client.dataset_name), words, logs)
             syncing = tuple(map(raw.answer, SYNCING))
         lists, _ = look(pipeline, [endpoint.table for endpoint in select(settings).on])
     return Found(
@@ -132,7 +132,6 @@ class _Asking:
 
     stored: Dataset
     dataset: str
-    """Quoted."""
     words: Mapping[str, str]
     there: frozenset[str]
     """The views or tables that it holds."""
@@ -142,10 +141,7 @@ class _Asking:
         if missing := tuple(name for name in section.of if name not in self.there):
             return Answer(section, sql=sql, missing=missing)
         shown = f"{sql}\nORDER BY {section.order}"
-        columns, rows = self._all(
-            f"SELECT answer.*, COUNT(*) OVER () AS {_ALL} FROM ({sql}) AS answer "
-            f"ORDER BY {section.order} LIMIT {section.rows}"
-        )
+        columns, rows = self._all(first_rows(section, sql))
         of_all = int(rows[0][-1]) if rows else 0
         kept = [n for n, c in enumerate(columns) if not c.name.endswith("_id") and c.name != _ALL]
         return Answer(
@@ -188,9 +184,8 @@ class _Asking:
 
     def _all(self, sql: str) -> tuple[list[Column], list[tuple[Any, ...]]]:
         """The columns and rows of a query; neither where there are none."""
-        placed = View("", "measure", "", {}, sql).placed(self.dataset)
         dialect = str(self.stored.client.capabilities.sqlglot_dialect)
-        found = [*self.stored.query(translated(placed, dialect))]
+        found = [*self.stored.query(placed(sql, self.dataset, dialect))]
         if not any(table.num_rows for table in found):
             return [], []
         names = [name.lower() for name in found[0].schema.names]
@@ -198,6 +193,20 @@ class _Asking:
                  for types in zip(*(table.schema.types for table in found), strict=True)]
         columns = [Column(n, _shown(n, kind)) for n, kind in zip(names, kinds, strict=True)]
         return columns, [*_rows(found)]
+
+
+def first_rows(section: Section, sql: str) -> str:
+    """The query of a section's rows, each with how many there are."""
+    return (
+        f"SELECT answer.*, COUNT(*) OVER () AS {_ALL} FROM ({sql}) AS answer "
+        f"ORDER BY {section.order} LIMIT {section.rows}"
+    )
+
+
+def placed(sql: str, dataset: str, dialect: str) -> str:
+    """A query over names without a dataset as one over what a dataset holds, in a dialect."""
+    named = View("", "measure", "", {}, sql).placed(f'"{dataset}"')
+    return named if dialect == "duckdb" else translated(named, dialect)
 
 
 def _rows(tables: list[pa.Table]) -> Iterator[tuple[Any, ...]]:

@@ -229,7 +229,8 @@
 
   function turn() {
     const to = document.getElementById(location.hash.slice(1));
-    const page = to?.closest(".page") ?? pages.find((one) => !one.hidden) ?? pages[0];
+    const here = location.hash ? pages.find((one) => !one.hidden) : pages[0];
+    const page = to?.closest(".page") ?? here;
     const same = pages.every((one) => one.hidden === (one !== page));
     for (const one of pages) one.hidden = one !== page;
     for (const list of document.querySelectorAll("#contents ul"))
