@@ -16,6 +16,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from pipelines.eduframe.commands.pages.document import write_page
 from pipelines.eduframe.commands.report import command
 from pipelines.eduframe.commands.report.page import page
 from pipelines.eduframe.commands.report.questions import QUESTIONS
@@ -25,6 +26,7 @@ from pipelines.eduframe.commands.report.syncing import SYNCING
 from pipelines.eduframe.exit_codes import DONE, FAILED, WRONG_USE
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.views.files import written_views
+from sources.eduframe.errors import SettingsError
 from sources.eduframe.settings import Settings
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, Eduframe
@@ -259,14 +261,11 @@ def test_the_command_writes_a_small_page_that_draws(
     assert not re.search(r"@import|url\(|https?://", "".join(p for p in parts if len(p) < 500_000))
 
 
-@only_duckdb
-def test_a_file_that_cannot_be_written(
-    eduframe: Eduframe, place: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(command, "_vega", lambda: VEGA)
-    printed = eduframe("report", str(tmp_path / "nowhere" / "a.html"), **place)
-    assert printed.code == WRONG_USE
-    assert "cannot be written" in printed.err
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.html").mkdir()
+    with pytest.raises(SettingsError, match=r"a\.html cannot be written: Is a directory"):
+        write_page(tmp_path / "a.html", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
 
 
 @only_duckdb
