@@ -210,9 +210,12 @@
       const spec = structuredClone(table.chart.spec);
       spec.data = { name: "rows", values: drawn(table, few) };
       span(spec, table.chart);
+      if (spec.height.step) { // a number, as Vega-Lite warns of steps beside a width that fits
+        const { field } = spec.encoding.y;
+        spec.height = spec.height.step * new Set(spec.data.values.map((row) => row[field])).size;
+      }
       const narrow = place.clientWidth < 500;
       const made = await vegaEmbed(box, spec, { mode: "vega-lite", renderer: "svg", actions: false,
-        logLevel: 1,
         config: { ...config, axisY: { labelLimit: narrow ? 110 : 260 },
           legend: { ...config.legend, columns: narrow ? 1 : 3 } }, ...locale });
       if (place.turn !== turn) { made.finalize(); return; }
