@@ -165,7 +165,6 @@ def test_other_destinations_get_sql_that_parses(dialect: str) -> None:
 # ---- What it shows
 
 
-@only_duckdb
 def test_the_page_says_all_and_loads_nothing(found: Found) -> None:
     html = page(found, "1.2.3", VEGA)
     parsed = Parsed(html)

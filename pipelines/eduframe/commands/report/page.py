@@ -90,7 +90,8 @@ def _top(version: str, language: str) -> Html:
             class_="pages",
         ),
         search,
-        tag("label", tag("span", "Numbers"), tag("select", *options, id="language"),
+        tag("label", tag("span", "Numbers"),
+            tag("select", *options, id="language", aria_label="Numbers"),
             class_="language", hidden=True),
         tag("span", f"eduframe-sync {version}", class_="version"),
     )

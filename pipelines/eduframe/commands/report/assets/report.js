@@ -223,8 +223,13 @@
     }
   }
 
+  let round = 0;
   async function drawAll() {
-    for (const table of tables) await draw(table);
+    const mine = ++round;
+    for (const table of tables) {
+      await draw(table);
+      if (mine !== round) return; // the next one has begun
+    }
     document.documentElement.dataset.drawn = language;
   }
 
