@@ -198,8 +198,8 @@ def _filled(answer: Answer) -> Iterable[Html | None]:
 def _totals(answer: Answer) -> Html | None:
     shown = {column.name: column for column in answer.columns}
     pairs = [
-        tag("div", tag("dt", shown[name].title, f" ({total['currency']})" if "currency" in total
-                       and shown[name].shown == "number" else ""),
+        tag("div",
+            tag("dt", shown[name].title, f" ({total['currency']})" if "currency" in total else ""),
             tag("dd", _value(total[name], shown[name].shown)))
         for total in answer.totals
         for name in answer.section.totals
