@@ -228,6 +228,17 @@ def test_what_is_left_out_is_said() -> None:
     assert "AEUR1,234.502026-05-01BUSD" in said
 
 
+def test_an_empty_provider_has_a_page_too(home: Home, tmp_path: Path) -> None:
+    with Simulator(scale=0) as nothing:
+        warehouse = home.make("duckdb", nothing, tmp_path, views="on")
+        assert warehouse.sync("labels").exit_code == DONE
+    found = read(warehouse.make_pipeline(), SETTINGS)
+    assert not any(answer.rows or answer.missing for answer in found.answers)
+    parsed = Parsed(page(found, "1", VEGA))
+    assert parsed.wrong == []
+    assert all(a.section.nothing in parsed.words[a.section.name] for a in found.answers)
+
+
 def test_nothing_yet_and_not_there_are_said() -> None:
     assert "Nothing is owed." in page(made_up((), 0), "1", VEGA)
     html = page(made_up((), 0, missing=("open_invoices",)), "1", VEGA)
