@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 from pipelines.eduframe.commands.cli import app
+from pipelines.eduframe.commands.report.command import can_report
 from pipelines.eduframe.exit_codes import DONE, FAILED, PARTLY, WRONG_USE
 from sources.eduframe.endpoints import COVERED, ENDPOINTS
 from sources.eduframe_simulator import Simulator
@@ -218,7 +219,8 @@ def test_demo_leaves_its_database_alone(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     assert eduframe("demo").code == DONE
-    assert [*tmp_path.iterdir()] == [tmp_path / "eduframe_demo.duckdb"]
+    report = {"eduframe_demo.html"} if can_report() else set()
+    assert {path.name for path in tmp_path.iterdir()} == {"eduframe_demo.duckdb", *report}
 
 
 def test_demo_says_where_to_go(eduframe: Eduframe, tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_a_list_that_is_off_is_named_and_counts_when_asked_to(
 
 @pytest.mark.slow
 def test_demo_sees_no_settings_and_runs_again(
-    eduframe: Eduframe, here: Simulator, tmp_path: Path
+    eduframe: Eduframe, here: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = tmp_path / "real.duckdb"
     given = settings(here) | {"TYPO": "x", "DESTINATION__DUCKDB__CREDENTIALS": str(real)}
@@ -288,8 +290,11 @@ def test_demo_sees_no_settings_and_runs_again(
     assert first.code == DONE
     assert "2,500 attendances" in first.out
     assert "Revenue by month" in first.out
+    assert ("Open eduframe_demo.html in a browser" in first.out) == can_report()
+    monkeypatch.setattr("pipelines.eduframe.commands.demo.can_report", lambda: False)
     again = eduframe("demo", **given)
     assert again.code == DONE
+    assert "pip install 'eduframe-sync[report]', then eduframe demo once more" in again.out
     assert "nothing new, nothing written" in again.out
     assert here.requests == []
     assert not real.exists()

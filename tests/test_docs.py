@@ -11,10 +11,10 @@ import pytest
 
 from pipelines.eduframe.commands.docs.diagram import area_diagram, whole_diagram
 from pipelines.eduframe.commands.docs.dictionary import Dictionary, Entry, dictionary
-from pipelines.eduframe.commands.docs.html import VOID, joined, tag
 from pipelines.eduframe.commands.docs.layout import layered
 from pipelines.eduframe.commands.docs.page import page
 from pipelines.eduframe.commands.docs.tables import PERSONAL, WHAT_TYPES_ARE
+from pipelines.eduframe.commands.pages.html import VOID, joined, tag
 from pipelines.eduframe.exit_codes import DONE, WRONG_USE
 from pipelines.eduframe.store.relations import declared_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES

@@ -86,7 +86,9 @@ def test_data_files_come_along_and_nothing_else(installed: Installed) -> None:
     assert files == {
         *(path.relative_to(ROOT).as_posix() for path in texts),
         "schemas/eduframe/time_zones.csv",
-        *(f"pipelines/eduframe/commands/docs/assets/docs.{kind}" for kind in ("css", "js")),
+        "pipelines/eduframe/commands/pages/assets/base.css",
+        *(f"pipelines/eduframe/commands/{page}/assets/{page}.{kind}"
+          for page in ("docs", "report") for kind in ("css", "js")),
         *(f"{package}/eduframe/py.typed" for package in ("pipelines", "schemas", "sources")),
         "sources/eduframe_simulator/py.typed",
         "sources/eduframe/secrets.toml.example",

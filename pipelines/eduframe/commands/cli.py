@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -354,6 +355,30 @@ def docs(
     from pipelines.eduframe.commands.docs.command import run_docs
 
     raise typer.Exit(run_docs(file, destination, dataset))
+
+
+class Language(StrEnum):
+    """How the report writes numbers and days at first; a reader may change it."""
+
+    en = "en"
+    nl = "nl"
+
+
+@app.command()
+def report(
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, help="The HTML file to write; it needs no network.")
+    ],
+    destination: Destination = "duckdb",
+    dataset: Dataset = "eduframe",
+    language: Annotated[
+        Language, typer.Option(help="Whose numbers: 1,234.56 (en) or 1.234,56 (nl).")
+    ] = Language.en,
+) -> None:
+    """Write answers as charts and tables into one HTML file, and how the sync is doing."""
+    from pipelines.eduframe.commands.report.command import run_report
+
+    raise typer.Exit(run_report(file, destination, dataset, language.value))
 
 
 @app.command()

@@ -5,7 +5,7 @@ with that, and once more without, so that the file has deleted rows as a real on
 
 Whatever is configured on this machine stays out of it: the demo has its own pipeline, file and
 dataset, sees no dlt configuration, and talks to nothing but the simulator in this process. All that
-it leaves is its database.
+it leaves is its database, and the report on it.
 """
 
 import logging
@@ -35,6 +35,7 @@ from pipelines.eduframe.commands.output import (
     print_summary,
     print_table,
 )
+from pipelines.eduframe.commands.report.command import INSTALL, can_report, write_report
 from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.place.local_lock import lock_file
@@ -49,6 +50,7 @@ from sources.eduframe_simulator import Simulator, this_day
 PIPELINE_NAME = "eduframe_demo"
 DATASET_NAME = "demo"
 DUCKDB_FILE = "eduframe_demo.duckdb"
+REPORT_FILE = "eduframe_demo.html"
 OWN_VARIABLES = "__".join([*SECTIONS, ""]).upper()
 NO_LIMIT = 1_000_000
 """Requests in a window: the simulator is our own, nobody needs to wait for it."""
@@ -58,12 +60,16 @@ SHOWN_ROWS = 6
 GONE = """\
 Then two orders were deleted, and two users merged into others, and that was synced, too: their rows
 are still there, and marked (_deleted_at). The views leave them out."""
-NEXT = f"""\
+NEXT = """\
 What next?
-- Ask it something yourself: the file is {DUCKDB_FILE}, the dataset {DATASET_NAME}, the views that
-  answer are in {DATASET_NAME}_views (SELECT * FROM {DATASET_NAME}_views._views).
+- Ask it something yourself: the file is {file}, the dataset {dataset}, the views that
+  answer are in {dataset}_views (SELECT * FROM {dataset}_views._views).
+- {report}
 - Run eduframe demo again today: nothing has changed, so nothing is written.
 - Sync your own data: set SOURCES__EDUFRAME__API_TOKEN, then eduframe check, then eduframe sync."""
+
+SEE = f"Open {REPORT_FILE} in a browser: it has the answers as charts and tables."
+DRAW = f"See the answers as charts: {INSTALL}, then eduframe demo once more."
 
 
 def run_demo() -> int:
@@ -87,6 +93,8 @@ def run_demo() -> int:
         )
         try:
             report = _sync(pipeline, sim, with_gone=new)
+            if can_report() and not report.exit_code:
+                write_report(file.with_name(REPORT_FILE), pipeline, _settings(sim))
         except FileUnusableError as error:
             raise FileUnusableError(
                 f"The demo's database {file} cannot be used: {cause_of(error)}. Move it away, or "
@@ -105,7 +113,9 @@ def run_demo() -> int:
         database.execute(f"SET search_path TO {DATASET_NAME}_views")
         for name in SHOWN_QUERIES:
             _show_query(out, database, name)
-    out.print(NEXT, markup=False)
+    seen = SEE if can_report() else DRAW
+    next_ = NEXT.format(file=DUCKDB_FILE, dataset=DATASET_NAME, report=seen)
+    out.print(next_, markup=False)
     return report.exit_code
 
 

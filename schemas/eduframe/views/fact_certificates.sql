@@ -34,9 +34,9 @@ SELECT
     g.id AS program_id
 FROM certificates AS x
 LEFT JOIN enrollments AS e
-    ON x.certifiable_type = 'course_enrollment' AND e.id = x.certifiable_id
+    ON e.id = CASE WHEN x.certifiable_type = 'course_enrollment' THEN x.certifiable_id END
 LEFT JOIN program_enrollments AS q
-    ON x.certifiable_type = 'program_enrollment' AND q.id = x.certifiable_id
+    ON q.id = CASE WHEN x.certifiable_type = 'program_enrollment' THEN x.certifiable_id END
 LEFT JOIN users AS s ON s.id = COALESCE(e.student_id, q.student_id)
 LEFT JOIN planned_courses AS p ON p.id = e.planned_course_id
 LEFT JOIN courses AS c ON c.id = p.course_id

@@ -6,8 +6,8 @@ from pipelines.eduframe.commands.docs.dictionary import dictionary
 from pipelines.eduframe.commands.docs.freshness import freshness
 from pipelines.eduframe.commands.docs.page import page
 from pipelines.eduframe.commands.output import print_line
+from pipelines.eduframe.commands.pages.document import write_page
 from pipelines.eduframe.exit_codes import DONE
-from sources.eduframe.errors import SettingsError
 from sources.eduframe.version import version
 
 
@@ -21,11 +21,6 @@ def run_docs(file: Path, destination: str | None, dataset: str | None) -> int:
     fresh = freshness(destination or "duckdb", dataset or "eduframe") if named else None
     found = dictionary()
     text = page(found, version(), fresh)
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"The page {file} cannot be written: {error.strerror}. Name another file."
-        ) from error
+    write_page(file, text)
     print_line(f"{file}: {len(found.entries)} tables, {len(text.encode()) / 1e6:.1f} MB")
     return DONE

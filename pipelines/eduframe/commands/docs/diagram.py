@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.eduframe.commands.docs.dictionary import Area, Dictionary
-from pipelines.eduframe.commands.docs.html import Html, joined, tag
 from pipelines.eduframe.commands.docs.layout import Layout, Place, layered
+from pipelines.eduframe.commands.pages.html import Html, joined, tag
 from sources.eduframe.rows.relations import Relation
 
 HEAD = 26.0

@@ -1,19 +1,19 @@
 """The whole page: one HTML file that loads nothing."""
 
 from collections import Counter
-from importlib.resources import files
 
 from pipelines.eduframe.commands.docs.counting import TRAPS
 from pipelines.eduframe.commands.docs.diagram import area_diagram, whole_diagram
 from pipelines.eduframe.commands.docs.dictionary import Area, Dictionary
 from pipelines.eduframe.commands.docs.freshness import Freshness
-from pipelines.eduframe.commands.docs.html import Html, tag
 from pipelines.eduframe.commands.docs.tables import (
     PERSONAL,
     WHAT_TYPES_ARE,
     Linking,
     entry_html,
 )
+from pipelines.eduframe.commands.pages.document import asset, document
+from pipelines.eduframe.commands.pages.html import Html, tag
 
 TITLE = "Eduframe in your database"
 WHAT_LINES_ARE = (
@@ -25,26 +25,14 @@ WHAT_LINES_ARE = (
 def page(found: Dictionary, version: str, fresh: Freshness | None = None) -> str:
     """The dictionary as an HTML document: tables and columns without a script, search with one."""
     links = Linking(found)
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", TITLE),
-        tag("style", Html(_asset("docs.css"))),
-    )
-    body = tag(
-        "body",
+    return document(
+        TITLE,
         tag("a", "Skip to the content", href="#content", class_="skip"),
         _top(version),
         tag("div", _contents(found), _main(found, links, fresh), class_="sides"),
-        tag("script", Html(_asset("docs.js"))),
+        style=asset(__package__, "docs.css"),
+        scripts=(asset(__package__, "docs.js"),),
     )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _top(version: str) -> Html:

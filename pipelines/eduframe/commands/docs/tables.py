@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pipelines.eduframe.commands.docs.dictionary import Dictionary, Entry
 from pipelines.eduframe.commands.docs.freshness import Freshness
-from pipelines.eduframe.commands.docs.html import Html, joined, tag
+from pipelines.eduframe.commands.pages.html import Html, joined, tag
 from schemas.eduframe.models.column_types import OneOf
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.rows.relations import Relation

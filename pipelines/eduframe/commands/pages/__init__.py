@@ -1,0 +1,1 @@
+"""What the HTML files of ``docs`` and ``report`` share: elements, their frame, their style."""
