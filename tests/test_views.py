@@ -16,14 +16,16 @@ from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.views import files as view_files
 from pipelines.eduframe.views.custom_fields import column_names, fields, wide_views
-from pipelines.eduframe.views.files import iana_zone, written_views
+from pipelines.eduframe.views.files import written_views
 from pipelines.eduframe.views.living import living_views
 from pipelines.eduframe.views.making import translated
 from pipelines.eduframe.views.view import View, fingerprints, in_order, resting_on
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.region import _rails_zones, iana_zone
 from sources.eduframe.rows.tables import ALL_TABLES
+from sources.eduframe.settings import Settings
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse
 from tests.test_postgres_neighbours import as_role
@@ -121,7 +123,7 @@ def test_names_of_time_zones_are_known() -> None:
     assert iana_zone("Amsterdam") == "Europe/Amsterdam"
     assert iana_zone("Atlantic/Reykjavik") == "Atlantic/Reykjavik"
     assert iana_zone("Nowhere") is iana_zone(None) is None
-    assert {*view_files._rails_zones().values()} <= available_timezones()
+    assert {*_rails_zones().values()} <= available_timezones()
 
 
 def test_columns_of_custom_fields_have_names_that_last() -> None:
@@ -190,6 +192,24 @@ def test_a_new_custom_field_appears(viewed: Warehouse, sim: Simulator) -> None:
     assert rows == [{"user_id": user["id"], "allergy": "nuts"}]
 
 
+def test_custom_objects_have_a_view_each(viewed: Warehouse, sim: Simulator) -> None:
+    objects = ("custom_objects", "custom_records")
+    fields = [
+        {"id": 1, "slug": "floor", "title": "Floor", "field_type": "decimal"},
+        {"id": 2, "slug": "record_id", "title": "Mark", "field_type": "string"},
+    ]
+    for slug, plural in (("room's", "Rooms"), ("objects", "Objects")):
+        sim.add("custom_objects", slug=slug, name_plural=plural, fields=fields)
+    properties = {"floor": 2, "record_id": "A", "seats": ["3", "4"]}
+    record = sim.add("custom_records", object_slug="room's", properties=properties)
+    assert viewed.sync(*objects, "custom_associations").notes == []
+    assert {"custom_room_s", "custom_objects_2", "custom_objects"} <= {*made(viewed)}
+    [row] = viewed.query(f"SELECT * FROM {VIEWS}.custom_room_s")
+    assert (row["record_id"], row["display_name"]) == (record["id"], record["display_name"])
+    assert (row["floor"], row["record_id_2"], row["seats"]) == (2, "A", "3, 4")
+    assert viewed.query(f"SELECT floor FROM {VIEWS}.custom_objects_2") == []
+
+
 def test_a_customer_who_moves_gets_other_days(viewed: Warehouse, sim: Simulator) -> None:
     order = sim.rows("orders")[0]["id"]
     sim.change("orders", order, created_at="2026-01-01T02:00:00.000Z")
@@ -202,6 +222,25 @@ def test_a_customer_who_moves_gets_other_days(viewed: Warehouse, sim: Simulator)
     sim.change("educators", 1, time_zone="Middle-earth")
     [note] = viewed.sync("educators", reconcile=True).notes
     assert "the time zone 'Middle-earth' is not known" in note
+    assert viewed.sync("labels", time_zone="Europe/Amsterdam", currency="ISK").notes == []
+    assert [str(row["ordered_on"]) for row in viewed.query(sql)] == ["2026-01-01"]
+    money = f"SELECT DISTINCT currency FROM {VIEWS}.fact_order_lines WHERE currency = 'ISK'"
+    assert viewed.query(money) == [{"currency": "ISK"}]
+
+
+def test_time_zone_and_currency_are_names_that_databases_know() -> None:
+    assert Settings(time_zone=" Europe/Amsterdam ", currency="EUR").time_zone == "Europe/Amsterdam"
+    for wrong, hint in (
+        ({"time_zone": "Amsterdam"}, "did you mean Europe/Amsterdam"),
+        ({"time_zone": "europe/amsterdam"}, "did you mean Europe/Amsterdam"),
+        ({"time_zone": "+01:00"}, "such as Europe/Amsterdam"),
+        ({"time_zone": "localtime"}, "such as Europe/Amsterdam"),
+        ({"currency": "eur"}, "did you mean EUR"),
+        ({"currency": "EURO"}, "such as EUR"),
+        ({"currency": "EU'"}, "such as EUR"),
+    ):
+        with pytest.raises(SettingsError, match=re.escape(hint)):
+            Settings(**wrong)
 
 
 def test_what_changed_is_made_anew_and_dropped_views_come_back(viewed: Warehouse) -> None:

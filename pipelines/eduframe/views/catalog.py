@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.eduframe.place.target import is_a
-from pipelines.eduframe.views.custom_fields import OWNERS
+from pipelines.eduframe.views.custom_fields import OWNERS, CustomObject
 from pipelines.eduframe.views.view import CATALOG
 from sources.eduframe.dataset.sql import Dataset
 
@@ -39,6 +39,9 @@ class Found:
     currency: str | None = None
     questions: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Of custom fields: ``for_type``, slug, ``field_type`` and title."""
+    objects: list[CustomObject] = field(default_factory=list)
+    object_fields: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Of the fields of custom objects: the object's slug, slug, ``field_type`` and title."""
 
 
 def look(stored: Dataset, dataset: str) -> Found:
@@ -54,6 +57,10 @@ def look(stored: Dataset, dataset: str) -> Found:
         f"FROM {stored.name('educators')} WHERE _deleted_at IS NULL",
         "SELECT 'question' AS what, for_type AS a, slug AS b, field_type AS c, title AS d "
         f"FROM {stored.name('signup_questions')} WHERE _deleted_at IS NULL",
+        "SELECT 'object' AS what, slug AS a, name_plural AS b, '' AS c, '' AS d "
+        f"FROM {stored.name('custom_objects')} WHERE _deleted_at IS NULL",
+        "SELECT 'object field' AS what, object_slug AS a, slug AS b, field_type AS c, title AS d "
+        f"FROM {stored.name('custom_object_fields')}",
     ]
     rows = [*_rows(stored, " UNION ALL ".join([made, *rest]), *params)]
     if not rows:  # they were never made, or one of the tables is not there
@@ -66,8 +73,12 @@ def look(stored: Dataset, dataset: str) -> Found:
                 found.views[a] = b
         elif what == "educator":
             found.time_zone, found.currency = a, b
-        else:
+        elif what == "question":
             found.questions.append((a, b, c, d))
+        elif what == "object":
+            found.objects.append(CustomObject(a, b))
+        else:
+            found.object_fields.append((a, b, c, d))
     return found
 
 
@@ -89,13 +100,22 @@ def is_of_views(stored: Dataset, dataset: str) -> bool:
 
 def values_there(stored: Dataset) -> list[tuple[str, str, str]]:
     """Of which tables' custom fields values are there: table, slug and type, each once."""
-    kinds = " ".join(f"WHEN value_{kind} IS NOT NULL THEN '{kind}'" for kind in _VALUES)
     owners = ", ".join(f"'{owner}'" for owner in OWNERS)
+    return _kinds(stored, "custom_values", "owner_table", f"owner_table IN ({owners})")
+
+
+def record_values_there(stored: Dataset) -> list[tuple[str, str, str]]:
+    """The same of custom objects' fields: the object's slug, slug and type."""
+    return _kinds(stored, "custom_record_values", "object_slug", "slug IS NOT NULL")
+
+
+def _kinds(stored: Dataset, table: str, owner: str, where: str) -> list[tuple[str, str, str]]:
+    kinds = " ".join(f"WHEN value_{kind} IS NOT NULL THEN '{kind}'" for kind in _VALUES)
     sql = (
-        f"SELECT DISTINCT owner_table AS a, slug AS b, CASE {kinds} END AS c "
-        f"FROM {stored.name('custom_values')} WHERE owner_table IN ({owners})"
+        f"SELECT DISTINCT {owner} AS a, slug AS b, CASE {kinds} END AS c "
+        f"FROM {stored.name(table)} WHERE {where}"
     )
-    return [(table, slug, kind) for table, slug, kind in _rows(stored, sql) if kind and slug]
+    return [(of, slug, kind) for of, slug, kind in _rows(stored, sql) if kind and slug]
 
 
 def _rows(stored: Dataset, sql: str, *params: Any) -> Iterator[tuple[Any, ...]]:

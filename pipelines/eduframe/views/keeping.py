@@ -14,16 +14,25 @@ from pipelines.eduframe.views.catalog import (
     columns_there,
     is_of_views,
     look,
+    record_values_there,
     values_there,
 )
-from pipelines.eduframe.views.custom_fields import OWNERS, fields, wide_views
-from pipelines.eduframe.views.files import UTC, iana_zone, written_views
+from pipelines.eduframe.views.custom_fields import (
+    fields,
+    is_wide,
+    record_fields,
+    record_views,
+    wide_views,
+)
+from pipelines.eduframe.views.files import UTC, written_views
 from pipelines.eduframe.views.living import living_views
 from pipelines.eduframe.views.making import Maker
 from pipelines.eduframe.views.view import CATALOG, View, fingerprints
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.region import iana_zone
 from sources.eduframe.rows.tables import ALL_TABLES
+from sources.eduframe.settings import Settings
 
 log = logging.getLogger("eduframe.views")
 
@@ -57,16 +66,16 @@ def check_no_views(stored: Dataset) -> None:
         )
 
 
-def keep_views(stored: Dataset, setting: str, *, news: bool, first: bool) -> list[str]:
+def keep_views(stored: Dataset, settings: Settings, *, news: bool, first: bool) -> list[str]:
     """Make the views whose definition changed. Returns what is to be told about it.
 
     Args:
         stored: the raw dataset.
-        setting: ``views``.
+        settings: of them ``views``, ``time_zone`` and ``currency``.
         news: whether rows were written since this was last done.
         first: whether the dataset was made in this run.
     """
-    dataset = views_dataset(target_of(stored.pipeline).dataset, setting)
+    dataset = views_dataset(target_of(stored.pipeline).dataset, settings.views)
     if dataset is None:
         return []
     kind = kind_of(stored.pipeline)
@@ -74,35 +83,44 @@ def keep_views(stored: Dataset, setting: str, *, news: bool, first: bool) -> lis
         return [f"there are no views for analysts in {kind}"] if first else []
     try:
         with stored:
-            return _keep(stored, dataset, news=news)
+            return _keep(stored, dataset, settings, news=news)
     except Exception as error:  # whatever it is, the data is loaded
         log.debug("views", exc_info=True)
         return [f"the views in {dataset} could not be made: {error_lines(error)}"]
 
 
-def _keep(stored: Dataset, dataset: str, *, news: bool) -> list[str]:
+def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> list[str]:
     found = look(stored, dataset)
-    time_zone = iana_zone(found.time_zone)
+    time_zone = settings.time_zone or iana_zone(found.time_zone)
     existing = {*stored.pipeline.default_schema.tables} & {*ALL_TABLES}
     simple = [
         *living_views(existing),
-        *written_views(time_zone or UTC, found.currency),
+        *written_views(time_zone or UTC, settings.currency or found.currency),
     ]
-    custom = {f"{owner}_custom" for owner in OWNERS}
     made = found.views
     marks = fingerprints(simple)
-    is_new = marks.items() != {n: m for n, m in made.items() if n not in custom}.items()
+    is_new = marks.items() != {n: m for n, m in made.items() if not is_wide(n)}.items()
     if not news and not is_new and found.known <= {*made}:
         return []
-    wanted = [*simple, *wide_views(fields(found.questions, values_there(stored)), existing)]
+    wanted = [
+        *simple,
+        *wide_views(fields(found.questions, values_there(stored)), existing),
+        *record_views(
+            found.objects,
+            record_fields(found.object_fields, record_values_there(stored)),
+            existing,
+        ),
+    ]
     marks = fingerprints(wanted)
     if marks == made:
         return []
-    return _make(stored, dataset, found, wanted, marks, made) + (
-        [f"the time zone {found.time_zone!r} is not known: days in the views are UTC's"]
-        if found.time_zone and not time_zone
-        else []
-    )
+    notes = _make(stored, dataset, found, wanted, marks, made)
+    if found.time_zone and not time_zone:
+        notes.append(
+            f"the time zone {found.time_zone!r} is not known: days in the views are UTC's. "
+            "Set time_zone"
+        )
+    return notes
 
 
 def _make(
