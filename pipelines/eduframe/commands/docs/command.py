@@ -5,6 +5,7 @@ from pathlib import Path
 from pipelines.eduframe.commands.docs.dictionary import dictionary
 from pipelines.eduframe.commands.docs.freshness import freshness
 from pipelines.eduframe.commands.docs.page import page
+from pipelines.eduframe.commands.docs.views import views
 from pipelines.eduframe.commands.output import print_line
 from pipelines.eduframe.exit_codes import DONE
 from sources.eduframe.errors import SettingsError
@@ -19,7 +20,7 @@ def run_docs(file: Path, destination: str | None, dataset: str | None) -> int:
     """
     named = destination or dataset
     fresh = freshness(destination or "duckdb", dataset or "eduframe") if named else None
-    found = dictionary()
+    found = dictionary(views())
     text = page(found, version(), fresh)
     try:
         file.write_text(text, encoding="utf-8")
@@ -27,5 +28,7 @@ def run_docs(file: Path, destination: str | None, dataset: str | None) -> int:
         raise SettingsError(
             f"The page {file} cannot be written: {error.strerror}. Name another file."
         ) from error
-    print_line(f"{file}: {len(found.entries)} tables, {len(text.encode()) / 1e6:.1f} MB")
+    kinds = [entry.kind == "table" for entry in found.entries.values()]
+    size = len(text.encode()) / 1e6
+    print_line(f"{file}: {kinds.count(True)} tables, {kinds.count(False)} views, {size:.1f} MB")
     return DONE
