@@ -18,7 +18,7 @@ from pipelines.eduframe.views import files as view_files
 from pipelines.eduframe.views.custom_fields import column_names, fields, wide_views
 from pipelines.eduframe.views.files import written_views
 from pipelines.eduframe.views.living import living_views
-from pipelines.eduframe.views.making import translated
+from pipelines.eduframe.views.making import Maker, translated
 from pipelines.eduframe.views.view import View, fingerprints, in_order, resting_on
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
@@ -271,6 +271,23 @@ def test_one_that_cannot_be_made_is_a_note(viewed: Warehouse) -> None:
     assert viewed.sync("labels").notes == []
 
 
+def test_what_a_crash_leaves_is_still_ours(viewed: Warehouse) -> None:
+    attempt = Maker.attempt
+
+    def dying(self: Maker, name: str, statements: Any) -> bool:
+        if name == "occupancy":
+            raise KeyboardInterrupt
+        return attempt(self, name, statements)
+
+    before = made(viewed)
+    viewed.execute(f"DROP SCHEMA {VIEWS} CASCADE")
+    broken = rewritten(returning_customers=(("COUNT(*) AS", "COUNT(nothing) AS"),))
+    with broken, patch.object(Maker, "attempt", dying), pytest.raises(KeyboardInterrupt):
+        viewed.sync("labels")
+    assert viewed.sync("labels").notes == []
+    assert made(viewed) == before
+
+
 def test_a_table_that_is_dropped_brings_its_views_back(viewed: Warehouse) -> None:
     cascade = " CASCADE" if viewed.destination == "postgres" else ""
     viewed.execute(f"DROP TABLE orders{cascade}")
@@ -314,6 +331,25 @@ def test_they_can_be_off_or_elsewhere(make_warehouse: MakeWarehouse, sim: Simula
         assert "would bear the name of the DuckDB file" in note
 
 
+def test_each_dataset_has_views_of_its_own(viewed: Warehouse) -> None:
+    viewed.execute("CREATE SCHEMA taken; CREATE TABLE taken._views (a int)")
+    [note] = viewed.sync("labels", views="taken").notes
+    assert note.startswith("there are no views: the dataset taken has a _views of somebody else")
+    viewed.pipeline = make_pipeline(
+        viewed.destination, "second", credentials=viewed.address,
+        pipelines_dir=str(viewed.folder / "other"),
+    )
+    assert viewed.sync("labels", views="on").exit_code == DONE
+    assert viewed.query("SELECT DISTINCT dataset FROM second_views._views") == [
+        {"dataset": "second"}
+    ]
+    *_, note = viewed.sync("labels", views=VIEWS).notes
+    assert note.startswith(f"there are no views: the dataset {VIEWS} has those of the dataset edu")
+    viewed.execute("DELETE FROM second.labels")
+    counts = [f"SELECT COUNT(*) AS n FROM {name}.labels" for name in (VIEWS, "second_views")]
+    assert [viewed.query(sql)[0]["n"] for sql in counts] == [6, 0]
+
+
 def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
     before, origin = made(viewed), viewed.pipeline
     viewed.sim.clear_requests()
@@ -332,10 +368,15 @@ def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
 def test_what_others_have_there_stays(make_warehouse: MakeWarehouse, sim: Simulator) -> None:
     warehouse = make_warehouse(sim, synced=LISTS)
     warehouse.execute(f"CREATE SCHEMA {VIEWS}")
-    warehouse.execute(f"CREATE VIEW {VIEWS}.occupancy AS SELECT 42 AS mine")
+    name = "Occupancy" if warehouse.destination == "duckdb" else "occupancy"
+    warehouse.execute(f'CREATE VIEW {VIEWS}."{name}" AS SELECT 42 AS mine')
     for _ in range(2):
         notes = warehouse.sync("labels", views="on").notes
         assert f"{VIEWS} holds something else where views belong: occupancy" in notes[0]
+        assert notes[1] == (
+            f"the view {VIEWS}.free_places could not be made: it rests on occupancy, which is "
+            "somebody else's"
+        )
         assert warehouse.query(f"SELECT mine FROM {VIEWS}.occupancy") == [{"mine": 42}]
         assert warehouse.query(f"SELECT COUNT(*) AS n FROM {VIEWS}.users") == [{"n": 20}]
 
@@ -416,6 +457,19 @@ def test_a_role_that_may_make_no_schema_syncs_and_says_so(
     [note] = [note for note in report.notes if "views" in note]
     assert note.startswith(f"there are no views, as their dataset {VIEWS} could not be made")
     assert f"CREATE SCHEMA {VIEWS} AUTHORIZATION clerk_" in note
+    role = warehouse.address.partition("//")[2].partition(":")[0]
+    clerks = warehouse.address
+    for granted in (f"CREATE SCHEMA {VIEWS}", f"GRANT USAGE ON SCHEMA {VIEWS} TO {role}"):
+        warehouse.address = clerks.replace(f"{role}:x@", "postgres:x@")
+        warehouse.execute(granted)
+        warehouse.address = clerks
+        report = warehouse.sync("labels")
+        assert report.exit_code == DONE
+        assert f"GRANT USAGE, CREATE ON SCHEMA {VIEWS} TO {role}; or set" in report.notes[-1]
+    warehouse.address = clerks.replace(f"{role}:x@", "postgres:x@")
+    warehouse.execute(f"GRANT USAGE, CREATE ON SCHEMA {VIEWS} TO {role}")
+    warehouse.address = clerks
+    assert [note for note in warehouse.sync("labels").notes if "view" in note] == []
 
 
 def test_the_wheel_has_the_files() -> None:

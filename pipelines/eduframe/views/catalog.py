@@ -37,6 +37,8 @@ class Found:
     time_zone: str | None = None
     """The customer's, as Eduframe calls it."""
     currency: str | None = None
+    dataset: str | None = None
+    """The dataset whose tables these views ask."""
     questions: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Of custom fields: ``for_type``, slug, ``field_type`` and title."""
     objects: list[CustomObject] = field(default_factory=list)
@@ -51,7 +53,8 @@ def look(stored: Dataset, dataset: str) -> Found:
     if is_a(stored.pipeline, *WITH_CATALOG):
         made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
         kind, params = "there.kind", [dataset]
-    made = f"SELECT 'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, '' AS d {made}"
+    told = f"'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, k.dataset AS d"
+    made = f"SELECT {told} {made}"
     rest = [
         "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
         f"FROM {stored.name('educators')} WHERE _deleted_at IS NULL",
@@ -69,6 +72,7 @@ def look(stored: Dataset, dataset: str) -> Found:
     for what, a, b, c, d in rows:
         if what == "made":
             found.known.add(a)
+            found.dataset = d
             if c:
                 found.views[a] = b
         elif what == "educator":

@@ -26,8 +26,8 @@ from pipelines.eduframe.views.custom_fields import (
 )
 from pipelines.eduframe.views.files import UTC, written_views
 from pipelines.eduframe.views.living import living_views
-from pipelines.eduframe.views.making import Maker
-from pipelines.eduframe.views.view import CATALOG, View, fingerprints
+from pipelines.eduframe.views.making import MEMORY, Maker
+from pipelines.eduframe.views.view import CATALOG, View, fingerprints, resting_on
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.region import iana_zone
@@ -40,6 +40,12 @@ HAVE_VIEWS = (
     "duckdb", "motherduck", "postgres", "bigquery", "snowflake", "redshift", "databricks"
 )
 """Destinations in which views are made."""
+
+_RIGHTS = (
+    "SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE'), "
+    "current_user::regrole FROM pg_namespace WHERE nspname = %s"
+)
+"""Of a schema in Postgres: whether the role may make views in it, and the role."""
 
 FEW = 3
 """Views whose trouble is told one by one."""
@@ -90,7 +96,23 @@ def keep_views(stored: Dataset, settings: Settings, *, news: bool, first: bool) 
 
 
 def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> list[str]:
-    found = look(stored, dataset)
+    try:
+        found = look(stored, dataset)
+    except Exception:  # each driver has exceptions of its own
+        if why := _lacking_rights(stored, dataset):
+            return [why]
+        listed = columns_there(stored, dataset).get(CATALOG)
+        if listed is None or listed == [*MEMORY]:
+            raise
+        return [
+            f"there are no views: the dataset {dataset} has a {CATALOG} of somebody else. Name "
+            "another dataset (views), or set it to off"
+        ]
+    if found.dataset not in (None, stored.client.dataset_name):
+        return [
+            f"there are no views: the dataset {dataset} has those of the dataset {found.dataset}. "
+            "Name another (views), or set it to off"
+        ]
     time_zone = settings.time_zone or iana_zone(found.time_zone)
     existing = {*stored.pipeline.default_schema.tables} & {*ALL_TABLES}
     simple = [
@@ -137,6 +159,11 @@ def _make(
             f"there are no views: their dataset {dataset} would bear the name of the DuckDB file, "
             "and DuckDB could not tell them apart. Name another (views)"
         ]
+    if len(dataset) > stored.client.capabilities.max_identifier_length:
+        return [
+            f"there are no views: the name of their dataset, {dataset}, is too long. Name another "
+            "(views)"
+        ]
     there = columns_there(stored, dataset)
     if RAW & {*there} or dataset == stored.client.dataset_name:
         return [
@@ -145,10 +172,21 @@ def _make(
         ]
     if why := _make_dataset(stored, dataset, there):
         return [why]
-    taken = {*there} - found.known - {CATALOG}
+    same = str.lower if file is not None else str  # in DuckDB, Users and users are one name
+    taken = {*map(same, there)} - {*map(same, found.known)} - {CATALOG}
     ours = [view for view in wanted if view.name not in taken]
     maker = Maker(stored, dataset, there, ours, marks, made)
-    changed = [view for view in ours if made.get(view.name) != marks[view.name]]
+    maker.failed = {
+        above.name: f"it rests on {name}, which is somebody else's"
+        for name in sorted({view.name for view in wanted} & taken)
+        for above in resting_on(name, wanted)
+        if above.name not in taken
+    }
+    changed = [
+        view
+        for view in ours
+        if made.get(view.name) != marks[view.name] and view.name not in maker.failed
+    ]
     gone = {*made} - {*marks}
     if changed or gone:
         maker.make(changed, gone)
@@ -166,7 +204,7 @@ def _make_dataset(stored: Dataset, dataset: str, there: Collection[str]) -> str 
     sql = stored.client
     with sql.with_alternative_dataset_name(dataset):
         if there or sql.has_dataset():
-            return None
+            return _lacking_rights(stored, dataset)
         try:
             sql.create_dataset()
         except Exception as error:  # each driver has exceptions of its own
@@ -179,6 +217,20 @@ def _make_dataset(stored: Dataset, dataset: str, there: Collection[str]) -> str 
                 "or set views to off"
             )
     return None
+
+
+def _lacking_rights(stored: Dataset, dataset: str) -> str | None:
+    """What to do where a schema of Postgres is there in which the role may not make views."""
+    if not is_a(stored.pipeline, "postgres"):
+        return None
+    found = stored.client.execute_sql(_RIGHTS, dataset)
+    if not found or found[0][0]:
+        return None
+    return (
+        f"views in {dataset} are not made or changed, as the sync's role may not do so. Let an "
+        f"administrator run: GRANT USAGE, CREATE ON SCHEMA {dataset} TO {found[0][1]}; or set "
+        "views to off"
+    )
 
 
 def _told(dataset: str, failed: Mapping[str, str], made: Mapping[str, str]) -> list[str]:
