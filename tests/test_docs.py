@@ -277,7 +277,10 @@ def test_a_destination_without_tables(eduframe: Eduframe, tmp_path: Path) -> Non
 def test_a_destination_tells_how_fresh_tables_are(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:
-    assert eduframe("sync", "labels", **settings(here)).code == DONE
+    here.add("custom_objects", slug="Rooms", name_plural="Rooms", fields=[
+        {"id": 1, "slug": "floor", "title": "Floor", "field_type": "decimal"}
+    ])
+    assert eduframe("sync", "labels", "custom_objects", **settings(here)).code == DONE
     file = tmp_path / "docs.html"
     assert eduframe("docs", str(file), "--destination", "duckdb").code == DONE
     parsed = Parsed(file.read_text(encoding="utf-8"))
@@ -287,4 +290,6 @@ def test_a_destination_tells_how_fresh_tables_are(
     assert "proven as of 2" in parsed.words["labels"]
     assert "0 rows; never synced; not yet compared whole" in parsed.words["orders"]
     assert "In duckdb, dataset eduframe, looked at 2" in parsed.words["fresh"]
-    assert f": {rows:,} rows in " in parsed.words["fresh"]
+    assert f": {rows + len(here.rows('custom_objects')):,} rows in " in parsed.words["fresh"]
+    assert parsed.words["custom_rooms.floor"].endswith("The custom field 'floor', Floor.")
+    assert "custom_your_object" not in parsed.ids

@@ -1,6 +1,6 @@
 """What the views' dataset holds, and what of the raw one their definitions depend on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,15 +46,11 @@ class Found:
     """Of the fields of custom objects: the object's slug, slug, ``field_type`` and title."""
 
 
-def look(stored: Dataset, dataset: str) -> Found:
-    """One query where the views are made, two more where they are not."""
-    made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
-    kind, params = "'VIEW'", []
-    if is_a(stored.pipeline, *WITH_CATALOG):
-        made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
-        kind, params = "there.kind", [dataset]
-    told = f"'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, k.dataset AS d"
-    made = f"SELECT {told} {made}"
+def look(stored: Dataset, dataset: str | None) -> Found:
+    """What there is in the views' dataset (None: it is not asked), and what the tables tell.
+
+    It takes one query where the views are made.
+    """
     rest = [
         "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
         f"FROM {stored.name('educators')} WHERE _deleted_at IS NULL",
@@ -65,7 +61,7 @@ def look(stored: Dataset, dataset: str) -> Found:
         "SELECT 'object field' AS what, object_slug AS a, slug AS b, field_type AS c, title AS d "
         f"FROM {stored.name('custom_object_fields')}",
     ]
-    rows = [*_rows(stored, " UNION ALL ".join([made, *rest]), *params)]
+    rows = [*_made(stored, dataset, rest)] if dataset else []
     if not rows:  # they were never made, or one of the tables is not there
         rows = [row for part in rest for row in _rows(stored, part)]
     found = Found()
@@ -84,6 +80,17 @@ def look(stored: Dataset, dataset: str) -> Found:
         else:
             found.object_fields.append((a, b, c, d))
     return found
+
+
+def _made(stored: Dataset, dataset: str, rest: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The views that are listed, and the ``rest``; nothing where something of it is not there."""
+    made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
+    kind, params = "'VIEW'", []
+    if is_a(stored.pipeline, *WITH_CATALOG):
+        made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
+        kind, params = "there.kind", [dataset]
+    told = f"'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, k.dataset AS d"
+    yield from _rows(stored, " UNION ALL ".join([f"SELECT {told} {made}", *rest]), *params)
 
 
 def columns_there(stored: Dataset, dataset: str) -> dict[str, list[str]]:

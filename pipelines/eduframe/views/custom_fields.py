@@ -159,8 +159,8 @@ def _wide(
     for field in own:
         column = names[field.slug]
         selected.append(f'{_value(field)} AS "{column}"')
-        title = f", {field.title}" if field.title else ""
-        described[column] = f"The custom field {field.slug!r}{title}."
+        said = f"The custom field {field.slug!r}{f', {field.title}' if field.title else ''}"
+        described[column] = said if said.endswith(("?", ".", "!")) else f"{said}."
     grouped = ", ".join(value for value, _ in first.values())
     about = (
         f"{grain}: a column each, named by the field's slug. Several values of a field stand in "

@@ -124,15 +124,7 @@ def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> l
     is_new = marks.items() != {n: m for n, m in made.items() if not is_wide(n)}.items()
     if not news and not is_new and found.known <= {*made}:
         return []
-    wanted = [
-        *simple,
-        *wide_views(fields(found.questions, values_there(stored)), existing),
-        *record_views(
-            found.objects,
-            record_fields(found.object_fields, record_values_there(stored)),
-            existing,
-        ),
-    ]
+    wanted = [*simple, *_of_custom_fields(stored, found, existing)]
     marks = fingerprints(wanted)
     if marks == made:
         return []
@@ -143,6 +135,21 @@ def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> l
             "Set time_zone"
         )
     return notes
+
+
+def views_of_custom_fields(stored: Dataset, setting: str) -> list[View]:
+    """The wide views that a dataset has, by the fields of now; none where there are no views."""
+    if setting == "off" or kind_of(stored.pipeline) not in HAVE_VIEWS:
+        return []
+    return _of_custom_fields(stored, look(stored, None), {*stored.existing(ALL_TABLES)})
+
+
+def _of_custom_fields(stored: Dataset, found: Found, existing: Collection[str]) -> list[View]:
+    declared = record_fields(found.object_fields, record_values_there(stored))
+    return [
+        *wide_views(fields(found.questions, values_there(stored)), existing),
+        *record_views(found.objects, declared, existing),
+    ]
 
 
 def _make(

@@ -20,7 +20,7 @@ def run_docs(file: Path, destination: str | None, dataset: str | None) -> int:
     """
     named = destination or dataset
     fresh = freshness(destination or "duckdb", dataset or "eduframe") if named else None
-    found = dictionary(views())
+    found = dictionary(views(fresh.custom if fresh else ()))
     text = page(found, version(), fresh)
     try:
         file.write_text(text, encoding="utf-8")

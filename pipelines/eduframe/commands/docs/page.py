@@ -158,7 +158,7 @@ def _start(found: Dictionary, fresh: Freshness | None) -> Html:
 
 def _asking(views: Iterable[Entry], fresh: Freshness | None) -> Iterator[Html]:
     """How to begin: which view answers what, and how it is asked."""
-    dataset = f"{fresh.dataset if fresh else 'eduframe'}_views"
+    dataset = (fresh.views if fresh else None) or "eduframe_views"
     yield tag(
         "p",
         "Ask the views first. They are in a dataset of their own, ",

@@ -4,7 +4,7 @@ Of which type a column is, is what a DuckDB without rows makes of it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import duckdb
@@ -61,8 +61,7 @@ KINDS = {
     ),
     "wide": (
         "Views: custom fields",
-        "A column for each field that you have added to Eduframe's own; the columns that your data "
-        "has are in the database alone.",
+        "A column for each field that you have added to Eduframe's own.",
     ),
 }
 """Kinds of views, with the title and description of their area."""
@@ -72,9 +71,10 @@ ANY_FIELD = "your_field"
 OF_FIELDS = "And so on: a column for each field, as text, decimal, bool or date, as it is declared."
 
 
-def views() -> Views:
-    """The views of this release."""
-    living, written, wide = [*living_views(ALL_TABLES)], [*written_views()], [*_wide()]
+def views(custom: Sequence[View] = ()) -> Views:
+    """The views of this release. ``custom`` are those of custom fields, where they are known."""
+    living, written = [*living_views(ALL_TABLES)], [*written_views()]
+    wide = custom or [*_wide()]
     types = _types([*living, *written, *wide])
     as_written = {view.name: view.sql for view in written_views("{time_zone}")}
     shown = [
@@ -131,7 +131,7 @@ def _entry(view: View, types: Mapping[str, str], sql: str) -> Entry:
             notes[name] = f"an exact number with {decimals[1]} decimals"
         elif sql_type == "TIMESTAMP":
             notes[name] = LOCAL
-    if view.kind == "wide":
+    if columns[-1].name == ANY_FIELD:
         columns[-1] = replace(columns[-1], description=OF_FIELDS)
     return Entry(
         view.name,
