@@ -48,15 +48,14 @@ def parse_time_zone(value: object) -> str:
     by_case = {zone.lower(): zone for zone in sorted(_zones())}
     near = difflib.get_close_matches(name.lower().replace(" ", "_"), by_case, 1)
     hint = iana_zone(name) or (by_case[near[0]] if near else None)
-    must = "it must be a name of IANA's time zone database, such as Europe/Amsterdam"
-    raise ValueError(f"{must}; did you mean {hint}?" if hint else must)
+    such = f"perhaps {hint}" if hint else "such as Europe/Amsterdam"
+    raise ValueError(f"it must be a name of IANA's time zone database, {such}")
 
 
 def parse_currency(value: object) -> str:
     """A code of ISO 4217, or '' for the educator's. Raises ``ValueError`` otherwise."""
     code = str(value).strip()
     if code and code not in CURRENCIES:
-        hint = code.upper() if code.upper() in CURRENCIES else None
-        must = "it must be a code of ISO 4217, such as EUR"
-        raise ValueError(f"{must}; did you mean {hint}?" if hint else must)
+        such = f"perhaps {code.upper()}" if code.upper() in CURRENCIES else "such as EUR"
+        raise ValueError(f"it must be a code of ISO 4217, {such}")
     return code

@@ -122,7 +122,7 @@ def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> l
     made = found.views
     marks = fingerprints(simple)
     is_new = marks.items() != {n: m for n, m in made.items() if not is_wide(n)}.items()
-    if not news and not is_new and found.known <= {*made}:
+    if not news and not is_new and "" not in made.values() and found.known <= {*made}:
         return []
     wanted = [*simple, *_of_custom_fields(stored, found, existing)]
     marks = fingerprints(wanted)

@@ -156,10 +156,12 @@ class Maker:
         rows: list[tuple[str, ...]] = []
         raw = str(self.sql.dataset_name)
         for view in self.wanted:
-            as_it_was = begun or view.name in self.failed
-            made_from = self.made_from if as_it_was else self.fingerprints
-            if begun or view.name in made_from:
-                mark = made_from.get(view.name, "")
+            mark: str | None = self.fingerprints[view.name]
+            if begun:
+                mark = self.made_from.get(view.name, "")
+            elif view.name in self.failed:  # to be tried again, if it is there
+                mark = "" if view.name in self.made_from else None
+            if mark is not None:
                 rows.append((view.name, view.kind, view.description, mark, raw))
         left = self.forgotten if begun else self.forgotten & {*self.failed}
         rows += [(name, "", "", self.made_from[name], raw) for name in sorted(left)]
