@@ -10,14 +10,16 @@ from typing import get_args
 import pytest
 
 from pipelines.eduframe.commands.docs.diagram import area_diagram, whole_diagram
-from pipelines.eduframe.commands.docs.dictionary import Dictionary, Entry, dictionary
+from pipelines.eduframe.commands.docs.dictionary import Area, Dictionary, Entry, Views, dictionary
 from pipelines.eduframe.commands.docs.layout import layered
 from pipelines.eduframe.commands.docs.page import page
 from pipelines.eduframe.commands.docs.tables import PERSONAL, WHAT_TYPES_ARE
+from pipelines.eduframe.commands.docs.views import views
 from pipelines.eduframe.commands.pages.html import VOID, joined, tag
 from pipelines.eduframe.exit_codes import DONE, WRONG_USE
 from pipelines.eduframe.store.relations import declared_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES
+from pipelines.eduframe.views.files import written_views
 from schemas.eduframe.models.column_types import OneOf, PersonalKind
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.rows.table_columns import Column, DataType
@@ -83,7 +85,7 @@ class Parsed(HTMLParser):
 
 @pytest.fixture(scope="module")
 def found() -> Dictionary:
-    return dictionary()
+    return dictionary(views())
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_it_is_well_formed(html: str, parsed: Parsed) -> None:
     assert html.startswith("<!doctype html>\n<html lang=\"en\">")
     assert parsed.wrong == []
     assert [name for name, count in Counter(parsed.ids).items() if count > 1] == []
-    assert len(html.encode()) < 2_000_000
+    assert len(html.encode()) < 1_200_000
 
 
 def test_it_has_its_landmarks_and_names(parsed: Parsed) -> None:
@@ -165,14 +167,38 @@ NASTY = "<script>alert('1')</script> & \"2\" <b>"
 
 def test_texts_are_escaped_and_views_are_shown() -> None:
     column = Column("total", "decimal", description=NASTY, allowed=OneOf({"a<b": NASTY}))
-    view = Entry("revenue", NASTY, (column,), made_of=("invoices", "orders"))
-    html = page(dictionary([view]), NASTY)
+    view = Entry("revenue", NASTY, (column,), made_of=("invoices", "orders"), kind="measure",
+                 sql=NASTY)
+    html = page(dictionary(Views((Area("views", "Views", NASTY, (view,)),))), NASTY)
     assert "<script>alert" not in html
     parsed = Parsed(html)
     assert parsed.wrong == []
     assert {"revenue", "revenue.total", "area-views"} <= {*parsed.ids}
-    assert parsed.words["revenue"].count(NASTY) == 3
-    assert {("revenue", "#invoices"), ("revenue", "#orders")} <= parsed.links
+    assert parsed.words["revenue"].count(NASTY) == 4
+    links = {("revenue", "#invoices"), ("revenue", "#orders"), ("orders", "#revenue")}
+    assert links <= parsed.links
+
+
+def test_every_view_is_there_with_all_that_is_said_of_it(parsed: Parsed) -> None:
+    for view in written_views():
+        said = " ".join(parsed.words[view.name].split())
+        assert view.description in said
+        assert f"#{view.name}" in {href for where, href in parsed.links if where == "start"}
+        for name in view.over:
+            assert (view.name, f"#{name}") in parsed.links, view.name
+            assert (name, f"#{view.name}") in parsed.links, view.name
+        for column, meaning in view.columns.items():
+            assert meaning in parsed.words[f"{view.name}.{column}"]
+        assert "SELECT" in said
+    assert {"users_custom", "custom_your_object", "_views"} <= {*parsed.ids}
+    for name, table in ALL_TABLES.items():
+        gone = "without rows of deleted owners" if table.child else "without deleted rows"
+        assert f"{name} {gone}" in parsed.words[name]
+    for name, said in (("orders", "number as text"), ("tasks", "subject_table added"),
+                       ("payments", "amount with two decimals")):
+        assert said in parsed.words[name]
+    assert ("users", "#fact_enrollments.student_id") in parsed.links
+    assert "decimal" in parsed.words["occupancy.occupied_percent"]
 
 
 def test_a_tag_escapes_what_is_no_html() -> None:
@@ -189,7 +215,8 @@ def test_every_area_has_a_diagram_with_its_references(found: Dictionary) -> None
     for area in found.areas:
         drawn = area_diagram(found, area)
         own = {entry.name for entry in area.entries}
-        pairs = {(r.from_table, r.to_table) for r in found.relations if r.from_table in own}
+        every = (*found.relations, *found.of_views)
+        pairs = {(r.from_table, r.to_table) for r in every if r.from_table in own}
         assert (drawn is None) == (not pairs)
         shown = {*re.findall(r'data-a="(\w+)" data-b="(\w+)"', drawn or "")}
         assert shown == pairs
@@ -250,7 +277,10 @@ def test_a_destination_without_tables(eduframe: Eduframe, tmp_path: Path) -> Non
 def test_a_destination_tells_how_fresh_tables_are(
     eduframe: Eduframe, here: Simulator, tmp_path: Path
 ) -> None:
-    assert eduframe("sync", "labels", **settings(here)).code == DONE
+    here.add("custom_objects", slug="Rooms", name_plural="Rooms", fields=[
+        {"id": 1, "slug": "floor", "title": "Floor", "field_type": "decimal"}
+    ])
+    assert eduframe("sync", "labels", "custom_objects", **settings(here)).code == DONE
     file = tmp_path / "docs.html"
     assert eduframe("docs", str(file), "--destination", "duckdb").code == DONE
     parsed = Parsed(file.read_text(encoding="utf-8"))
@@ -260,4 +290,6 @@ def test_a_destination_tells_how_fresh_tables_are(
     assert "proven as of 2" in parsed.words["labels"]
     assert "0 rows; never synced; not yet compared whole" in parsed.words["orders"]
     assert "In duckdb, dataset eduframe, looked at 2" in parsed.words["fresh"]
-    assert f": {rows:,} rows in " in parsed.words["fresh"]
+    assert f": {rows + len(here.rows('custom_objects')):,} rows in " in parsed.words["fresh"]
+    assert parsed.words["custom_rooms.floor"].endswith("The custom field 'floor', Floor.")
+    assert "custom_your_object" not in parsed.ids

@@ -21,7 +21,7 @@ QUERIES = sorted(path.stem for path in (ROOT / "schemas" / "eduframe" / "queries
 
 def test_settings_table_has_every_setting_with_its_default() -> None:
     section = README.split("\n## Settings\n")[1].split("\n## ")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\|", section, re.MULTILINE))
     assert [*rows] == [*Settings.model_fields]
     for name, written in rows.items():
         shown = ", ".join(re.findall("`(.+?)`", written))

@@ -16,14 +16,16 @@ from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.views import files as view_files
 from pipelines.eduframe.views.custom_fields import column_names, fields, wide_views
-from pipelines.eduframe.views.files import iana_zone, written_views
+from pipelines.eduframe.views.files import written_views
 from pipelines.eduframe.views.living import living_views
-from pipelines.eduframe.views.making import translated
+from pipelines.eduframe.views.making import Maker, translated
 from pipelines.eduframe.views.view import View, fingerprints, in_order, resting_on
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.region import _rails_zones, iana_zone
 from sources.eduframe.rows.tables import ALL_TABLES
+from sources.eduframe.settings import Settings
 from sources.eduframe_simulator import Simulator
 from tests.conftest import BOTH, MakeWarehouse
 from tests.test_postgres_neighbours import as_role
@@ -121,7 +123,7 @@ def test_names_of_time_zones_are_known() -> None:
     assert iana_zone("Amsterdam") == "Europe/Amsterdam"
     assert iana_zone("Atlantic/Reykjavik") == "Atlantic/Reykjavik"
     assert iana_zone("Nowhere") is iana_zone(None) is None
-    assert {*view_files._rails_zones().values()} <= available_timezones()
+    assert {*_rails_zones().values()} <= available_timezones()
 
 
 def test_columns_of_custom_fields_have_names_that_last() -> None:
@@ -184,10 +186,32 @@ def test_a_new_custom_field_appears(viewed: Warehouse, sim: Simulator) -> None:
     had = columns(viewed, "users_custom")
     user = sim.rows("users")[0]
     sim.change("users", user["id"], custom={**(user["custom"] or {}), "allergy": "nuts"})
-    assert viewed.sync("users").notes == []
+    with patch("pipelines.eduframe.views.custom_fields._TEXT", "nothing"):
+        [note] = viewed.sync("users").notes
+    assert f"views in {VIEWS} stay as they were" in note
+    assert columns(viewed, "users_custom") == had
+    assert viewed.sync("labels").notes == []  # it is tried again, though nothing is new
     assert {*columns(viewed, "users_custom")} - {*had} == {"allergy"}
     rows = viewed.query(f"SELECT user_id, allergy FROM {VIEWS}.users_custom WHERE allergy <> ''")
     assert rows == [{"user_id": user["id"], "allergy": "nuts"}]
+
+
+def test_custom_objects_have_a_view_each(viewed: Warehouse, sim: Simulator) -> None:
+    objects = ("custom_objects", "custom_records")
+    fields = [
+        {"id": 1, "slug": "floor", "title": "Floor", "field_type": "decimal"},
+        {"id": 2, "slug": "record_id", "title": "Mark", "field_type": "string"},
+    ]
+    for slug, plural in (("room's", "Rooms"), ("objects", "Objects")):
+        sim.add("custom_objects", slug=slug, name_plural=plural, fields=fields)
+    properties = {"floor": 2, "record_id": "A", "seats": ["3", "4"]}
+    record = sim.add("custom_records", object_slug="room's", properties=properties)
+    assert viewed.sync(*objects, "custom_associations").notes == []
+    assert {"custom_room_s", "custom_objects_2", "custom_objects"} <= {*made(viewed)}
+    [row] = viewed.query(f"SELECT * FROM {VIEWS}.custom_room_s")
+    assert (row["record_id"], row["display_name"]) == (record["id"], record["display_name"])
+    assert (row["floor"], row["record_id_2"], row["seats"]) == (2, "A", "3, 4")
+    assert viewed.query(f"SELECT floor FROM {VIEWS}.custom_objects_2") == []
 
 
 def test_a_customer_who_moves_gets_other_days(viewed: Warehouse, sim: Simulator) -> None:
@@ -202,6 +226,25 @@ def test_a_customer_who_moves_gets_other_days(viewed: Warehouse, sim: Simulator)
     sim.change("educators", 1, time_zone="Middle-earth")
     [note] = viewed.sync("educators", reconcile=True).notes
     assert "the time zone 'Middle-earth' is not known" in note
+    assert viewed.sync("labels", time_zone="Europe/Amsterdam", currency="ISK").notes == []
+    assert [str(row["ordered_on"]) for row in viewed.query(sql)] == ["2026-01-01"]
+    money = f"SELECT DISTINCT currency FROM {VIEWS}.fact_order_lines WHERE currency = 'ISK'"
+    assert viewed.query(money) == [{"currency": "ISK"}]
+
+
+def test_time_zone_and_currency_are_names_that_databases_know() -> None:
+    assert Settings(time_zone=" Europe/Amsterdam ", currency="EUR").time_zone == "Europe/Amsterdam"
+    for wrong, hint in (
+        ({"time_zone": "Amsterdam"}, "perhaps Europe/Amsterdam"),
+        ({"time_zone": "europe/amsterdam"}, "perhaps Europe/Amsterdam"),
+        ({"time_zone": "+01:00"}, "such as Europe/Amsterdam"),
+        ({"time_zone": "localtime"}, "such as Europe/Amsterdam"),
+        ({"currency": "eur"}, "perhaps EUR"),
+        ({"currency": "EURO"}, "such as EUR"),
+        ({"currency": "EU'"}, "such as EUR"),
+    ):
+        with pytest.raises(SettingsError, match=re.escape(hint)):
+            Settings(**wrong)
 
 
 def test_what_changed_is_made_anew_and_dropped_views_come_back(viewed: Warehouse) -> None:
@@ -230,6 +273,23 @@ def test_one_that_cannot_be_made_is_a_note(viewed: Warehouse) -> None:
     assert "nothing" in note
     assert viewed.query(f"SELECT * FROM {VIEWS}.returning_customers")
     assert viewed.sync("labels").notes == []
+
+
+def test_what_a_crash_leaves_is_still_ours(viewed: Warehouse) -> None:
+    attempt = Maker.attempt
+
+    def dying(self: Maker, name: str, statements: Any) -> bool:
+        if name == "occupancy":
+            raise KeyboardInterrupt
+        return attempt(self, name, statements)
+
+    before = made(viewed)
+    viewed.execute(f"DROP SCHEMA {VIEWS} CASCADE")
+    broken = rewritten(returning_customers=(("COUNT(*) AS", "COUNT(nothing) AS"),))
+    with broken, patch.object(Maker, "attempt", dying), pytest.raises(KeyboardInterrupt):
+        viewed.sync("labels")
+    assert viewed.sync("labels").notes == []
+    assert made(viewed) == before
 
 
 def test_a_table_that_is_dropped_brings_its_views_back(viewed: Warehouse) -> None:
@@ -275,6 +335,25 @@ def test_they_can_be_off_or_elsewhere(make_warehouse: MakeWarehouse, sim: Simula
         assert "would bear the name of the DuckDB file" in note
 
 
+def test_each_dataset_has_views_of_its_own(viewed: Warehouse) -> None:
+    viewed.execute("CREATE SCHEMA taken; CREATE TABLE taken._views (a int)")
+    [note] = viewed.sync("labels", views="taken").notes
+    assert note.startswith("there are no views: the dataset taken has a _views of somebody else")
+    viewed.pipeline = make_pipeline(
+        viewed.destination, "second", credentials=viewed.address,
+        pipelines_dir=str(viewed.folder / "other"),
+    )
+    assert viewed.sync("labels", views="on").exit_code == DONE
+    assert viewed.query("SELECT DISTINCT dataset FROM second_views._views") == [
+        {"dataset": "second"}
+    ]
+    *_, note = viewed.sync("labels", views=VIEWS).notes
+    assert note.startswith(f"there are no views: the dataset {VIEWS} has those of the dataset edu")
+    viewed.execute("DELETE FROM second.labels")
+    counts = [f"SELECT COUNT(*) AS n FROM {name}.labels" for name in (VIEWS, "second_views")]
+    assert [viewed.query(sql)[0]["n"] for sql in counts] == [6, 0]
+
+
 def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
     before, origin = made(viewed), viewed.pipeline
     viewed.sim.clear_requests()
@@ -293,10 +372,15 @@ def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
 def test_what_others_have_there_stays(make_warehouse: MakeWarehouse, sim: Simulator) -> None:
     warehouse = make_warehouse(sim, synced=LISTS)
     warehouse.execute(f"CREATE SCHEMA {VIEWS}")
-    warehouse.execute(f"CREATE VIEW {VIEWS}.occupancy AS SELECT 42 AS mine")
+    name = "Occupancy" if warehouse.destination == "duckdb" else "occupancy"
+    warehouse.execute(f'CREATE VIEW {VIEWS}."{name}" AS SELECT 42 AS mine')
     for _ in range(2):
         notes = warehouse.sync("labels", views="on").notes
         assert f"{VIEWS} holds something else where views belong: occupancy" in notes[0]
+        assert notes[1] == (
+            f"the view {VIEWS}.free_places could not be made: it rests on occupancy, which is "
+            "somebody else's"
+        )
         assert warehouse.query(f"SELECT mine FROM {VIEWS}.occupancy") == [{"mine": 42}]
         assert warehouse.query(f"SELECT COUNT(*) AS n FROM {VIEWS}.users") == [{"n": 20}]
 
@@ -377,6 +461,19 @@ def test_a_role_that_may_make_no_schema_syncs_and_says_so(
     [note] = [note for note in report.notes if "views" in note]
     assert note.startswith(f"there are no views, as their dataset {VIEWS} could not be made")
     assert f"CREATE SCHEMA {VIEWS} AUTHORIZATION clerk_" in note
+    role = warehouse.address.partition("//")[2].partition(":")[0]
+    clerks = warehouse.address
+    for granted in (f"CREATE SCHEMA {VIEWS}", f"GRANT USAGE ON SCHEMA {VIEWS} TO {role}"):
+        warehouse.address = clerks.replace(f"{role}:x@", "postgres:x@")
+        warehouse.execute(granted)
+        warehouse.address = clerks
+        report = warehouse.sync("labels")
+        assert report.exit_code == DONE
+        assert f"GRANT USAGE, CREATE ON SCHEMA {VIEWS} TO {role}; or set" in report.notes[-1]
+    warehouse.address = clerks.replace(f"{role}:x@", "postgres:x@")
+    warehouse.execute(f"GRANT USAGE, CREATE ON SCHEMA {VIEWS} TO {role}")
+    warehouse.address = clerks
+    assert [note for note in warehouse.sync("labels").notes if "view" in note] == []
 
 
 def test_the_wheel_has_the_files() -> None:

@@ -15,6 +15,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE = re.compile(
     r"No space left|File too large|quota exceeded|not enough space|os error (28|112)\b", re.I
 )
+_STATEMENT = re.compile(r"LINE \d+:|\^+$|HINT:")
 _PATH = re.compile(r"""["']((?:/|[A-Za-z]:\\)[^"']+)["']""")
 """A file that an error names."""
 
@@ -32,10 +33,11 @@ def _lines(error: BaseException) -> list[str]:
 
 
 def error_lines(error: BaseException) -> str:
-    """All that the error at the bottom says, in one line: Postgres names views in the second."""
+    """All that the error at the bottom says, in one line: Postgres names views in the second. What
+    is shown of the statement, and hints to the one who wrote it, are left out."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return "; ".join(_lines(error))
+    return "; ".join(line for line in _lines(error) if not _STATEMENT.match(line))
 
 
 def cause_of(error: BaseException, folder: Path | None = None) -> str:

@@ -26,6 +26,7 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import BY_TABLE, ENDPOINTS
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.planning.budget import Budget
+from sources.eduframe.region import parse_currency, parse_time_zone
 from sources.eduframe.resource_policy import Deletes, Policy
 
 SECTIONS = ("sources", "eduframe")
@@ -120,6 +121,8 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
 FileMode = Annotated[str, BeforeValidator(parse_file_mode)]
 Views = Annotated[str, BeforeValidator(parse_views)]
+TimeZone = Annotated[str, BeforeValidator(parse_time_zone)]
+Currency = Annotated[str, BeforeValidator(parse_currency)]
 
 
 class Settings(BaseModel):
@@ -179,6 +182,11 @@ class Settings(BaseModel):
     views: Views = "on"
     """Where the views for analysts are made: ``on`` is beside the dataset, as ``<dataset>_views``;
     ``off`` is nowhere; else the name of a dataset for them."""
+    time_zone: TimeZone = ""
+    """The time zone whose days the views count by, as IANA calls it; '' is the educator's."""
+    currency: Currency = ""
+    """The money of amounts of which the API does not say it, as ISO 4217 has it; '' is the
+    educator's."""
     file_mode: FileMode = "600"
     """Who may read a new DuckDB file, or local Delta folder, as ``chmod`` takes it."""
 

@@ -267,7 +267,7 @@ class _Sync:
             report.notes += declare_constraints(self.stored)
             report.notes += keep_views(
                 self.stored,
-                self.settings.views,
+                self.settings,
                 news=bool(recovered) or report.total("new") + report.total("changed") > 0,
                 first=SYNC_RUNS.name in missing,
             )

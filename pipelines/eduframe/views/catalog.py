@@ -1,11 +1,11 @@
 """What the views' dataset holds, and what of the raw one their definitions depend on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.eduframe.place.target import is_a
-from pipelines.eduframe.views.custom_fields import OWNERS
+from pipelines.eduframe.views.custom_fields import OWNERS, CustomObject
 from pipelines.eduframe.views.view import CATALOG
 from sources.eduframe.dataset.sql import Dataset
 
@@ -37,38 +37,60 @@ class Found:
     time_zone: str | None = None
     """The customer's, as Eduframe calls it."""
     currency: str | None = None
+    dataset: str | None = None
+    """The dataset whose tables these views ask."""
     questions: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Of custom fields: ``for_type``, slug, ``field_type`` and title."""
+    objects: list[CustomObject] = field(default_factory=list)
+    object_fields: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Of the fields of custom objects: the object's slug, slug, ``field_type`` and title."""
 
 
-def look(stored: Dataset, dataset: str) -> Found:
-    """One query where the views are made, two more where they are not."""
-    made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
-    kind, params = "'VIEW'", []
-    if is_a(stored.pipeline, *WITH_CATALOG):
-        made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
-        kind, params = "there.kind", [dataset]
-    made = f"SELECT 'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, '' AS d {made}"
+def look(stored: Dataset, dataset: str | None) -> Found:
+    """What there is in the views' dataset (None: it is not asked), and what the tables tell.
+
+    It takes one query where the views are made.
+    """
     rest = [
         "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
         f"FROM {stored.name('educators')} WHERE _deleted_at IS NULL",
         "SELECT 'question' AS what, for_type AS a, slug AS b, field_type AS c, title AS d "
         f"FROM {stored.name('signup_questions')} WHERE _deleted_at IS NULL",
+        "SELECT 'object' AS what, slug AS a, name_plural AS b, '' AS c, '' AS d "
+        f"FROM {stored.name('custom_objects')} WHERE _deleted_at IS NULL",
+        "SELECT 'object field' AS what, object_slug AS a, slug AS b, field_type AS c, title AS d "
+        f"FROM {stored.name('custom_object_fields')}",
     ]
-    rows = [*_rows(stored, " UNION ALL ".join([made, *rest]), *params)]
+    rows = [*_made(stored, dataset, rest)] if dataset else []
     if not rows:  # they were never made, or one of the tables is not there
         rows = [row for part in rest for row in _rows(stored, part)]
     found = Found()
     for what, a, b, c, d in rows:
         if what == "made":
             found.known.add(a)
+            found.dataset = d
             if c:
                 found.views[a] = b
         elif what == "educator":
             found.time_zone, found.currency = a, b
-        else:
+        elif what == "question":
             found.questions.append((a, b, c, d))
+        elif what == "object":
+            found.objects.append(CustomObject(a, b))
+        else:
+            found.object_fields.append((a, b, c, d))
     return found
+
+
+def _made(stored: Dataset, dataset: str, rest: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The views that are listed, and the ``rest``; nothing where something of it is not there."""
+    made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
+    kind, params = "'VIEW'", []
+    if is_a(stored.pipeline, *WITH_CATALOG):
+        made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
+        kind, params = "there.kind", [dataset]
+    told = f"'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, k.dataset AS d"
+    yield from _rows(stored, " UNION ALL ".join([f"SELECT {told} {made}", *rest]), *params)
 
 
 def columns_there(stored: Dataset, dataset: str) -> dict[str, list[str]]:
@@ -89,13 +111,22 @@ def is_of_views(stored: Dataset, dataset: str) -> bool:
 
 def values_there(stored: Dataset) -> list[tuple[str, str, str]]:
     """Of which tables' custom fields values are there: table, slug and type, each once."""
-    kinds = " ".join(f"WHEN value_{kind} IS NOT NULL THEN '{kind}'" for kind in _VALUES)
     owners = ", ".join(f"'{owner}'" for owner in OWNERS)
+    return _kinds(stored, "custom_values", "owner_table", f"owner_table IN ({owners})")
+
+
+def record_values_there(stored: Dataset) -> list[tuple[str, str, str]]:
+    """The same of custom objects' fields: the object's slug, slug and type."""
+    return _kinds(stored, "custom_record_values", "object_slug", "slug IS NOT NULL")
+
+
+def _kinds(stored: Dataset, table: str, owner: str, where: str) -> list[tuple[str, str, str]]:
+    kinds = " ".join(f"WHEN value_{kind} IS NOT NULL THEN '{kind}'" for kind in _VALUES)
     sql = (
-        f"SELECT DISTINCT owner_table AS a, slug AS b, CASE {kinds} END AS c "
-        f"FROM {stored.name('custom_values')} WHERE owner_table IN ({owners})"
+        f"SELECT DISTINCT {owner} AS a, slug AS b, CASE {kinds} END AS c "
+        f"FROM {stored.name(table)} WHERE {where}"
     )
-    return [(table, slug, kind) for table, slug, kind in _rows(stored, sql) if kind and slug]
+    return [(of, slug, kind) for of, slug, kind in _rows(stored, sql) if kind and slug]
 
 
 def _rows(stored: Dataset, sql: str, *params: Any) -> Iterator[tuple[Any, ...]]:

@@ -5,12 +5,10 @@ A file begins with comments: first what a row of the view is and how it counts, 
 ``'{currency}'`` stand for the customer's.
 """
 
-import csv
 import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from zoneinfo import available_timezones
 
 from pipelines.eduframe.views.view import Kind, View
 
@@ -55,16 +53,3 @@ def _parted(text: str) -> tuple[str, str]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-@cache
-def _rails_zones() -> dict[str, str]:
-    """Rails' names of time zones (``ActiveSupport::TimeZone``), which Eduframe uses, to IANA's."""
-    text = (files("schemas.eduframe") / "time_zones.csv").read_text(encoding="utf-8")
-    return {row["rails"]: row["iana"] for row in csv.DictReader(text.splitlines())}
-
-
-def iana_zone(name: str | None) -> str | None:
-    """A time zone as databases know it, by Rails' name or IANA's; None for what is none."""
-    called = (name or "").strip()
-    return _rails_zones().get(called) or (called if called in available_timezones() else None)

@@ -14,16 +14,25 @@ from pipelines.eduframe.views.catalog import (
     columns_there,
     is_of_views,
     look,
+    record_values_there,
     values_there,
 )
-from pipelines.eduframe.views.custom_fields import OWNERS, fields, wide_views
-from pipelines.eduframe.views.files import UTC, iana_zone, written_views
+from pipelines.eduframe.views.custom_fields import (
+    fields,
+    is_wide,
+    record_fields,
+    record_views,
+    wide_views,
+)
+from pipelines.eduframe.views.files import UTC, written_views
 from pipelines.eduframe.views.living import living_views
-from pipelines.eduframe.views.making import Maker
-from pipelines.eduframe.views.view import CATALOG, View, fingerprints
+from pipelines.eduframe.views.making import MEMORY, Maker
+from pipelines.eduframe.views.view import CATALOG, View, fingerprints, resting_on
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.region import iana_zone
 from sources.eduframe.rows.tables import ALL_TABLES
+from sources.eduframe.settings import Settings
 
 log = logging.getLogger("eduframe.views")
 
@@ -31,6 +40,12 @@ HAVE_VIEWS = (
     "duckdb", "motherduck", "postgres", "bigquery", "snowflake", "redshift", "databricks"
 )
 """Destinations in which views are made."""
+
+_RIGHTS = (
+    "SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE'), "
+    "current_user::regrole FROM pg_namespace WHERE nspname = %s"
+)
+"""Of a schema in Postgres: whether the role may make views in it, and the role."""
 
 FEW = 3
 """Views whose trouble is told one by one."""
@@ -57,16 +72,16 @@ def check_no_views(stored: Dataset) -> None:
         )
 
 
-def keep_views(stored: Dataset, setting: str, *, news: bool, first: bool) -> list[str]:
+def keep_views(stored: Dataset, settings: Settings, *, news: bool, first: bool) -> list[str]:
     """Make the views whose definition changed. Returns what is to be told about it.
 
     Args:
         stored: the raw dataset.
-        setting: ``views``.
+        settings: of them ``views``, ``time_zone`` and ``currency``.
         news: whether rows were written since this was last done.
         first: whether the dataset was made in this run.
     """
-    dataset = views_dataset(target_of(stored.pipeline).dataset, setting)
+    dataset = views_dataset(target_of(stored.pipeline).dataset, settings.views)
     if dataset is None:
         return []
     kind = kind_of(stored.pipeline)
@@ -74,35 +89,67 @@ def keep_views(stored: Dataset, setting: str, *, news: bool, first: bool) -> lis
         return [f"there are no views for analysts in {kind}"] if first else []
     try:
         with stored:
-            return _keep(stored, dataset, news=news)
+            return _keep(stored, dataset, settings, news=news)
     except Exception as error:  # whatever it is, the data is loaded
         log.debug("views", exc_info=True)
         return [f"the views in {dataset} could not be made: {error_lines(error)}"]
 
 
-def _keep(stored: Dataset, dataset: str, *, news: bool) -> list[str]:
-    found = look(stored, dataset)
-    time_zone = iana_zone(found.time_zone)
+def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> list[str]:
+    try:
+        found = look(stored, dataset)
+    except Exception:  # each driver has exceptions of its own
+        if why := _lacking_rights(stored, dataset):
+            return [why]
+        listed = columns_there(stored, dataset).get(CATALOG)
+        if listed is None or listed == [*MEMORY]:
+            raise
+        return [
+            f"there are no views: the dataset {dataset} has a {CATALOG} of somebody else. Name "
+            "another dataset (views), or set it to off"
+        ]
+    if found.dataset not in (None, stored.client.dataset_name):
+        return [
+            f"there are no views: the dataset {dataset} has those of the dataset {found.dataset}. "
+            "Name another (views), or set it to off"
+        ]
+    time_zone = settings.time_zone or iana_zone(found.time_zone)
     existing = {*stored.pipeline.default_schema.tables} & {*ALL_TABLES}
     simple = [
         *living_views(existing),
-        *written_views(time_zone or UTC, found.currency),
+        *written_views(time_zone or UTC, settings.currency or found.currency),
     ]
-    custom = {f"{owner}_custom" for owner in OWNERS}
     made = found.views
     marks = fingerprints(simple)
-    is_new = marks.items() != {n: m for n, m in made.items() if n not in custom}.items()
-    if not news and not is_new and found.known <= {*made}:
+    is_new = marks.items() != {n: m for n, m in made.items() if not is_wide(n)}.items()
+    if not news and not is_new and "" not in made.values() and found.known <= {*made}:
         return []
-    wanted = [*simple, *wide_views(fields(found.questions, values_there(stored)), existing)]
+    wanted = [*simple, *_of_custom_fields(stored, found, existing)]
     marks = fingerprints(wanted)
     if marks == made:
         return []
-    return _make(stored, dataset, found, wanted, marks, made) + (
-        [f"the time zone {found.time_zone!r} is not known: days in the views are UTC's"]
-        if found.time_zone and not time_zone
-        else []
-    )
+    notes = _make(stored, dataset, found, wanted, marks, made)
+    if found.time_zone and not time_zone:
+        notes.append(
+            f"the time zone {found.time_zone!r} is not known: days in the views are UTC's. "
+            "Set time_zone"
+        )
+    return notes
+
+
+def views_of_custom_fields(stored: Dataset, setting: str) -> list[View]:
+    """The wide views that a dataset has, by the fields of now; none where there are no views."""
+    if setting == "off" or kind_of(stored.pipeline) not in HAVE_VIEWS:
+        return []
+    return _of_custom_fields(stored, look(stored, None), {*stored.existing(ALL_TABLES)})
+
+
+def _of_custom_fields(stored: Dataset, found: Found, existing: Collection[str]) -> list[View]:
+    declared = record_fields(found.object_fields, record_values_there(stored))
+    return [
+        *wide_views(fields(found.questions, values_there(stored)), existing),
+        *record_views(found.objects, declared, existing),
+    ]
 
 
 def _make(
@@ -119,6 +166,11 @@ def _make(
             f"there are no views: their dataset {dataset} would bear the name of the DuckDB file, "
             "and DuckDB could not tell them apart. Name another (views)"
         ]
+    if len(dataset) > stored.client.capabilities.max_identifier_length:
+        return [
+            f"there are no views: the name of their dataset, {dataset}, is too long. Name another "
+            "(views)"
+        ]
     there = columns_there(stored, dataset)
     if RAW & {*there} or dataset == stored.client.dataset_name:
         return [
@@ -127,10 +179,21 @@ def _make(
         ]
     if why := _make_dataset(stored, dataset, there):
         return [why]
-    taken = {*there} - found.known - {CATALOG}
+    same = str.lower if file is not None else str  # in DuckDB, Users and users are one name
+    taken = {*map(same, there)} - {*map(same, found.known)} - {CATALOG}
     ours = [view for view in wanted if view.name not in taken]
     maker = Maker(stored, dataset, there, ours, marks, made)
-    changed = [view for view in ours if made.get(view.name) != marks[view.name]]
+    maker.failed = {
+        above.name: f"it rests on {name}, which is somebody else's"
+        for name in sorted({view.name for view in wanted} & taken)
+        for above in resting_on(name, wanted)
+        if above.name not in taken
+    }
+    changed = [
+        view
+        for view in ours
+        if made.get(view.name) != marks[view.name] and view.name not in maker.failed
+    ]
     gone = {*made} - {*marks}
     if changed or gone:
         maker.make(changed, gone)
@@ -148,7 +211,7 @@ def _make_dataset(stored: Dataset, dataset: str, there: Collection[str]) -> str 
     sql = stored.client
     with sql.with_alternative_dataset_name(dataset):
         if there or sql.has_dataset():
-            return None
+            return _lacking_rights(stored, dataset)
         try:
             sql.create_dataset()
         except Exception as error:  # each driver has exceptions of its own
@@ -161,6 +224,20 @@ def _make_dataset(stored: Dataset, dataset: str, there: Collection[str]) -> str 
                 "or set views to off"
             )
     return None
+
+
+def _lacking_rights(stored: Dataset, dataset: str) -> str | None:
+    """What to do where a schema of Postgres is there in which the role may not make views."""
+    if not is_a(stored.pipeline, "postgres"):
+        return None
+    found = stored.client.execute_sql(_RIGHTS, dataset)
+    if not found or found[0][0]:
+        return None
+    return (
+        f"views in {dataset} are not made or changed, as the sync's role may not do so. Let an "
+        f"administrator run: GRANT USAGE, CREATE ON SCHEMA {dataset} TO {found[0][1]}; or set "
+        "views to off"
+    )
 
 
 def _told(dataset: str, failed: Mapping[str, str], made: Mapping[str, str]) -> list[str]:

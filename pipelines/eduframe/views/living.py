@@ -5,7 +5,7 @@ owners, and the sync's own columns. Made from the declarations: no table needs a
 from collections.abc import Collection, Iterator
 
 from pipelines.eduframe.views.view import View
-from sources.eduframe.endpoints import ENDPOINTS
+from sources.eduframe.endpoints import ASKED_OF, ENDPOINTS
 from sources.eduframe.rows.table_columns import Column
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES, Table
 
@@ -21,43 +21,6 @@ NUMBERS = frozenset(("orders.number", "invoices.number_int", "invoices.order_num
 NO_MONEY = "discount_codes.amount"
 """It may be a percentage."""
 
-TABLES_OF_TYPES: dict[str, str] = {
-    "Account": "accounts",
-    "Catalog::Product": "catalog_products",
-    "Course": "courses",
-    "Enrollment": "enrollments",
-    "Invoice": "invoices",
-    "Lead": "leads",
-    "Material": "materials",
-    "Meeting": "meetings",
-    "MeetingLocation": "meeting_locations",
-    "Order": "orders",
-    "PlannedCourse": "planned_courses",
-    "Planning::Event": "planning_events",
-    "Program::Edition": "program_editions",
-    "Program::Enrollment": "program_enrollments",
-    "Program::Program": "programs",
-    "Task": "tasks",
-    "Teacher": "teachers",
-    "User": "users",
-    "account": "accounts",
-    "catalog_product": "catalog_products",
-    "catalog_variant": "catalog_variants",
-    "course_enrollment": "enrollments",
-    "order": "orders",
-    "program_enrollment": "program_enrollments",
-    "teacher": "teachers",
-    "user": "users",
-}
-"""What Eduframe calls a kind of row, and the table of such rows."""
-
-POLYMORPHIC = (
-    "attendable_type", "certifiable_type", "conflicting_event_type", "event_type",
-    "gradeable_type", "productable_type", "resource_type", "subject_type", "variantable_type",
-    "model_type", "for_type",
-)
-"""Columns that say of which kind the row is that is meant: beside each stands its table's name."""
-
 STAMPS = ("created_at", "updated_at")
 
 
@@ -70,22 +33,28 @@ def living_views(existing: Collection[str]) -> Iterator[View]:
 
 def _living(table: Table) -> View:
     columns = sorted(table.columns, key=_place)  # which keeps the order of the equal
-    selected, described = [], {}
+    kinds, selected, described = _kinds(table), [], {}
     for column in columns:
         selected.append(_selected(table, column))
-        described[column.name] = column.description or ""
-        if column.name in POLYMORPHIC:
+        described[column.name] = column.comment or ""
+        if tables := kinds.get(column.name):
             beside = column.name.removesuffix("_type") + "_table"
-            words = " ".join(
-                f"WHEN '{value}' THEN '{TABLES_OF_TYPES[value]}'"
-                for value in column.one_of or TABLES_OF_TYPES
-                if value in TABLES_OF_TYPES
-            )
+            words = " ".join(f"WHEN '{value}' THEN '{name}'" for value, name in tables.items())
             selected.append(f'CASE t."{column.name}" {words} END AS "{beside}"')
             described[beside] = f"The table of the rows that {column.name} names."
     sql = f'SELECT {", ".join(selected)} FROM raw."{table.name}" AS t WHERE {_is_living(table)}'
     types = " ".join(f"{column.name}:{column.type}" for column in columns)
     return View(table.name, "living", _about(table), described, sql, types)
+
+
+def _kinds(table: Table) -> dict[str, dict[str, str]]:
+    """The columns that say of which kind the row is that an id names, and the tables by kind."""
+    found = {
+        by.type_column: {kind: to.table for kind, to in by.cases if to}
+        for by in (column.references_by for column in table.columns)
+        if by and by.type_column.endswith("_type") and by.type_column not in table.key
+    }
+    return found | ({"for_type": ASKED_OF} if table.name == "signup_questions" else {})
 
 
 def _about(table: Table) -> str:

@@ -35,6 +35,7 @@ MEMORY = {
     "kind": "living (a table's rows), wide (custom fields), dimension, fact or measure.",
     "description": "What it holds.",
     "fingerprint": "What it was made from: the sync makes it anew when that changes.",
+    "dataset": "The dataset whose tables it asks.",
 }
 ABOUT_MEMORY = "All views of this dataset, which the sync makes and keeps up to date."
 
@@ -82,6 +83,7 @@ class Maker:
             self.execute([*chain(*made, *drops.values()), *self.memory()])
         except Exception:  # each driver has exceptions of its own
             log.debug("views, all at once", exc_info=True)
+            self.execute(self.memory(begun=True))  # or a crash would leave views that are nobody's
             for name, drop in drops.items():
                 self.attempt(name, drop)
             for view in views:
@@ -149,14 +151,20 @@ class Maker:
             return sql
         return translated(sql, self.dialect)
 
-    def memory(self) -> list[str]:
-        """What makes the list of all views that are there."""
+    def memory(self, *, begun: bool = False) -> list[str]:
+        """What makes the list of all views that are there, or, when they are ``begun``, will be."""
         rows: list[tuple[str, ...]] = []
+        raw = str(self.sql.dataset_name)
         for view in self.wanted:
-            made_from = self.made_from if view.name in self.failed else self.fingerprints
-            if view.name in made_from:
-                rows.append((view.name, view.kind, view.description, made_from[view.name]))
-        rows += [(n, "", "", self.made_from[n]) for n in self.failed if n in self.forgotten]
+            mark: str | None = self.fingerprints[view.name]
+            if begun:
+                mark = self.made_from.get(view.name, "")
+            elif view.name in self.failed:  # to be tried again, if it is there
+                mark = "" if view.name in self.made_from else None
+            if mark is not None:
+                rows.append((view.name, view.kind, view.description, mark, raw))
+        left = self.forgotten if begun else self.forgotten & {*self.failed}
+        rows += [(name, "", "", self.made_from[name], raw) for name in sorted(left)]
         values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
         names = ", ".join(MEMORY)
         sql = f"SELECT {names} FROM (VALUES {values}) AS v ({names})"

@@ -1,4 +1,5 @@
--- One row for each course, apart from when it is given. Join planned courses to it by course_id.
+-- One row for each course, apart from when it is given. Facts and planned courses lead to it by
+-- course_id.
 --
 -- columns
 -- course: The course's name.

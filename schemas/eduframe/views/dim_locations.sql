@@ -1,4 +1,5 @@
--- One row for each meeting location: a room, or another spot of a course location.
+-- One row for each meeting location: a room, or another spot of a course location. Meetings lead to
+-- it by meeting_location_id, planned courses by course_location_id, which several rooms share.
 --
 -- columns
 -- room: The meeting location's name.

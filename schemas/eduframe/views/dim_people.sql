@@ -1,4 +1,5 @@
--- One row for each person who can sign in: students, customers, teachers and administrators.
+-- One row for each person who can sign in: students, customers, teachers and administrators. The
+-- student_id of facts is its user_id. What people answered to custom fields is in users_custom.
 --
 -- columns
 -- person: First, middle and last name.

@@ -1,4 +1,5 @@
--- One row for each planned course: a course as it is given once, from a start date on.
+-- One row for each planned course: a course as it is given once, from a start date on. Facts lead to
+-- it by planned_course_id. How many take part is in occupancy.
 --
 -- columns
 -- course: The course's name.

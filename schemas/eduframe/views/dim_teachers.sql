@@ -1,4 +1,5 @@
--- One row for each teacher.
+-- One row for each teacher, by the teacher_id of facts. It is the user_id of the same person in
+-- dim_people.
 --
 -- columns
 -- teacher: First, middle and last name.

@@ -1,6 +1,7 @@
 -- One row for each payment of an invoice, also those that failed or are not done yet: see is_paid.
 -- An invoice may be paid in parts. Payments of deleted invoices are left out. Amounts are of several
--- currencies: add them up by currency only.
+-- currencies: add them up by currency only. Do not join lines of the invoice to it: the amount would
+-- count once a line; revenue_by_course shares it out.
 --
 -- columns
 -- paid_on: The day of the payment.

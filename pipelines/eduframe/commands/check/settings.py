@@ -40,7 +40,7 @@ def find_settings() -> tuple[Settings, list[SettingFound]]:
 def _shown(name: str, value: Any) -> str:
     if name in SECRETS:
         return "set" if value else "not set"
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "not set"
     if isinstance(value, timedelta):
         return shown_duration(value)

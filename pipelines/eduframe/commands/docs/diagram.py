@@ -41,7 +41,7 @@ def area_diagram(found: Dictionary, area: Area) -> Html | None:
     None where nothing refers to anything.
     """
     own = {entry.name for entry in area.entries}
-    relations = [r for r in found.relations if r.from_table in own]
+    relations = [r for r in (*found.relations, *found.of_views) if r.from_table in own]
     if not relations:
         return None
     columns: dict[str, dict[str, None]] = defaultdict(dict)
@@ -62,7 +62,7 @@ def whole_diagram(found: Dictionary) -> Html:
         Box(entry.name, area.name)
         for area in found.areas
         for entry in area.entries
-        if not entry.made_of
+        if entry.kind == "table"
     ]
     return _drawn(boxes, found.relations, "How all tables refer")
 

@@ -5,8 +5,9 @@ there.
 """
 
 import importlib
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.eduframe.store.relations import declared_relations
@@ -35,7 +36,15 @@ class Entry:
     parts: tuple[str, ...] = ()
     """The tables with the nested parts of its rows."""
     made_of: tuple[str, ...] = ()
-    """A view: the tables and views that it reads."""
+    """A view: the views that it reads, by the tables' names where it is their rows."""
+    kind: str = "table"
+    """``table``, or what kind of view it is."""
+    sql: str = ""
+    """A view: its query."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """What there is to say of the types of some columns."""
+    living: "Entry | None" = None
+    """A table: the view of its living rows, which has its name."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,15 @@ class Area:
 
 
 @dataclass(frozen=True)
+class Views:
+    """What there is to show of views."""
+
+    areas: tuple[Area, ...] = ()
+    living: Mapping[str, Entry] = field(default_factory=dict)
+    """By the table's name: the view of its living rows."""
+
+
+@dataclass(frozen=True)
 class Dictionary:
     """All that there is to show."""
 
@@ -59,6 +77,10 @@ class Dictionary:
     """Table and column to where it leads."""
     led_to: dict[str, list[Relation]] = field(default_factory=dict)
     """Table to what leads to it."""
+    asked_by: dict[str, list[str]] = field(default_factory=dict)
+    """Table or view to the views that are made of it."""
+    of_views: tuple[Relation, ...] = ()
+    """Where columns of views lead."""
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -66,21 +88,33 @@ class Dictionary:
         return {entry.name: entry for area in self.areas for entry in area.entries}
 
 
-def dictionary(views: Sequence[Entry] = ()) -> Dictionary:
-    """The dictionary of this release. ``views`` are shown first, in an area of their own."""
+def dictionary(views: Views | None = None) -> Dictionary:
+    """The dictionary of this release; the views, if they are given, come first."""
+    views = views or Views()
     relations = declared_relations()
     leads: dict[tuple[str, str], list[Relation]] = defaultdict(list)
     led_to: dict[str, list[Relation]] = defaultdict(list)
     for relation in relations:
         leads[relation.from_table, relation.from_column].append(relation)
         led_to[relation.to_table].append(relation)
-    return Dictionary(tuple(_areas(views)), tuple(relations), dict(leads), dict(led_to))
+    asked_by: dict[str, list[str]] = defaultdict(list)
+    of_views: list[Relation] = []
+    for area in views.areas:
+        for entry in area.entries:
+            for name in entry.made_of:
+                asked_by[name].append(entry.name)
+            for column in entry.columns:
+                for table, name in re.findall(r"→ (\w+)\.(\w+)", column.description or ""):
+                    of_view = Relation(entry.name, column.name, table, name, "", "id")
+                    led_to[table].append(of_view)
+                    of_views.append(of_view)
+    areas = (*views.areas, *_areas(views.living))
+    return Dictionary(
+        areas, tuple(relations), dict(leads), dict(led_to), dict(asked_by), tuple(of_views)
+    )
 
 
-def _areas(views: Sequence[Entry]) -> Iterator[Area]:
-    if views:
-        said = "Ready answers: tables that are joined and counted."
-        yield Area("views", "Views", said, (*views,))
+def _areas(living: Mapping[str, Entry]) -> Iterator[Area]:
     tables: dict[str, list[Table]] = defaultdict(list)
     for table in ALL_TABLES.values():
         tables[_module_of(table)].append(table)
@@ -93,7 +127,7 @@ def _areas(views: Sequence[Entry]) -> Iterator[Area]:
             module.rpartition(".")[2],
             title,
             f"{description[:1].upper()}{description[1:]}",
-            tuple(map(_entry, found)),
+            tuple(_entry(table, living.get(table.name)) for table in found),
         )
     yield Area(
         "sync",
@@ -129,7 +163,7 @@ def _lists_of(table: Table) -> tuple[Endpoint, ...]:
     )
 
 
-def _entry(table: Table) -> Entry:
+def _entry(table: Table, living: Entry | None) -> Entry:
     return Entry(
         table.name,
         table.description,
@@ -138,6 +172,7 @@ def _entry(table: Table) -> Entry:
         _lists_of(table),
         nested=table.child is not None,
         parts=() if table.child else tuple(dict.fromkeys(_parts(table.name))),
+        living=living,
     )
 
 

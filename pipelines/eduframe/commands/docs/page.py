@@ -1,10 +1,12 @@
 """The whole page: one HTML file that loads nothing."""
 
+import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from pipelines.eduframe.commands.docs.counting import TRAPS
 from pipelines.eduframe.commands.docs.diagram import area_diagram, whole_diagram
-from pipelines.eduframe.commands.docs.dictionary import Area, Dictionary
+from pipelines.eduframe.commands.docs.dictionary import Area, Dictionary, Entry
 from pipelines.eduframe.commands.docs.freshness import Freshness
 from pipelines.eduframe.commands.docs.tables import (
     PERSONAL,
@@ -16,6 +18,8 @@ from pipelines.eduframe.commands.pages.document import asset, document
 from pipelines.eduframe.commands.pages.html import Html, tag
 
 TITLE = "Eduframe in your database"
+ANSWERING = ("measure", "fact", "dimension")
+"""Kinds of views that are named at the start."""
 WHAT_LINES_ARE = (
     "Each line leads from a column, on its left, to the table that it refers to; dashed are tables "
     "of other areas. Point at a table to see its own lines, choose it to read about it."
@@ -105,8 +109,9 @@ def _section(name: str, title: str, *children: Html | None) -> Html:
 
 
 def _start(found: Dictionary, fresh: Freshness | None) -> Html:
-    tables = len(found.entries)
-    columns = sum(len(entry.columns) for entry in found.entries.values())
+    entries = found.entries.values()
+    tables = [entry for entry in entries if entry.kind == "table"]
+    views = [entry for entry in entries if entry.kind in ANSWERING]
     areas = (
         tag(
             "li",
@@ -120,21 +125,53 @@ def _start(found: Dictionary, fresh: Freshness | None) -> Html:
         "How to read this",
         tag(
             "p",
-            f"What the mirror of Eduframe holds: {tables} tables and views with {columns:,} "
-            "columns, what they mean, which values they have, and where they lead. The API names "
-            "fields and types, and hardly says what they mean: where a text is our reading of it, "
-            "it says so.",
+            f"What the mirror of Eduframe holds: {len(tables)} tables with "
+            f"{sum(len(entry.columns) for entry in tables):,} columns, and the views on them, what "
+            "they mean, which values they have, and where they lead. The API names fields and "
+            "types, and hardly says what they mean: where a text is our reading of it, it says so.",
         ),
+        *(_asking(views, fresh) if views else ()),
         tag(
             "p",
             "There is a table for each list of Eduframe, under its name there, and one for each "
-            "nested part (the items of an order, the labels of a user). Read ",
+            "nested part (the items of an order, the labels of a user). Before you ask them "
+            "yourself, read ",
             _to("counting", "Counting correctly"),
-            " before the first number leaves the house.",
+            ".",
         ),
         tag("ul", *areas),
         _freshness(fresh) if fresh else None,
     )
+
+
+def _asking(views: Iterable[Entry], fresh: Freshness | None) -> Iterator[Html]:
+    """How to begin: which view answers what, and how it is asked."""
+    dataset = (fresh.views if fresh else None) or "eduframe_views"
+    yield tag(
+        "p",
+        "Ask the views first. They are in a dataset of their own, ",
+        tag("code", dataset),
+        " (the setting ",
+        tag("code", "views"),
+        " may name another). There is one for each table, under the same name, without deleted "
+        "rows; and there are these, which answer:",
+    )
+    yield tag(
+        "dl",
+        *(
+            tag("div", tag("dt", _to(view.name, view.name)),
+                tag("dd", re.split(r"[:.] ", view.description, maxsplit=1)[0].rstrip(".") + "."))
+            for view in views
+        ),
+        class_="values answers",
+    )
+    yield tag("p", "In DuckDB and Postgres, say once where they are:")
+    sql = (
+        f"SET search_path TO {dataset};\n\n"
+        "SELECT course, start_date, places, taken, free\n"
+        "FROM occupancy\nWHERE status = 'planned'\nORDER BY start_date, course;"
+    )
+    yield tag("pre", tag("code", sql), tabindex="0", role="region", aria_label="SQL: a first query")
 
 
 def _freshness(fresh: Freshness) -> Html:
@@ -173,8 +210,9 @@ def _counting(links: Linking) -> Html:
     return _section(
         "counting",
         "Counting correctly",
-        tag("p", "What returns a wrong number without an error, and what to write instead. The SQL "
-            "runs on DuckDB and Postgres after SET search_path TO the dataset."),
+        tag("p", "What returns a wrong number without an error when tables are asked, and what to "
+            "write instead. Ask the views where you can: all of this is done there. The SQL here "
+            "runs on DuckDB and Postgres after SET search_path TO the dataset of the tables."),
         *traps,
     )
 

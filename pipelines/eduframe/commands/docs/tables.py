@@ -83,7 +83,7 @@ def entry_html(entry: Entry, links: Linking, fresh: Freshness | None) -> Html:
             class_="columns",
         ),
         id=entry.name,
-        data_k="table" if not entry.made_of else "view",
+        data_k="table" if entry.kind == "table" else "view",
     )
 
 
@@ -103,6 +103,12 @@ def _facts(entry: Entry, links: Linking, fresh: Freshness | None) -> Html:
         facts["Nested in"] = joined(*owners, by=", ")
     if entry.made_of:
         facts["Made of"] = joined(*map(links.link, entry.made_of), by=", ")
+    if entry.living:
+        facts["As a view"] = _living(entry, entry.living)
+    if asked_by := links.found.asked_by.get(entry.name):
+        facts["Views on it"] = joined(*map(links.link, asked_by), by=", ")
+    if entry.sql:
+        facts["SQL"] = _sql(entry)
     if entry.parts:
         facts["Nested parts"] = joined(*map(links.link, entry.parts), by=", ")
     if entry.lists:
@@ -111,6 +117,28 @@ def _facts(entry: Entry, links: Linking, fresh: Freshness | None) -> Html:
         facts["Referred to by"] = _led_to(led_to, links)
     pairs = (tag("div", tag("dt", name), tag("dd", said)) for name, said in facts.items())
     return tag("dl", *pairs, class_="facts")
+
+
+def _living(entry: Entry, living: Entry) -> Html:
+    """In what the view of a table's rows differs from the table."""
+    gone = "rows of deleted owners" if entry.nested else "deleted rows"
+    said = [joined(tag("code", living.name), f" without {gone} and columns that begin with _")]
+    types = {column.name: column.type for column in entry.columns}
+    as_text = [c.name for c in living.columns if c.type != types.get(c.name, c.type)]
+    money = [c for c, note in living.types.items() if "with 2 " in note]
+    more = [c.name for c in living.columns if c.name not in types]
+    for names, what in ((money, "with two decimals"), (as_text, "as text"), (more, "added")):
+        if names:
+            said.append(joined(joined(*(tag("code", name) for name in names), by=", "), f" {what}"))
+    return joined(joined(*said, by="; "), _sql(living))
+
+
+def _sql(entry: Entry) -> Html:
+    zone = tag("p", "{time_zone} stands for the customer's.", class_="quiet")
+    code = tag("pre", tag("code", entry.sql), tabindex="0", role="region",
+               aria_label=f"SQL of the view {entry.name}")
+    return tag("details", tag("summary", "Query"),
+               zone if "{time_zone}" in entry.sql else None, code)
 
 
 def _fresh(entry: Entry, fresh: Freshness) -> dict[str, Html]:
@@ -165,7 +193,8 @@ def _column_html(entry: Entry, column: Column, links: Linking) -> Html:
     return tag(
         "tr",
         tag("th", tag("a", tag("code", column.name), href=f"#{name}"), *marks, scope="row"),
-        tag("td", tag("abbr", column.type, title=WHAT_TYPES_ARE[column.type])),
+        tag("td", tag("abbr", column.type,
+                      title=entry.types.get(column.name, WHAT_TYPES_ARE[column.type]))),
         tag("td", *_meaning(entry, column, links)),
         id=name,
         class_="own" if column.name.startswith("_") and not entry.name.startswith("_") else None,

@@ -17,13 +17,14 @@ from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.place.target import kind_of, target_of
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.views import catalog
-from pipelines.eduframe.views.files import UTC, iana_zone
+from pipelines.eduframe.views.files import UTC
 from pipelines.eduframe.views.keeping import HAVE_VIEWS, views_dataset
 from pipelines.eduframe.views.making import translated
 from pipelines.eduframe.views.view import View
 from sources.eduframe.clock import now_utc
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.region import iana_zone
 from sources.eduframe.settings import Settings, select
 
 BUSY_SECONDS = 10.0
@@ -72,7 +73,7 @@ def read(pipeline: Any, settings: Settings) -> Found:
             there = catalog.look(stored, views)
             if not there.views:
                 raise SettingsError(_no_views(stored, target.dataset, views))
-            zone = iana_zone(there.time_zone) or UTC
+            zone = settings.time_zone or iana_zone(there.time_zone) or UTC
             today = now_utc().astimezone(ZoneInfo(zone)).date()
             words = _words(today) | {"most_requests": f"{_most_requests(settings)}"}
             beside = _Asking(stored, views, words, frozenset(there.views))
