@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.eduframe.run.spending import USUAL, usual_gap
+from pipelines.eduframe.store.recent_runs import USUAL, past_runs
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe_simulator import Simulator
@@ -105,4 +105,4 @@ def test_runs_after_a_clock_was_set_back_tell_of_no_rhythm(
         warehouse.ahead = back
         warehouse.sync()
     with StoredRows(warehouse.pipeline) as stored:
-        assert usual_gap(stored) == USUAL.total_seconds()
+        assert past_runs(stored).usual_gap == USUAL.total_seconds()

@@ -17,6 +17,7 @@ from pipelines.eduframe.run.parts import cost_of, plan_parts
 from pipelines.eduframe.run.plans import Context, make_plans
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.spending import begin_spending
+from pipelines.eduframe.store.recent_runs import past_runs
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.stored_rows import StoredRows
@@ -124,7 +125,8 @@ def _look(
         plans = make_plans(
             stored, selection.on, context, book, forced=False, named=bool(resources)
         )
-    spending = begin_spending(stored, settings, report, budget=budget, bounded=not resources)
+    past = past_runs(stored)
+    spending = begin_spending(past, settings, report, budget=budget, bounded=not resources)
     every = dict(plans)
     costs = {name: cost_of(plan) for name, plan in plans.items()}
     budgeted = plan_parts(plans, stored, spending)

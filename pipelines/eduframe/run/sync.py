@@ -34,6 +34,7 @@ from pipelines.eduframe.pipeline import (
     duckdb_path,
     use_own_destination,
 )
+from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import own_folder_note
 from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
@@ -45,7 +46,7 @@ from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.scheduler import Scheduler
 from pipelines.eduframe.run.spending import begin_spending
 from pipelines.eduframe.store.hidden_rows import forget_settled
-from pipelines.eduframe.store.recent_runs import recent_runs
+from pipelines.eduframe.store.recent_runs import PastRuns, past_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.relations import forget_former_relations, news_of_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, note_end
@@ -161,7 +162,10 @@ def sync(
             bounds=Bounds.of(settings),
         ) as client,
     ):
-        share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
+        share_window(
+            limiter, settings.base_url, settings.api_token, settings.request_seconds,
+            program=f"{target_of(pipeline).number}.{report.run_id}",
+        )
         make_room(pipeline)
         work = _Sync(pipeline, settings, selection.on, chosen, client, run, still_held)
         try:
@@ -189,11 +193,11 @@ def _new_report(pipeline: Any, selection: Selection) -> Report:
     )
 
 
-def recall_window(stored: StoredRows, limiter: Limiter) -> None:
+def recall_window(past: PastRuns, limiter: Limiter) -> None:
     """Where the disk knows of no requests, count those that the dataset's log tells of."""
     journal = limiter.journal
     if journal and journal.knows_nothing:
-        runs = recent_runs(stored)
+        runs = [(run.last_asked, run.requests) for run in past.runs]
         journal.learn(ages_of_runs(runs, now_utc(), limiter.window, limiter.requests))
 
 
@@ -225,6 +229,9 @@ class _Sync:
         self.anew: set[str] = set()
         """The lists of which every row is to be written again, as their tables were mended."""
         self.budgeted: Budgeted | None = None
+        self.taken_over: list[str] = []
+        """Runs that were cut off, whose requests this one books, as the file of the window names
+        them."""
         self.relations: pa.Table | None = None
         """What is to be written of ``_relations``."""
 
@@ -318,8 +325,9 @@ class _Sync:
                 for owner in lists_of(ALL_TABLES[name])
                 if owner in existing
             }
-            recall_window(stored, self.client.limiter)
-            come_after_the_last_run(stored, report)
+            past = past_runs(stored)
+            recall_window(past, self.client.limiter)
+            come_after_the_last_run(stored, past, report)
             report.notes += upgrade(self.pipeline, stored, existing)
             self.relations = news_of_relations(stored)
             context = Context(
@@ -328,9 +336,11 @@ class _Sync:
             )
             usable = [e for e in self.endpoints if e.table not in report.unloaded]
             plans = make_plans(stored, usable, context, self.book, **how)
+            unbooked = self.client.limiter.unbooked()
+            self.taken_over = [*unbooked]
             spending = begin_spending(
-                stored, self.settings, report, budget=budget, bounded=not any(how.values()),
-                sent_within=self.client.limiter.sent_within,
+                past, self.settings, report, budget=budget, bounded=not any(how.values()),
+                unbooked={who.rpartition(".")[2]: sent for who, sent in unbooked.items()},
             )
             self.budgeted = plan_parts(plans, stored, spending)
             if self.budgeted and (needed := self.budgeted.too_little(spending)):
@@ -421,6 +431,16 @@ class _Sync:
             if last:
                 report.end()
             load(loader, package, report, settings, self._writing, self.control.hurry)
+            self._tell_booked(all_of_mine=last)
+
+    def _tell_booked(self, *, all_of_mine: bool) -> None:
+        """What a package said of the account is loaded."""
+        limiter = self.client.limiter
+        booked, self.taken_over = self.taken_over, []
+        if all_of_mine and limiter.journal:
+            booked.append(limiter.journal.me)
+        if booked:
+            limiter.book(booked)
 
     def _clean_up(self) -> None:
         """Forget the keys of reads that are over, settle rows that were set aside, and note the

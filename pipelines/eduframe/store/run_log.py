@@ -118,6 +118,8 @@ SYNC_RUNS = LogTable(
         Column("balance", "decimal", description="Requests that are left on the account, at "
                "balance_at; without a share of the limit as budget there is none."),
         Column("balance_at", "timestamp", description="As of when the balance is told."),
+        Column("followed_at", "timestamp", description="When the next run began, which may have "
+               "been cut off before it told of itself."),
     ),
 )
 
