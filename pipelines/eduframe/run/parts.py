@@ -5,7 +5,6 @@ to the planner (:func:`view_of`), and what it chooses becomes the list's read (:
 """
 
 import copy
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,8 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipelines.eduframe.run.named_rows import NamedRows, moved_by
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.spending import Spending
 from pipelines.eduframe.store.ledger import NEVER, Ledger
@@ -34,7 +33,6 @@ from sources.eduframe.reading.questions import item_params, needs_names
 from sources.eduframe.reading.read import Plan, Proof, WholeList
 from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.rows.keys import Ids, among
-from sources.eduframe.rows.tables import MAIN_TABLES
 
 ORDERS: dict[str, views.Order] = {
     "ascending": "ascending", "descending": "descending", "none": "none",
@@ -62,33 +60,13 @@ class Budgeted:
     now: datetime
     every: float
     """Seconds from one run to the next."""
-    named: dict[str, set[int]] = field(default_factory=dict)
-    """By list: the ids of rows that new and changed rows of other lists name."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    named: NamedRows = field(default_factory=NamedRows)
 
     def too_little(self, spending: Spending) -> int | None:
         """The requests a run with which everything is read within ``reconcile_every``, where runs
         as they usually are have less; else None."""
         needed = self.schedule.needed
         return needed if needed > spending.usual else None
-
-    def listen(self, plan: Plan) -> None:
-        """Note which rows of other lists the new and changed rows of this one name."""
-        columns = {c.name: c for c in MAIN_TABLES[plan.endpoint.table].columns}
-        targets = {
-            name: references.table
-            for name in plan.endpoint.moves
-            if (references := columns[name].references)
-        }
-
-        def note(written: pa.Table) -> None:
-            for name, table in targets.items():
-                ids = pc.drop_null(pc.unique(written.column(name))).to_pylist()
-                with self._lock:
-                    self.named.setdefault(table, set()).update(ids)
-
-        if targets:
-            plan.on_written = note
 
 
 def plan_parts(
@@ -122,16 +100,18 @@ def plan_parts(
     schedule = choose([*seen.values()], ledger.rates, allowance, now.timestamp(), spending.every)
     budgeted = Budgeted(ledger, schedule, seen, dict(plans), now, spending.every)
     for plan in plans.values():
-        budgeted.listen(plan)
+        budgeted.named.listen(plan)
     chosen: dict[str, list[Choice]] = {}
     for choice in schedule.choices:
         chosen.setdefault(choice.name, []).append(choice)
     shares = {name: sum(choice.cost for choice in found) for name, found in chosen.items()}
-    shares |= {name: 0 for name, view in seen.items() if view.parents and name not in shares}
+    moved = {table for plan in plans.values() for table in moved_by(plan.endpoint).values()}
+    later = {name: 0 for name, view in seen.items() if view.parents or name in moved}
+    shares = later | shares
     spending.share_out(shares, pace - sum(shares.values()))
     for name in seen:
-        if name in shares:  # parents may change in this run
-            _set_read(plans[name], seen[name], chosen.get(name, ()), spending)
+        if name in shares:  # parents may change in this run, and rows be named
+            _set_read(plans[name], seen[name], chosen.get(name, ()), budgeted.named, spending)
         else:
             _pass_over(name, plans, spending)
     return budgeted
@@ -295,7 +275,7 @@ def _epoch(moment: str | None, now: datetime) -> float:
 
 
 def _set_read(
-    plan: Plan, view: ListView, choices: Sequence[Choice], spending: Spending
+    plan: Plan, view: ListView, choices: Sequence[Choice], named: NamedRows, spending: Spending
 ) -> None:
     """Let the plan read what was chosen of the list.
 
@@ -320,7 +300,13 @@ def _set_read(
     keys = plan.index.keys[~plan.index.deleted]
     order: Order = "descending" if view.order == "descending" else "ascending"
     made = [_part(choice, keys, order) for choice in others]
-    plan.read_parts(parts.Parts(plan.endpoint, plan.index, made, order, left))
+    in_the_end = named.reads(view, keys, left)
+    plan.read_parts(
+        parts.Parts(
+            plan.endpoint, plan.index, made, order, left,
+            more=lambda met: [_part(choice, keys, order) for choice in in_the_end(met)],
+        )
+    )
 
 
 def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
@@ -357,7 +343,7 @@ def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
         seen = index.keys[index.seen] if name not in report.unloaded else index.keys[:0]
         ledger.hints[name] = {
             **{one: at for one, at in ledger.hints.get(name, {}).items() if now - at < HINTS_LAST},
-            **dict.fromkeys(budgeted.named.get(name, ()), now),
+            **dict.fromkeys(budgeted.named.ids.get(name, ()), now),
         }
         hinted = np.array([*ledger.hints[name]], np.int64)
         for one in hinted[among(hinted, seen)].tolist():

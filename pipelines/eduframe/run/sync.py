@@ -75,6 +75,7 @@ from sources.eduframe.limits.rate_limiter_file import ages_of_runs
 from sources.eduframe.reading.batch import Batch, ResourceRun
 from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
@@ -414,6 +415,8 @@ class _Sync:
             run.status, run.message = "failed", f"unexpected: {said}"
         finally:
             self.book.end(name)
+            nothing = isinstance(plan.read, Parts) and not run.traffic.requests
+            run.passed_over = nothing and run.status == "done"
 
     def _end(self, run: ResourceRun, error: EduframeError) -> None:
         """Something is wrong that concerns every list."""

@@ -78,6 +78,8 @@ class Parts:
     order: Order
     left: Callable[[], int]
     """How many requests may still be made for it."""
+    more: Callable[[Ids], Sequence[Part]] | None = None
+    """Given the keys that were met: what is asked for beside, in the end."""
     proof: Proof = field(default_factory=lambda: Proof(between_neighbours=True))
     spans: list[Span] = field(default_factory=list)
     """What pages enclosed: each key within that was not met is missing from the list."""
@@ -107,6 +109,8 @@ class Parts:
     failure: str | None = None
     waiting: Ids = field(default_factory=_no_ids)
     cut: bool = False
+    _shown: list[Ids] = field(default_factory=list)
+    """The keys of each page and filter that was read."""
     _shift: int = 0
     """How much later rows came lately than their rank among those that we know: new rows before
     them move them back, deleted ones forward."""
@@ -126,7 +130,13 @@ class Parts:
         return int(high) // PER_PAGE - int(low) // PER_PAGE + 1
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
-        for part in self.parts:
+        yield from self._pages_of(self.parts, progress)
+        if self.more is not None:
+            met = np.unique(np.concatenate([_no_ids(), *self._shown]))
+            yield from self._pages_of(self.more(met), progress)
+
+    def _pages_of(self, parts: Sequence[Part], progress: Progress) -> Iterator[Page | None]:
+        for part in parts:
             if self.left() <= 0:
                 return
             if isinstance(part, Items):
@@ -209,6 +219,7 @@ class Parts:
             self.unnumbered = "pages with different numbers hold the same rows"
             return False
         read[number] = ids
+        self._shown.append(np.array(ids, np.int64))
         if page.next_url is None or not ids:
             ends.add(number)
         self._note_shift(number, ids)
@@ -295,10 +306,12 @@ class Parts:
                 self.refused_window = f"{part} gave rows outside of it"
                 return
         self.read_windows[part] = found
+        self._shown.append(np.array(found, np.int64))
 
     def _items(self, part: Items, progress: Progress) -> Iterator[Page]:
         questions = Questions(self.endpoint, progress.fetcher, len(part.ids))
         unclear = 0
+        self._shown.append(np.array(part.ids, np.int64))
         for one in part.ids:
             if self.left() <= 0 or unclear >= UNCLEAR or questions.left <= 0:
                 return
