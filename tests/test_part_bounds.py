@@ -66,6 +66,23 @@ def test_a_list_that_has_grown_is_read_over_several_runs(
     warehouse.assert_equals_truth("users")
 
 
+def test_many_new_rows_before_the_known_ones_leave_no_gap(make_warehouse: MakeWarehouse) -> None:
+    counts, order = {"users": 830}, {"users": "id:desc"}
+    with Simulator(scale=0, counts=counts, sorted_by=order, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=("users",), budget="7")
+        warehouse.sync()
+        for _ in range(700):
+            sim.add("users")
+        missing = [700]
+        while missing[-1]:
+            warehouse.ahead += QUARTER
+            report = warehouse.sync()
+            assert report.requests <= 7
+            assert "whole" not in report.runs["users"].reads
+            missing.append(len(set(ids(sim, "users")) - living(warehouse, "users")))
+            assert missing[-1] <= max(0, missing[-2] - 100), missing
+
+
 def test_an_emptied_table_is_filled_again_on_the_budget(
     make_warehouse: MakeWarehouse, users: Simulator
 ) -> None:

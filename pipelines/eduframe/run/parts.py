@@ -4,7 +4,6 @@ Where everything costs no more than what may be spent, everything is read. Else 
 to the planner (:func:`view_of`), and what it chooses becomes the list's read (:func:`spend`).
 """
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,10 +11,8 @@ from datetime import datetime
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from pipelines.eduframe.run.named_rows import NamedRows, moved_by
-from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.spending import Spending
 from pipelines.eduframe.store.ledger import NEVER, Ledger
 from sources.eduframe.clock import parse
@@ -23,8 +20,7 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.planning import views
-from sources.eduframe.planning.blocks import Blocks, LedgerRow
-from sources.eduframe.planning.hints import suspects
+from sources.eduframe.planning.blocks import Blocks
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 from sources.eduframe.reading import parts
@@ -37,8 +33,6 @@ from sources.eduframe.rows.keys import Ids, among
 ORDERS: dict[str, views.Order] = {
     "ascending": "ascending", "descending": "descending", "none": "none",
 }  # fmt: skip
-HINTS_LAST = 86400.0
-"""Seconds after which a hint that was not followed is forgotten: the sweep comes round."""
 ROWS_UNKNOWN = 3
 """After so many runs in a row that found more rows in a list than we know of, it is read whole."""
 FEW_PARENTS = 20
@@ -323,86 +317,3 @@ def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
         return parts.Pages(int(keys[min(first, end)]), high)
     high = int(keys[end - first]) if choice.first > 1 else int(parts.HIGHEST)
     return parts.Pages(int(keys[max(0, end - last)]), high)
-
-
-# ---- what the reads found
-
-
-def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
-    """What the reads of this run teach, as rows of the ledger and of the rates.
-
-    What was stopped, failed, is held back, or not loaded, proves nothing.
-    """
-    ledger, now = copy.deepcopy(budgeted.ledger), budgeted.now.timestamp()
-    changes = sum(run.new + run.changed for run in report.runs.values())
-    ledger.rates.decay(now)
-    ledger.rates.observe_run(changes, now - budgeted.every, now)
-    for name, view in budgeted.views.items():
-        plan = budgeted.plans[name]
-        read, index = plan.read, plan.index
-        seen = index.keys[index.seen] if name not in report.unloaded else index.keys[:0]
-        ledger.hints[name] = {
-            **{one: at for one, at in ledger.hints.get(name, {}).items() if now - at < HINTS_LAST},
-            **dict.fromkeys(budgeted.named.ids.get(name, ()), now),
-        }
-        hinted = np.array([*ledger.hints[name]], np.int64)
-        for one in hinted[among(hinted, seen)].tolist():
-            del ledger.hints[name][one]
-        done = report.runs[name].status == "done" and name not in report.unloaded
-        if not done or not isinstance(read, parts.Parts):
-            continue
-        _book_windows(ledger, read, view, now)
-        if view.blocks is not None and not read.disorder:
-            ledger.blocks[name] = _book_pages(ledger, read, view.blocks, name, now)
-    return ledger.tables(budgeted.views)
-
-
-def _book_pages(
-    ledger: Ledger, read: parts.Parts, blocks: Blocks, name: str, now: float
-) -> list[LedgerRow]:
-    nothing = np.zeros(0, np.int64)
-    met = np.unique(np.concatenate([nothing, *read.met]))
-    changed = np.unique(np.concatenate([nothing, *read.changed]))
-    ledger.rates.observe_rows(name, blocks, met, np.intersect1d(changed, met), now)
-    suspect = [s for some in read.met for s in _beside(blocks, some, changed)]
-    ledger.suspects[name] = [
-        (int(blocks.keys[low]), high - low, now)
-        for low, high in (np.searchsorted(blocks.keys, [a, b + 1]).tolist() for a, b in suspect)
-        if high > low
-    ]
-    new = met[~among(met, blocks.keys)]
-    if any(high == parts.HIGHEST for _, high in read.covered) and len(blocks):
-        hours = float(blocks.ages(now)[-1]) / 3600
-        if np.isfinite(hours) and hours > 0:
-            ledger.rates.observe(name, 0, len(new), hours, "growth")
-    for low, high in read.covered:
-        blocks = blocks.mark(low, high, now)
-    keys = np.sort(np.concatenate([blocks.keys, new]))
-    times, _ = ledger.unknown.get(name, (0, NEVER))
-    ledger.unknown[name] = (times + 1 if read.unknown_rows(keys) > 0 else 0, now)
-    return blocks.fit(keys, now).ledger()
-
-
-def _beside(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
-    """The known rows beside a page with many changes."""
-    known = np.unique(read[among(read, blocks.keys)])
-    return suspects(blocks, known, np.intersect1d(changed, known)) if len(known) else []
-
-
-def _book_windows(ledger: Ledger, read: parts.Parts, view: ListView, now: float) -> None:
-    looked = ledger.windows.setdefault(view.name, {})
-    read_now = {int(window.value): found for window, found in read.read_windows.items()}
-    lasting = {}
-    for window in view.windows:
-        key = int(next(iter(window.params.values())))
-        if key in read_now:
-            lasting[key] = now
-            changed = int(np.isin(read_now[key], read.changed_in_windows).sum())
-            before = looked.get(key, NEVER)
-            since = max(0.0, before - window.event) if before == before else 0.0
-            ledger.rates.observe_window(
-                view.name, since / 3600, (now - window.event) / 3600, changed, len(read_now[key])
-            )
-        elif key in looked:
-            lasting[key] = looked[key]
-    ledger.windows[view.name] = lasting

@@ -36,10 +36,11 @@ from pipelines.eduframe.pipeline import (
 )
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import own_folder_note
+from pipelines.eduframe.run.booking import book
 from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
-from pipelines.eduframe.run.parts import Budgeted, book, plan_parts
+from pipelines.eduframe.run.parts import Budgeted, plan_parts
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
 from pipelines.eduframe.run.report import Report
