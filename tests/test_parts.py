@@ -215,9 +215,16 @@ def test_payments_come_over_as_many_runs_as_they_take(make_warehouse: MakeWareho
         include = ("invoices", "payments")
         warehouse = make_warehouse(sim, include=include, budget="25")
         invoices = ids(sim, "invoices")
+        for one in invoices[-12:]:
+            sim.change("invoices", one, status="concept")
+        bare = {
+            row["id"] for row in sim.rows("invoices")
+            if row["status"] == "concept" or row["total_open"] == row["total_incl"]
+        }  # fmt: skip
         warehouse.sync()
         asked_for = [one for one in invoices if asked(sim)[f"/invoices/{one}/payments"]]
-        assert asked_for == invoices[-len(asked_for) :], "the newest first"
+        others = [one for one in invoices if one not in bare]
+        assert asked_for == others[-len(asked_for) :], "the newest that may have some first"
         assert 10 < len(asked_for) < 25
         paid = sim.add("payments", invoice_id=invoices[0])
         sim.change("invoices", invoices[0])

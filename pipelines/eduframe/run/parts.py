@@ -178,7 +178,7 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
         walk_left=cost_of(plan) if plan.resumed and not endpoint.params else 0,
     )
     if isinstance(plan.read, UnderParents):
-        return replace(view, parents=_parents_of(plan, plan.read))
+        return replace(view, parents=_parents_of(plan, plan.read, stored))
     if not may_be_ordered(endpoint):
         return view
     hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
@@ -213,8 +213,10 @@ def _suspect(plan: Plan, ledger: Ledger, living: Ids) -> list[tuple[int, int]]:
     return found
 
 
-def _parents_of(plan: Plan, read: UnderParents) -> Parents:
+def _parents_of(plan: Plan, read: UnderParents, stored: StoredRows) -> Parents:
     """The parents that are to be asked, the newest first."""
+    for parent in plan.endpoint.parents:
+        read.bare = np.union1d(read.bare, stored.bare_parents(parent))
     refs = {
         parent.ref(values).key_id
         for parent, found in zip(plan.endpoint.parents, read.stored, strict=False)
@@ -225,8 +227,9 @@ def _parents_of(plan: Plan, read: UnderParents) -> Parents:
     late = np.isin(ids, plan.waiting_before)
     starts_round = plan.mode == "reconcile" or bool(plan.position.round and not len(late))
     asked = _epoch(plan.position.reconciled_at, plan.clock)
+    likely_empty = np.isin(ids, np.setdiff1d(read.bare, read.filled))
     changed = ~late if not starts_round else np.zeros(len(ids), np.bool_)
-    return Parents(ids, np.full(len(ids), asked), changed, np.isin(ids, read.last))
+    return Parents(ids, np.full(len(ids), asked), changed, likely_empty)
 
 
 def _windows(

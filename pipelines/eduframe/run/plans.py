@@ -267,9 +267,10 @@ def _known(
 
 def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) -> Read:
     """Which part of the list is read: all of it, or what is under the parents to be asked."""
-    endpoint, whole = plan.endpoint, plan.mode == "reconcile"
+    endpoint, index, whole = plan.endpoint, plan.index, plan.mode == "reconcile"
     if not endpoint.params:
-        return WholeList(endpoint, Proof(of_list=whole))
+        is_new = plan.position.began is None and not len(index) and not endpoint.detail_path
+        return WholeList(endpoint, Proof(of_list=whole), is_new=is_new)
     answered: Ids = np.zeros(0, np.int64)
     if plan.resumed:
         parents = set_name(plan.checkpoint.id, "parents")
@@ -285,6 +286,7 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         plan.failed_before,
         plan.position.readable is True,
         waiting_before=plan.waiting_before,
+        filled=np.zeros(0, np.int64) if index.parents is None else np.unique(index.parents),
     )
 
 

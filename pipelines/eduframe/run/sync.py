@@ -40,7 +40,7 @@ from pipelines.eduframe.run.booking import book
 from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
-from pipelines.eduframe.run.parts import Budgeted, plan_parts
+from pipelines.eduframe.run.parts import Budgeted, cost_of, plan_parts
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
 from pipelines.eduframe.run.report import Report
@@ -345,6 +345,9 @@ class _Sync:
                 unbooked={who.rpartition(".")[2]: sent for who, sent in unbooked.items()},
             )
             self.budgeted = plan_parts(plans, stored, spending)
+            for name, plan in plans.items():
+                if len(plan.index):
+                    report.runs[name].expected = spending.shares.get(name, cost_of(plan))
             if self.budgeted and (needed := self.budgeted.too_little(spending)):
                 report.notes.append(
                     f"with {spending.usual:.0f} requests a run not everything is read within "

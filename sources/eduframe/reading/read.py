@@ -28,6 +28,7 @@ from sources.eduframe.reading.batch import SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.reading.sizing import LONG, pages_of, tell_of_many
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Flags, Ids
 
@@ -125,6 +126,8 @@ class WholeList:
     """The answer that holds the first page, where it was asked for already."""
     left: Callable[[], int] | None = None
     """How many requests may still be made for it; None: as many as it takes."""
+    is_new: bool = False
+    """Whether it was never read before, so that nobody knows how long it is."""
     waiting: Ids = field(init=False, default_factory=lambda: np.zeros(0, np.int64))
     cut: bool = field(init=False, default=False)
 
@@ -143,11 +146,24 @@ class WholeList:
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         with ExitStack() as stack:
             try:
-                yield from self._affordable(progress.fetcher.walk(self._first(progress, stack)))
+                pages = progress.fetcher.walk(self._first(progress, stack))
+                yield from self._affordable(self._sized(pages, progress))
             except PositionLostError as lost:
                 yield from self._affordable(
                     progress.fetcher.walk(self._by_number(progress, lost))
                 )
+
+    def _sized(self, pages: Iterator[Page], progress: Progress) -> Iterator[Page]:
+        """The pages; of a new list that is long it is said how long, as soon as that shows."""
+        first: Page | None = None
+        for number, page in enumerate(pages, 1):
+            yield page
+            first = first or page
+            if number == LONG and self.is_new and page.next_url and first.rows:
+                found = pages_of(progress.fetcher, first.rows, LONG)
+                if found is not None:
+                    progress.fetcher.expect(max(0, found - number))
+                    tell_of_many(progress.fetcher, self.endpoint.table, found, "one a page")
 
     def _affordable(self, pages: Iterator[Page]) -> Iterator[Page]:
         for page in pages:
