@@ -24,7 +24,7 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.display import escaped
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter
-from sources.eduframe.planning.views import Choice
+from sources.eduframe.planning.views import Choice, in_words
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan
@@ -199,9 +199,4 @@ def _print(outlook: Outlook, wide: bool) -> None:
 
 
 def _shown(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"
+    return "never" if seconds is None else in_words(seconds)

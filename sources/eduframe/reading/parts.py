@@ -11,20 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from sources.eduframe.declare import Endpoint, ParentRef
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import PositionLostError, RefusedError, ResourceOffError
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.batch import ReadKind
 from sources.eduframe.reading.fetching import Page
 from sources.eduframe.reading.key_order import EITHER, Order, ids_of, order_within
 from sources.eduframe.reading.questions import UNCLEAR, Questions
-from sources.eduframe.reading.read import Progress, Proof
+from sources.eduframe.reading.read import Progress, Proof, Read
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.keys import Ids, among
 
 AIMS = 4
 """So many pages are asked for, at the most, to find where a run of pages begins."""
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+BETWEEN_NEIGHBOURS = Proof(between_neighbours=True)
 
 Span = tuple[int, int]
 """The lowest and the highest key of neighbouring pages."""
@@ -69,7 +71,7 @@ def _no_ids() -> Ids:
 
 
 @dataclass
-class Parts:
+class Parts(Read):
     """Some parts of a list, one after the other, as far as requests are left for them."""
 
     endpoint: Endpoint
@@ -80,7 +82,7 @@ class Parts:
     """How many requests may still be made for it."""
     more: Callable[[Ids], Sequence[Part]] | None = None
     """Given the keys that were met: what is asked for beside, in the end."""
-    proof: Proof = field(default_factory=lambda: Proof(between_neighbours=True))
+    proof: Proof = BETWEEN_NEIGHBOURS
     spans: list[Span] = field(default_factory=list)
     """What pages enclosed: each key within that was not met is missing from the list."""
     covered: list[Span] = field(default_factory=list)
@@ -102,13 +104,6 @@ class Parts:
     changed: list[Ids] = field(default_factory=list)
     """… those of them that had changed."""
     changed_in_windows: Ids = field(default_factory=_no_ids)
-    parents: Sequence[ParentRef] = ()
-    answered: Ids = field(default_factory=_no_ids)
-    refused: Ids = field(default_factory=_no_ids)
-    failed: Ids = field(default_factory=_no_ids)
-    failure: str | None = None
-    waiting: Ids = field(default_factory=_no_ids)
-    cut: bool = False
     _shown: list[Ids] = field(default_factory=list)
     """The keys of each page and filter that was read."""
     _shift: int = 0

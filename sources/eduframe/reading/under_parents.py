@@ -23,7 +23,7 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.reading.fetching import Page
 from sources.eduframe.reading.parents import ParentBook, gather_parents
-from sources.eduframe.reading.read import Progress, Proof
+from sources.eduframe.reading.read import Progress, Proof, Read
 from sources.eduframe.reading.sizing import tell_of_many
 from sources.eduframe.rows.keys import Ids
 
@@ -43,6 +43,7 @@ MANY = 500
 NAMED = 5
 """So many parents are named in a message."""
 
+OF_ANSWERED_PARENTS = Proof(of_answered_parents=True)
 Refusal = ResourceOffError | ReadFailedError
 
 
@@ -51,7 +52,7 @@ def _no_ids() -> Ids:
 
 
 @dataclass
-class UnderParents:
+class UnderParents(Read):
     """A list under parents: those that are to be asked, in order, each from first to last page."""
 
     endpoint: Endpoint
@@ -61,7 +62,7 @@ class UnderParents:
     None where it holds none at all."""
     object_types: Sequence[str] = ()
     """The values of the setting that stands in for parents."""
-    proof: Proof = field(default_factory=lambda: Proof(of_answered_parents=True))
+    proof: Proof = OF_ANSWERED_PARENTS
     answered_before: Ids = field(default_factory=_no_ids)
     """The key ids of the parents that were asked and answered before the read was interrupted."""
     failed_before: Ids = field(default_factory=_no_ids)
@@ -78,11 +79,9 @@ class UnderParents:
     as their own rows tell."""
     filled: Ids = field(default_factory=_no_ids)
     """The key ids of parents under which the destination holds rows."""
-    waiting: Ids = field(init=False, default_factory=_no_ids)
-    """The key ids of the parents that were not asked."""
-    cut: bool = field(init=False, default=False)
     parents: Sequence[ParentRef] = field(init=False, default=())
     _gathered: bool = field(init=False, default=False)
+    _waiting: Ids = field(init=False, default_factory=_no_ids)
     _answered: list[int] = field(init=False, default_factory=list)
     _refused: dict[int, str] = field(init=False, default_factory=dict)
     """Key id to path, of the parents whose lists answered 403 or 404."""
@@ -94,6 +93,10 @@ class UnderParents:
     @property
     def answered(self) -> Ids:
         return np.union1d(self.answered_before, np.array(self._answered, np.int64))
+
+    @property
+    def waiting(self) -> Ids:
+        return self._waiting
 
     @property
     def refused(self) -> Ids:
@@ -164,7 +167,7 @@ class UnderParents:
             yield None
         if self.left is not None and len(handed) < len(queue):
             waiting = (ref.key_id for ref in queue[len(handed) :])
-            self.waiting = np.unique(np.fromiter(waiting, np.int64))
+            self._waiting = np.unique(np.fromiter(waiting, np.int64))
             self.proof = replace(self.proof, of_list=False)
         misses = len(self._refused)
         if misses > 1 and not self._answered and not done and not self.ever_answered:
