@@ -82,7 +82,7 @@ def test_many_new_rows_before_the_known_ones_leave_no_gap(make_warehouse: MakeWa
             assert "whole" not in report.runs["users"].reads
             missing.append(len(set(ids(sim, "users")) - living(warehouse, "users")))
             assert missing[-1] <= max(0, missing[-2] - 100), missing
-            assert bool(warehouse.query(gap)[0]["n"]) == bool(missing[-1]), "it is read next"
+            assert warehouse.query(gap)[0]["n"] or not missing[-1], "it is read next"
 
 
 def test_an_emptied_table_is_filled_again_on_the_budget(
