@@ -29,6 +29,7 @@ from sources.eduframe.reading.questions import item_params, needs_names
 from sources.eduframe.reading.read import Plan, Proof, WholeList
 from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.rows.keys import Ids, among
+from sources.eduframe.settings import Settings
 
 ORDERS: dict[str, views.Order] = {
     "ascending": "ascending", "descending": "descending", "none": "none",
@@ -109,6 +110,22 @@ def plan_parts(
         else:
             _pass_over(name, plans, spending)
     return budgeted
+
+
+def tell_beforehand(
+    plans: Mapping[str, Plan], budgeted: Budgeted | None, spending: Spending, settings: Settings
+) -> None:
+    """Note what each list will take, and say if runs have too little to come round in time."""
+    for name, plan in plans.items():
+        if len(plan.index):
+            share = spending.shares.get(name)
+            spending.report.runs[name].expected = cost_of(plan) if share is None else share
+    if budgeted and (needed := budgeted.too_little(spending)):
+        spending.report.notes.append(
+            f"with {spending.usual:.0f} requests a run not everything is read within "
+            f"reconcile_every: that takes {spending.advice(needed, settings)}, or a longer "
+            "reconcile_every"
+        )
 
 
 def _pass_over(name: str, plans: dict[str, Plan], spending: Spending) -> None:

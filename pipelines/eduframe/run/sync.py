@@ -6,8 +6,6 @@ deletions and recovery happen here, around an ordinary dlt pipeline.
 
 import logging
 import queue
-import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,21 +35,19 @@ from pipelines.eduframe.pipeline import (
 from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import own_folder_note
 from pipelines.eduframe.run.booking import book
+from pipelines.eduframe.run.cleaning_up import clean_up
 from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
-from pipelines.eduframe.run.parts import Budgeted, cost_of, plan_parts
+from pipelines.eduframe.run.parts import Budgeted, plan_parts, tell_beforehand
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
-from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.report import Report, new_report
 from pipelines.eduframe.run.scheduler import Scheduler
 from pipelines.eduframe.run.spending import begin_spending
-from pipelines.eduframe.store.hidden_rows import forget_settled
-from pipelines.eduframe.store.recent_runs import PastRuns, past_runs
-from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
-from pipelines.eduframe.store.relations import forget_former_relations, news_of_relations
-from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, note_end
-from pipelines.eduframe.store.seen_keys import forget_seen
+from pipelines.eduframe.store.recent_runs import past_runs, recall_window
+from pipelines.eduframe.store.relations import news_of_relations
+from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS
 from pipelines.eduframe.store.state import source_state, stored_positions
 from pipelines.eduframe.store.versions import check_version
 from pipelines.eduframe.views.keeping import check_no_views, keep_views
@@ -72,23 +68,20 @@ from sources.eduframe.errors import (
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter, share_window
-from sources.eduframe.limits.rate_limiter_file import ages_of_runs
 from sources.eduframe.reading.batch import Batch, ResourceRun
-from sources.eduframe.reading.checkpoint import Position, set_name
+from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
 from sources.eduframe.settings import (
-    Selection,
     Settings,
     check_budget,
     policies,
     resolve,
     select,
 )
-from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.sync")
 
@@ -147,7 +140,8 @@ def sync(
     check_dataset(pipeline)
     make_folder(pipeline, settings.permissions)
     check_address(pipeline)
-    report = _new_report(pipeline, selection)
+    report = new_report(pipeline, selection, now_utc())
+    report.notes += [*about_destination(pipeline), *own_folder_note(pipeline)]
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     run = Run(report, limiter)
     if watch:
@@ -179,28 +173,6 @@ def sync(
             run.stop(str(locked))
             report.end()
     return report
-
-
-def _new_report(pipeline: Any, selection: Selection) -> Report:
-    return Report(
-        run_id=uuid.uuid4().hex,
-        started_at=now_utc(),
-        destination=pipeline.destination.destination_name,
-        dataset=pipeline.dataset_name,
-        version=version(),
-        runs={endpoint.table: ResourceRun(endpoint.table) for endpoint in selection.on},
-        off=selection.off,
-        notes=[*about_destination(pipeline), *own_folder_note(pipeline)],
-        began=time.monotonic(),
-    )
-
-
-def recall_window(past: PastRuns, limiter: Limiter) -> None:
-    """Where the disk knows of no requests, count those that the dataset's log tells of."""
-    journal = limiter.journal
-    if journal and journal.knows_nothing:
-        runs = [(run.last_asked, run.requests) for run in past.runs]
-        journal.learn(ages_of_runs(runs, now_utc(), limiter.window, limiter.requests))
 
 
 class _Sync:
@@ -277,7 +249,7 @@ class _Sync:
                 news=bool(recovered) or report.total("new") + report.total("changed") > 0,
                 first=SYNC_RUNS.name in missing,
             )
-            self._clean_up()
+            clean_up(self.pipeline, self.stored, report, relations=self.relations is not None)
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
         """Let the destination know at once of a refresh, also of lists that are not begun, or not
@@ -328,7 +300,7 @@ class _Sync:
                 if owner in existing
             }
             past = past_runs(stored)
-            recall_window(past, self.client.limiter)
+            recall_window(past, self.client.limiter, now_utc())
             come_after_the_last_run(stored, past, report)
             report.notes += upgrade(self.pipeline, stored, existing)
             self.relations = news_of_relations(stored)
@@ -345,15 +317,7 @@ class _Sync:
                 unbooked={who.rpartition(".")[2]: sent for who, sent in unbooked.items()},
             )
             self.budgeted = plan_parts(plans, stored, spending)
-            for name, plan in plans.items():
-                if len(plan.index):
-                    report.runs[name].expected = spending.shares.get(name, cost_of(plan))
-            if self.budgeted and (needed := self.budgeted.too_little(spending)):
-                report.notes.append(
-                    f"with {spending.usual:.0f} requests a run not everything is read within "
-                    f"reconcile_every: that takes {spending.advice(needed, self.settings)}, or a "
-                    "longer reconcile_every"
-                )
+            tell_beforehand(plans, self.budgeted, spending, self.settings)
         return plans, wanted - existing
 
     def _booked(self) -> Mapping[str, pa.Table]:
@@ -448,30 +412,3 @@ class _Sync:
             booked.append(limiter.journal.me)
         if booked:
             limiter.book(booked)
-
-    def _clean_up(self) -> None:
-        """Forget the keys of reads that are over, settle rows that were set aside, and note the
-        end: the row of the run was loaded with the last package, which takes its time."""
-        report = self.report
-        stored_now = stored_positions(self.pipeline)
-        if waiting := sorted(name for name, p in stored_now.items() if p.get("refresh")):
-            report.notes.append(
-                f"a refresh that was asked for is not done yet: {', '.join(waiting)}. Each sync "
-                "goes on with it, until it has read these lists completely"
-            )
-        positions = stored_now.values()
-        reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
-        lasting = [*reads, *(set_name(read, "parents") for read in reads)]
-        sets = ("missed", "refused", "failed", "waiting", "late")
-        lasting += [p[name] for p in positions for name in sets if p.get(name)]
-        lasting += [set_name(p["waiting"], "asked") for p in positions if p.get("waiting")]
-        with self.stored as stored:
-            forget_seen(stored, lasting)
-            forget_settled(stored)
-            if self.relations is not None:
-                forget_former_relations(stored)
-            for resource in set_aside(stored):
-                run = report.runs.get(resource)
-                if run and run.settled:
-                    resolve_rejected(stored, resource, run.settled, report.started_at)
-            note_end(stored, report.run_id, report.end())

@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from sources.eduframe.dataset.sql import Dataset
+from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.limits.rate_limiter_file import ages_of_runs
 
 LATEST = 50
 """Runs that are looked at: more do not fit into a window."""
@@ -90,6 +92,14 @@ def past_runs(dataset: Dataset) -> PastRuns:
             run = PastRun(loaded_at, row["completed"] == 1, **told)
             past = PastRuns([*past.runs, run], row["runs_held"], frozenset(names))
     return past
+
+
+def recall_window(past: PastRuns, limiter: Limiter, now: datetime) -> None:
+    """Where the disk knows of no requests, count those that the dataset's log tells of."""
+    journal = limiter.journal
+    if journal and journal.knows_nothing:
+        runs = [(run.last_asked, run.requests) for run in past.runs]
+        journal.learn(ages_of_runs(runs, now, limiter.window, limiter.requests))
 
 
 def note_followed(dataset: Dataset, past: PastRuns, now: datetime) -> None:
