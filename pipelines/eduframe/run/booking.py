@@ -41,7 +41,7 @@ def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
         for one in hinted[among(hinted, seen)].tolist():
             del ledger.hints[name][one]
         done = report.runs[name].status == "done" and name not in report.unloaded
-        if not done or not isinstance(read, parts.Parts):
+        if not done or report.runs[name].passed_over or not isinstance(read, parts.Parts):
             continue
         _book_windows(ledger, read, view, now)
         if view.blocks is not None and not read.disorder:

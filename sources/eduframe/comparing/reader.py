@@ -143,6 +143,9 @@ class Reader:
                 self._take_page(page)
             if (page is None or page.next_url is not None) and self._full():
                 yield self._flush()
+        if isinstance(self.read, Parts) and not self.run.traffic.requests:
+            self.run.status = "done"  # nothing was asked: what is known of the list stays
+            return
         if self.read.cut and not self.endpoint.params:
             self.checkpoint.runs += 1
             yield self._flush()

@@ -117,11 +117,7 @@ class Limiter:
                 self.journal.close()
 
     def unbooked(self) -> dict[str, int]:
-        """The requests of other programs that book where this one does, and have not, by program.
-
-        Raises:
-            OSError: the file that tells cannot be read.
-        """
+        """The requests of other programs that book where this one does, and have not, by program."""
         with self._changed:
             if not self.journal:
                 return {}

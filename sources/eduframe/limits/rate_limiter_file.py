@@ -217,8 +217,12 @@ class WindowFile:
     def unbooked(self) -> dict[str, int]:
         """How many requests each program that books where this one does has sent that are not
         booked, as far as is known: this one's, and those of programs that were killed."""
-        with self.exclusive():
-            content = self._path.read_text("ascii", "replace").splitlines()[1:]
+        try:
+            with self.exclusive():
+                content = self._path.read_text("ascii", "replace").splitlines()[1:]
+        except OSError as error:
+            log.debug("what is not booked yet cannot be read: %s", error)
+            return {}
         lines = []
         for text in content:
             with contextlib.suppress(ValueError):  # cut off by a kill or a full disk
