@@ -117,7 +117,7 @@ class Limiter:
                 self.journal.close()
 
     def unbooked(self) -> dict[str, int]:
-        """The requests of other programs that book where this one does, and have not, by program."""
+        """The requests that other programs which book where this one does have not, by program."""
         with self._changed:
             if not self.journal:
                 return {}
