@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -132,6 +133,18 @@ def stop_after(sim: Simulator, requests: int) -> Callable[[Run], None]:
         sim.before_response = hook
 
     return watch
+
+
+def move_a_payment(sim: Simulator, dice: Random) -> None:
+    """A payment moves to another invoice; whether the two change, too, is left to chance."""
+    if sim.rows("payments"):
+        payment = dice.choice(sim.rows("payments"))
+        left, other = payment["invoice_id"], dice.choice(sim.rows("invoices"))["id"]
+        sim.delete("payments", payment["id"])
+        sim.add("payments", **{**payment, "invoice_id": other})
+        for invoice in (left, other):
+            if dice.random() < 0.5:
+                sim.change("invoices", invoice)
 
 
 def command(warehouse: Warehouse, *resources: str, **env: str) -> dict[str, Any]:

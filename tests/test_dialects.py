@@ -29,6 +29,7 @@ from pipelines.eduframe.pipeline import CAN_DELETE, make_pipeline, usage_of
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.plans import come_after_the_last_run
 from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.store.recent_runs import COLUMNS, PastRun, PastRuns, past_runs
 from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.store.seen_keys import forget_seen, seen_keys
@@ -330,7 +331,10 @@ def test_what_the_sync_asks_and_tells_is_understood(there: Rendered) -> None:
     now = datetime.now(UTC)
     ids = np.array([1, 2])
     with StoredRows(pipeline) as stored:
-        come_after_the_last_run(stored, Report("run", now, there.name, "eduframe", "0"))
+        past_runs(stored)
+        running = PastRun(now, True, run_id="x", status="running")
+        report = Report("run", now, there.name, "eduframe", "0")
+        come_after_the_last_run(stored, PastRuns([running], 1, frozenset(COLUMNS)), report)
         for endpoint in ENDPOINTS:
             table = MAIN_TABLES[endpoint.table]
             stored.known(table, None, whole=True)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.eduframe.run.spending import USUAL, usual_gap
+from pipelines.eduframe.store.recent_runs import USUAL, past_runs
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe_simulator import Simulator
@@ -66,6 +66,25 @@ def test_a_list_that_has_grown_is_read_over_several_runs(
     warehouse.assert_equals_truth("users")
 
 
+def test_many_new_rows_before_the_known_ones_leave_no_gap(make_warehouse: MakeWarehouse) -> None:
+    counts, order = {"users": 830}, {"users": "id:desc"}
+    with Simulator(scale=0, counts=counts, sorted_by=order, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=("users",), budget="7")
+        warehouse.sync()
+        for _ in range(700):
+            sim.add("users")
+        missing = [700]
+        gap = "SELECT COUNT(*) AS n FROM _sync_ledger WHERE kind = 'suspect' AND rows_held > 0"
+        while missing[-1]:
+            warehouse.ahead += QUARTER
+            report = warehouse.sync()
+            assert report.requests <= 7
+            assert "whole" not in report.runs["users"].reads
+            missing.append(len(set(ids(sim, "users")) - living(warehouse, "users")))
+            assert missing[-1] <= max(0, missing[-2] - 100), missing
+            assert warehouse.query(gap)[0]["n"] or not missing[-1], "it is read next"
+
+
 def test_an_emptied_table_is_filled_again_on_the_budget(
     make_warehouse: MakeWarehouse, users: Simulator
 ) -> None:
@@ -105,4 +124,4 @@ def test_runs_after_a_clock_was_set_back_tell_of_no_rhythm(
         warehouse.ahead = back
         warehouse.sync()
     with StoredRows(warehouse.pipeline) as stored:
-        assert usual_gap(stored) == USUAL.total_seconds()
+        assert past_runs(stored).usual_gap == USUAL.total_seconds()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import command, stop_after
+from tests.conftest import command, move_a_payment, stop_after
 from tests.processes import start
 from tests.warehouses import PLENTY, Home, Warehouse
 
@@ -116,16 +116,7 @@ class Story:
             self.sim.delete(name, row["id"])
 
     def move(self) -> None:
-        """A payment moves to another invoice."""
-        sim, dice = self.sim, self.dice
-        if sim.rows("payments"):
-            payment = dice.choice(sim.rows("payments"))
-            left, other = payment["invoice_id"], dice.choice(sim.rows("invoices"))["id"]
-            sim.delete("payments", payment["id"])
-            sim.add("payments", **{**payment, "invoice_id": other})
-            for invoice in (left, other):
-                if dice.random() < 0.5:
-                    sim.change("invoices", invoice)
+        move_a_payment(self.sim, self.dice)
 
     def meet(self) -> None:
         """A meeting began not long ago, and somebody was there."""

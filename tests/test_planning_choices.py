@@ -95,7 +95,7 @@ def test_the_sweep_reads_what_was_read_longest_ago() -> None:
     view = replace(view, blocks=view.blocks.mark(1, 8000, NOW - 60.0).mark(2001, 2200, NOW - DAY))
     rates = Rates()
     rates.observe("orders", 10, 0, 1e9)
-    swept = of(plan(view, allowance=10, rates=rates), reason="not read for 24 h")
+    swept = of(plan(view, allowance=10, rates=rates), reason="not read for 1d")
     assert [(choice.first, choice.last) for choice in swept] == [(11, 11)]
 
 

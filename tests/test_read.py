@@ -7,7 +7,7 @@ import numpy as np
 
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
-from sources.eduframe.declare import Endpoint, ParentRef
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import BY_TABLE
 from sources.eduframe.http.client import Client
 from sources.eduframe.limits.rate_limiter import Limiter
@@ -15,32 +15,20 @@ from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.fetching import Page
 from sources.eduframe.reading.parents import ParentBook
-from sources.eduframe.reading.read import Plan, Progress, Proof, WholeList
+from sources.eduframe.reading.read import Plan, Progress, Read, WholeList
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.resource_policy import Policy
-from sources.eduframe.rows.keys import Ids
 from sources.eduframe_simulator import Simulator
 from tests.warehouses import PLENTY
 
-PROVES_NOTHING = Proof()
-
 
 @dataclass
-class Items:
+class Items(Read):
     """A kind of read of a test's own: some rows, each by its own path."""
 
     endpoint: Endpoint
     ids: Sequence[int]
-    proof: Proof = PROVES_NOTHING
-
-    @property
-    def parents(self) -> Sequence[ParentRef]:
-        return ()
-
-    @property
-    def answered(self) -> Ids:
-        return np.zeros(0, np.int64)
 
     def cost(self, rows: int) -> int:
         return len(self.ids)
@@ -50,26 +38,6 @@ class Items:
             path = f"{self.endpoint.path}/{number}"
             answer = progress.fetcher.client.get(path, expect="object")
             yield Page([answer.data], None, answer.date)
-
-    @property
-    def failed(self) -> Ids:
-        return np.zeros(0, np.int64)
-
-    @property
-    def failure(self) -> None:
-        return None
-
-    @property
-    def refused(self) -> Ids:
-        return np.zeros(0, np.int64)
-
-    @property
-    def waiting(self) -> Ids:
-        return np.zeros(0, np.int64)
-
-    @property
-    def cut(self) -> bool:
-        return False
 
 
 def test_another_kind_of_read_goes_through_the_same_loop() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sources.eduframe_simulator import ABSENT, Fault, Simulator
-from tests.conftest import stop_after
+from tests.conftest import move_a_payment, stop_after
 from tests.warehouses import PLENTY, Home, Warehouse
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -101,16 +101,7 @@ class Story:
             self.sim.delete(name, self.dice.choice(rows)["id"])
 
     def move(self) -> None:
-        """A payment moves to another invoice."""
-        sim, dice = self.sim, self.dice
-        if sim.rows("payments"):
-            payment = dice.choice(sim.rows("payments"))
-            left, other = payment["invoice_id"], dice.choice(sim.rows("invoices"))["id"]
-            sim.delete("payments", payment["id"])
-            sim.add("payments", **{**payment, "invoice_id": other})
-            for invoice in (left, other):
-                if dice.random() < 0.5:
-                    sim.change("invoices", invoice)
+        move_a_payment(self.sim, self.dice)
 
     def empty(self) -> None:
         order = self.dice.choice(self.sim.rows("orders"))

@@ -70,6 +70,9 @@ class Parent:
     columns of this list's own rows to columns of the parent's (left out: the same as
     ``params``). ``where`` keeps only the parents with one of these values; ``rename`` translates
     a parent's value into the one that the path takes.
+
+    There is hardly ever anything under a parent with one of the values in ``bare``, or whose two
+    columns in ``bare_if_equal`` are equal: it is asked last where not all can be.
     """
 
     table: str
@@ -77,6 +80,8 @@ class Parent:
     columns: Mapping[str, str] | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bare: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bare_if_equal: tuple[str, str] | None = None
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -17,13 +17,14 @@ from pipelines.eduframe.run.parts import cost_of, plan_parts
 from pipelines.eduframe.run.plans import Context, make_plans
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.spending import begin_spending
+from pipelines.eduframe.store.recent_runs import past_runs
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.display import escaped
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter
-from sources.eduframe.planning.views import Choice
+from sources.eduframe.planning.views import Choice, in_words
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan
@@ -124,7 +125,8 @@ def _look(
         plans = make_plans(
             stored, selection.on, context, book, forced=False, named=bool(resources)
         )
-    spending = begin_spending(stored, settings, report, budget=budget, bounded=not resources)
+    past = past_runs(stored)
+    spending = begin_spending(past, settings, report, budget=budget, bounded=not resources)
     every = dict(plans)
     costs = {name: cost_of(plan) for name, plan in plans.items()}
     budgeted = plan_parts(plans, stored, spending)
@@ -197,9 +199,4 @@ def _print(outlook: Outlook, wide: bool) -> None:
 
 
 def _shown(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"
+    return "never" if seconds is None else in_words(seconds)

@@ -117,6 +117,8 @@ def view(run: Run) -> Group:
     )
     wait = run.limiter.waiting
     shown: list[Table | Text] = [table, Text(state, style="dim italic")]
+    if ahead := to_go(run):
+        shown.append(Text(ahead, style="dim italic"))
     if wait and wait.seconds >= 1:
         until = f"{wait.until.astimezone():%H:%M:%S}"
         shown.append(Text(f"waiting {wait.seconds:.0f} s, until {until}: {wait.reason}"))
@@ -127,6 +129,18 @@ def spent(run: Run) -> str:
     """How much of the budget is spent, where there is one."""
     report, allowed = run.report, run.report.allowance
     return "" if allowed is None else f", {report.requests:,} of {allowed:,} in the budget spent"
+
+
+def to_go(run: Run) -> str:
+    """What is still ahead, as far as is known: requests, and what they take of the limit."""
+    under_way = [r for r in run.report.runs.values() if r.status in ("waiting", "reading")]
+    known = [r for r in under_way if r.expected is not None]
+    requests = sum(max(0, (r.expected or 0) - r.traffic.requests) for r in known)
+    if not requests:
+        return ""
+    minutes = requests * run.limiter.window / run.limiter.requests / 60
+    how = "about" if len(known) == len(under_way) else "at least"
+    return f"{how} {requests:,} requests to go: {minutes:.0f} minutes of the whole limit"
 
 
 def _lines(run: Run, over: threading.Event) -> None:
@@ -148,7 +162,9 @@ def _lines(run: Run, over: threading.Event) -> None:
             reading = [r for r in run.report.runs.values() if r.status == "reading"]
             names = ", ".join(f"{r.resource} ({r.read:,} rows)" for r in reading)
             if reading and not run.limiter.waiting:  # the limiter tells of that itself
-                log.info("reading %s; %s requests left%s", names, run.limiter.left, spent(run))
+                ahead = f"; {ahead}" if (ahead := to_go(run)) else ""
+                left = run.limiter.left
+                log.info("reading %s; %s requests left%s%s", names, left, spent(run), ahead)
 
 
 def line(run: ResourceRun) -> str:

@@ -15,6 +15,7 @@ from pipelines.eduframe.pipeline import make_pipeline
 from sources.eduframe.clock import now_utc
 from sources.eduframe.display import escaped
 from sources.eduframe.errors import SettingsError
+from sources.eduframe.planning.views import in_words
 from sources.eduframe.settings import parse_duration, policies, resolve, select
 
 OWN = "own"
@@ -147,8 +148,5 @@ def _age(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     if seconds < -CLOCKS_DIFFER:
-        return f"in {_age(-seconds)}"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"
+        return f"in {in_words(-seconds)}"
+    return in_words(seconds)

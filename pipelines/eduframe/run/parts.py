@@ -4,8 +4,6 @@ Where everything costs no more than what may be spent, everything is read. Else 
 to the planner (:func:`view_of`), and what it chooses becomes the list's read (:func:`spend`).
 """
 
-import copy
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +11,8 @@ from datetime import datetime
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.named_rows import NamedRows, moved_by
 from pipelines.eduframe.run.spending import Spending
 from pipelines.eduframe.store.ledger import NEVER, Ledger
 from sources.eduframe.clock import parse
@@ -24,8 +20,7 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.planning import views
-from sources.eduframe.planning.blocks import Blocks, LedgerRow
-from sources.eduframe.planning.hints import suspects
+from sources.eduframe.planning.blocks import Blocks
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 from sources.eduframe.reading import parts
@@ -34,13 +29,11 @@ from sources.eduframe.reading.questions import item_params, needs_names
 from sources.eduframe.reading.read import Plan, Proof, WholeList
 from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.rows.keys import Ids, among
-from sources.eduframe.rows.tables import MAIN_TABLES
+from sources.eduframe.settings import Settings
 
 ORDERS: dict[str, views.Order] = {
     "ascending": "ascending", "descending": "descending", "none": "none",
 }  # fmt: skip
-HINTS_LAST = 86400.0
-"""Seconds after which a hint that was not followed is forgotten: the sweep comes round."""
 ROWS_UNKNOWN = 3
 """After so many runs in a row that found more rows in a list than we know of, it is read whole."""
 FEW_PARENTS = 20
@@ -62,33 +55,13 @@ class Budgeted:
     now: datetime
     every: float
     """Seconds from one run to the next."""
-    named: dict[str, set[int]] = field(default_factory=dict)
-    """By list: the ids of rows that new and changed rows of other lists name."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    named: NamedRows = field(default_factory=NamedRows)
 
     def too_little(self, spending: Spending) -> int | None:
         """The requests a run with which everything is read within ``reconcile_every``, where runs
         as they usually are have less; else None."""
         needed = self.schedule.needed
         return needed if needed > spending.usual else None
-
-    def listen(self, plan: Plan) -> None:
-        """Note which rows of other lists the new and changed rows of this one name."""
-        columns = {c.name: c for c in MAIN_TABLES[plan.endpoint.table].columns}
-        targets = {
-            name: references.table
-            for name in plan.endpoint.moves
-            if (references := columns[name].references)
-        }
-
-        def note(written: pa.Table) -> None:
-            for name, table in targets.items():
-                ids = pc.drop_null(pc.unique(written.column(name))).to_pylist()
-                with self._lock:
-                    self.named.setdefault(table, set()).update(ids)
-
-        if targets:
-            plan.on_written = note
 
 
 def plan_parts(
@@ -122,19 +95,37 @@ def plan_parts(
     schedule = choose([*seen.values()], ledger.rates, allowance, now.timestamp(), spending.every)
     budgeted = Budgeted(ledger, schedule, seen, dict(plans), now, spending.every)
     for plan in plans.values():
-        budgeted.listen(plan)
+        budgeted.named.listen(plan)
     chosen: dict[str, list[Choice]] = {}
     for choice in schedule.choices:
         chosen.setdefault(choice.name, []).append(choice)
     shares = {name: sum(choice.cost for choice in found) for name, found in chosen.items()}
-    shares |= {name: 0 for name, view in seen.items() if view.parents and name not in shares}
+    moved = {table for plan in plans.values() for table in moved_by(plan.endpoint).values()}
+    later = {name: 0 for name, view in seen.items() if view.parents or name in moved}
+    shares = later | shares
     spending.share_out(shares, pace - sum(shares.values()))
     for name in seen:
-        if name in shares:  # parents may change in this run
-            _set_read(plans[name], seen[name], chosen.get(name, ()), spending)
+        if name in shares:  # parents may change in this run, and rows be named
+            _set_read(plans[name], seen[name], chosen.get(name, ()), budgeted.named, spending)
         else:
             _pass_over(name, plans, spending)
     return budgeted
+
+
+def tell_beforehand(
+    plans: Mapping[str, Plan], budgeted: Budgeted | None, spending: Spending, settings: Settings
+) -> None:
+    """Note what each list will take, and say if runs have too little to come round in time."""
+    for name, plan in plans.items():
+        if len(plan.index):
+            share = spending.shares.get(name)
+            spending.report.runs[name].expected = cost_of(plan) if share is None else share
+    if budgeted and (needed := budgeted.too_little(spending)):
+        spending.report.notes.append(
+            f"with {spending.usual:.0f} requests a run not everything is read within "
+            f"reconcile_every: that takes {spending.advice(needed, settings)}, or a longer "
+            "reconcile_every"
+        )
 
 
 def _pass_over(name: str, plans: dict[str, Plan], spending: Spending) -> None:
@@ -204,7 +195,7 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
         walk_left=cost_of(plan) if plan.resumed and not endpoint.params else 0,
     )
     if isinstance(plan.read, UnderParents):
-        return replace(view, parents=_parents_of(plan, plan.read))
+        return replace(view, parents=_parents_of(plan, plan.read, stored))
     if not may_be_ordered(endpoint):
         return view
     hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
@@ -239,8 +230,10 @@ def _suspect(plan: Plan, ledger: Ledger, living: Ids) -> list[tuple[int, int]]:
     return found
 
 
-def _parents_of(plan: Plan, read: UnderParents) -> Parents:
+def _parents_of(plan: Plan, read: UnderParents, stored: StoredRows) -> Parents:
     """The parents that are to be asked, the newest first."""
+    for parent in plan.endpoint.parents:
+        read.bare = np.union1d(read.bare, stored.bare_parents(parent))
     refs = {
         parent.ref(values).key_id
         for parent, found in zip(plan.endpoint.parents, read.stored, strict=False)
@@ -251,8 +244,9 @@ def _parents_of(plan: Plan, read: UnderParents) -> Parents:
     late = np.isin(ids, plan.waiting_before)
     starts_round = plan.mode == "reconcile" or bool(plan.position.round and not len(late))
     asked = _epoch(plan.position.reconciled_at, plan.clock)
+    likely_empty = np.isin(ids, np.setdiff1d(read.bare, read.filled))
     changed = ~late if not starts_round else np.zeros(len(ids), np.bool_)
-    return Parents(ids, np.full(len(ids), asked), changed, np.isin(ids, read.last))
+    return Parents(ids, np.full(len(ids), asked), changed, likely_empty)
 
 
 def _windows(
@@ -295,7 +289,7 @@ def _epoch(moment: str | None, now: datetime) -> float:
 
 
 def _set_read(
-    plan: Plan, view: ListView, choices: Sequence[Choice], spending: Spending
+    plan: Plan, view: ListView, choices: Sequence[Choice], named: NamedRows, spending: Spending
 ) -> None:
     """Let the plan read what was chosen of the list.
 
@@ -320,7 +314,13 @@ def _set_read(
     keys = plan.index.living_keys
     order: Order = "descending" if view.order == "descending" else "ascending"
     made = [_part(choice, keys, order) for choice in others]
-    plan.read_parts(parts.Parts(plan.endpoint, plan.index, made, order, left))
+    in_the_end = named.reads(view, keys, left)
+    plan.read_parts(
+        parts.Parts(
+            plan.endpoint, plan.index, made, order, left,
+            more=lambda met: [_part(choice, keys, order) for choice in in_the_end(met)],
+        )
+    )
 
 
 def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
@@ -337,86 +337,3 @@ def _part(choice: Choice, keys: Ids, order: Order) -> parts.Part:
         return parts.Pages(int(keys[min(first, end)]), high)
     high = int(keys[end - first]) if choice.first > 1 else int(parts.HIGHEST)
     return parts.Pages(int(keys[max(0, end - last)]), high)
-
-
-# ---- what the reads found
-
-
-def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
-    """What the reads of this run teach, as rows of the ledger and of the rates.
-
-    What was stopped, failed, is held back, or not loaded, proves nothing.
-    """
-    ledger, now = copy.deepcopy(budgeted.ledger), budgeted.now.timestamp()
-    changes = sum(run.new + run.changed for run in report.runs.values())
-    ledger.rates.decay(now)
-    ledger.rates.observe_run(changes, now - budgeted.every, now)
-    for name, view in budgeted.views.items():
-        plan = budgeted.plans[name]
-        read, index = plan.read, plan.index
-        seen = index.keys[index.seen] if name not in report.unloaded else index.keys[:0]
-        ledger.hints[name] = {
-            **{one: at for one, at in ledger.hints.get(name, {}).items() if now - at < HINTS_LAST},
-            **dict.fromkeys(budgeted.named.get(name, ()), now),
-        }
-        hinted = np.array([*ledger.hints[name]], np.int64)
-        for one in hinted[among(hinted, seen)].tolist():
-            del ledger.hints[name][one]
-        done = report.runs[name].status == "done" and name not in report.unloaded
-        if not done or not isinstance(read, parts.Parts):
-            continue
-        _book_windows(ledger, read, view, now)
-        if view.blocks is not None and not read.disorder:
-            ledger.blocks[name] = _book_pages(ledger, read, view.blocks, name, now)
-    return ledger.tables(budgeted.views)
-
-
-def _book_pages(
-    ledger: Ledger, read: parts.Parts, blocks: Blocks, name: str, now: float
-) -> list[LedgerRow]:
-    nothing = np.zeros(0, np.int64)
-    met = np.unique(np.concatenate([nothing, *read.met]))
-    changed = np.unique(np.concatenate([nothing, *read.changed]))
-    ledger.rates.observe_rows(name, blocks, met, np.intersect1d(changed, met), now)
-    suspect = [s for some in read.met for s in _beside(blocks, some, changed)]
-    ledger.suspects[name] = [
-        (int(blocks.keys[low]), high - low, now)
-        for low, high in (np.searchsorted(blocks.keys, [a, b + 1]).tolist() for a, b in suspect)
-        if high > low
-    ]
-    new = met[~among(met, blocks.keys)]
-    if any(high == parts.HIGHEST for _, high in read.covered) and len(blocks):
-        hours = float(blocks.ages(now)[-1]) / 3600
-        if np.isfinite(hours) and hours > 0:
-            ledger.rates.observe(name, 0, len(new), hours, "growth")
-    for low, high in read.covered:
-        blocks = blocks.mark(low, high, now)
-    keys = np.sort(np.concatenate([blocks.keys, new]))
-    times, _ = ledger.unknown.get(name, (0, NEVER))
-    ledger.unknown[name] = (times + 1 if read.unknown_rows(keys) > 0 else 0, now)
-    return blocks.fit(keys, now).ledger()
-
-
-def _beside(blocks: Blocks, read: Ids, changed: Ids) -> list[tuple[int, int]]:
-    """The known rows beside a page with many changes."""
-    known = np.unique(read[among(read, blocks.keys)])
-    return suspects(blocks, known, np.intersect1d(changed, known)) if len(known) else []
-
-
-def _book_windows(ledger: Ledger, read: parts.Parts, view: ListView, now: float) -> None:
-    looked = ledger.windows.setdefault(view.name, {})
-    read_now = {int(window.value): found for window, found in read.read_windows.items()}
-    lasting = {}
-    for window in view.windows:
-        key = int(next(iter(window.params.values())))
-        if key in read_now:
-            lasting[key] = now
-            changed = int(np.isin(read_now[key], read.changed_in_windows).sum())
-            before = looked.get(key, NEVER)
-            since = max(0.0, before - window.event) if before == before else 0.0
-            ledger.rates.observe_window(
-                view.name, since / 3600, (now - window.event) / 3600, changed, len(read_now[key])
-            )
-        elif key in looked:
-            lasting[key] = looked[key]
-    ledger.windows[view.name] = lasting

@@ -16,6 +16,7 @@ from pipelines.eduframe.destinations.postgres.locks import is_locked, who_locks
 from pipelines.eduframe.destinations.tables.doubled_rows import remove_doubled
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.hidden_rows import asked_before
+from pipelines.eduframe.store.recent_runs import PastRuns, note_followed
 from pipelines.eduframe.store.rejected_rows import set_aside
 from pipelines.eduframe.store.seen_keys import seen_keys
 from sources.eduframe.clock import now_utc, parse
@@ -51,18 +52,17 @@ class Context:
     """Whether this is for a look alone: nothing is mended."""
 
 
-def come_after_the_last_run(stored: StoredRows, report: Report) -> None:
-    """Runs are told apart, and ordered, by their start, even if the clock was set back."""
-    table, column = stored.name("_sync_runs"), stored.column("started_at")
-    status = stored.column("status")
-    running = f"FROM {table} WHERE {status} = 'running'"
-    if any(rows.num_rows for rows in stored.query(f"SELECT 1 {running} LIMIT 1")):
-        stored.update("_sync_runs", {"status": "interrupted"}, f"{status} = 'running'")
+def come_after_the_last_run(stored: StoredRows, past: PastRuns, report: Report) -> None:
+    """Runs are told apart, and ordered, by their start, even if the clock was set back; one that
+    was cut off is told of, and the last one is told that another has begun."""
+    if any(run.status == "running" for run in past.runs):
+        running = f"{stored.column('status')} = 'running'"
+        stored.update("_sync_runs", {"status": "interrupted"}, running)
         report.notes.append("the last run did not come to its end")
-    for rows in stored.query(f"SELECT MAX({column}) AS latest FROM {table}"):
-        latest = rows.column(0).to_pylist()[0] if rows.num_rows else None
-        if latest is not None and latest >= report.started_at:
-            report.started_at = latest + timedelta(microseconds=1)
+    latest = max((run.started_at for run in past.runs if run.started_at), default=None)
+    if latest is not None and latest >= report.started_at:
+        report.started_at = latest + timedelta(microseconds=1)
+    note_followed(stored, past, report.clock)
 
 
 def make_plans(
@@ -267,9 +267,10 @@ def _known(
 
 def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) -> Read:
     """Which part of the list is read: all of it, or what is under the parents to be asked."""
-    endpoint, whole = plan.endpoint, plan.mode == "reconcile"
+    endpoint, index, whole = plan.endpoint, plan.index, plan.mode == "reconcile"
     if not endpoint.params:
-        return WholeList(endpoint, Proof(of_list=whole))
+        is_new = plan.position.began is None and not len(index) and not endpoint.detail_path
+        return WholeList(endpoint, Proof(of_list=whole), is_new=is_new)
     answered: Ids = np.zeros(0, np.int64)
     if plan.resumed:
         parents = set_name(plan.checkpoint.id, "parents")
@@ -285,6 +286,7 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         plan.failed_before,
         plan.position.readable is True,
         waiting_before=plan.waiting_before,
+        filled=np.zeros(0, np.int64) if index.parents is None else np.unique(index.parents),
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ from sources.eduframe.limits.traffic import Traffic
 from sources.eduframe.planning.budget import Account
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.rows.hashing import VERSION
+from sources.eduframe.settings import Selection
+from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.load")
 
@@ -254,6 +257,20 @@ class Report:
             "off": self.off,
         }
         return orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode()
+
+
+def new_report(pipeline: Any, selection: Selection, now: datetime) -> Report:
+    """The report of a run into a pipeline's dataset that begins now."""
+    return Report(
+        run_id=uuid.uuid4().hex,
+        started_at=now,
+        destination=pipeline.destination.destination_name,
+        dataset=pipeline.dataset_name,
+        version=version(),
+        runs={endpoint.table: ResourceRun(endpoint.table) for endpoint in selection.on},
+        off=selection.off,
+        began=time.monotonic(),
+    )
 
 
 def _logged_mode(run: ResourceRun) -> str | None:

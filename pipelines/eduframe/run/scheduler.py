@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import TopologicalSorter
 
+from pipelines.eduframe.run.named_rows import moved_by
 from sources.eduframe.endpoints import filled_by
+from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.read import Plan
 
 
@@ -58,16 +60,20 @@ class Scheduler:
 
 
 def dependencies(plans: Mapping[str, Plan]) -> dict[str, set[str]]:
-    """For each list the lists that must be read before it: its parents', if they are read.
+    """For each list the lists that must be read before it: its parents', if they are read, and,
+    where it is read in parts, those whose changed rows name rows of it.
 
     An interrupted read goes on at once, with the parents that the destination holds.
     """
-    return {
-        name: set()
-        if plan.resumed
-        else {filled_by(parent.table).table for parent in plan.endpoint.parents} & set(plans)
-        for name, plan in plans.items()
-    }
+    before: dict[str, set[str]] = {name: set() for name in plans}
+    for name, plan in plans.items():
+        if not plan.resumed:
+            parents = {filled_by(parent.table).table for parent in plan.endpoint.parents}
+            before[name] |= parents & {*plans}
+        for moved in moved_by(plan.endpoint).values():
+            if moved in plans and isinstance(plans[moved].read, Parts):
+                before[moved].add(name)
+    return before
 
 
 def _priority(plan: Plan) -> tuple[bool, str, int]:

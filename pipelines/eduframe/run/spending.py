@@ -1,26 +1,16 @@
 """What a run may spend: the account in the destination, and the allowance that comes of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from pipelines.eduframe.run.report import Report
-from sources.eduframe.dataset.sql import Dataset
+from pipelines.eduframe.store.recent_runs import PastRuns
 from sources.eduframe.planning.budget import LEAST, Account, Budget
 from sources.eduframe.settings import Settings
 
-UNBOOKED = timedelta(minutes=2)
-"""So long, at the most, a run that was killed may have gone on after what it loaded last."""
 MARGIN = 4
 """Requests that are about to be made, and not counted yet."""
-USUAL = timedelta(minutes=15)
-"""How far runs are apart, where that is not known yet."""
-
-
-LONGEST_GAP = 7 * 86400.0
-"""Seconds; runs that are further apart tell of no rhythm."""
 
 
 @dataclass
@@ -28,11 +18,9 @@ class Spending:
     """The allowance of one run."""
 
     budget: Budget
-    """What holds for this run: it may differ from what the account fills by."""
-    account: Account | None
-    """None where the setting is no share of the limit."""
-    budget_account: Account
-    """The account by which this run spends."""
+    """What holds for this run: it may differ from the setting."""
+    account: Account
+    """What there is to spend when the run begins, filling as this budget says."""
     allowance: int | None
     """Requests; None: as many as it takes."""
     report: Report
@@ -62,16 +50,14 @@ class Spending:
         assert self.allowance is not None
         if self.budget.share is None:
             return self.left()
-        account = self.budget_account
-        now = self.report.clock.timestamp()
-        paced = account.paced(now, self.every, lively)
-        steady = int(account.per_second * self.every)
+        paced = self.account.paced(self.report.clock.timestamp(), self.every, lively)
+        steady = int(self.account.per_second * self.every)
         return min(self.left(), max(paced, min(LEAST, steady)))
 
     @property
     def usual(self) -> float:
         """The requests that a run has in the long run."""
-        if self.account is None or self.budget.share is None:
+        if self.budget.share is None:
             return float("inf") if self.allowance is None else self.allowance
         return max(LEAST, self.account.per_second * self.every)
 
@@ -94,90 +80,63 @@ class Spending:
 
 
 def begin_spending(
-    stored: Dataset,
+    past: PastRuns,
     settings: Settings,
     report: Report,
     *,
     budget: str | None,
     bounded: bool,
-    sent_within: Callable[[float], int] | None = None,
+    unbooked: Mapping[str, int] | None = None,
 ) -> Spending:
     """What a run that begins now may spend.
 
     Args:
         budget: what was asked for, for this run, in place of the setting.
         bounded: whether the setting counts where nothing was asked for.
-        sent_within: how many requests the machine knows of, of the last so many seconds.
+        unbooked: how many requests earlier runs into this dataset have sent that are not booked,
+            by run, as far as this machine knows.
     """
-    of_account = Budget.parse(settings.budget)
-    chosen = Budget.parse(budget) if budget else of_account if bounded else Budget()
+    of_setting = Budget.parse(settings.budget)
+    chosen = Budget.parse(budget) if budget else of_setting if bounded else Budget()
     now = report.clock.timestamp()
     limit = settings.requests_per_window / settings.window_seconds
-    account = None
-    if of_account.share is not None:
-        account = _stored_account(stored, of_account, settings, limit, report.clock, sent_within)
-        report.account = account
+    account = chosen.account(limit, now)
+    if of_setting.share is not None:
+        stored = _stored_account(past, of_setting, settings, report.clock, unbooked or {})
+        report.account = stored
+        account = chosen.stored_account(limit, stored.filled(now).balance, now)
     report.budget = str(chosen)
-    mine = chosen.account(limit, now)
-    if account is not None:
-        mine = chosen.stored_account(limit, account.filled(now).balance, now)
-    allowance = chosen.allowance(mine, now)
-    report.allowance = allowance
-    return Spending(
-        chosen, account, mine, allowance, report, usual_gap(stored), _runs_before(stored)
-    )
+    report.allowance = chosen.allowance(account, now)
+    return Spending(chosen, account, report.allowance, report, past.usual_gap, past.count)
 
 
 def _stored_account(
-    stored: Dataset,
+    past: PastRuns,
     budget: Budget,
     settings: Settings,
-    limit: float,
     clock: datetime,
-    sent_within: Callable[[float], int] | None,
+    unbooked: Mapping[str, int],
 ) -> Account:
-    """The account as the last run left it; a new one, which is full, where there was none."""
-    column = stored.column
-    names = ("balance", "balance_at", "ended_at")
-    sql = (
-        f"SELECT {', '.join(column(name) for name in names)} FROM {stored.name('_sync_runs')} "
-        f"WHERE {column('balance')} IS NOT NULL AND {column('balance_at')} IS NOT NULL "
-        f"AND {stored.completed()} "
-        f"ORDER BY {column('started_at')} DESC LIMIT 1"
-    )
-    row: tuple[Any, ...] | None = None
-    if "balance" in stored.stored_columns(["_sync_runs"]).get("_sync_runs", {}):
-        for rows in stored.query(sql):
-            row = next(iter(zip(*(c.to_pylist() for c in rows.columns), strict=True)), row)
-    if row is None:
-        return budget.account(limit, clock.timestamp())
-    balance, at, ended = row
-    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
-    account = budget.stored_account(limit, float(balance), moment.timestamp())
-    if ended is not None:
-        return account
-    elapsed = max(timedelta(), clock - moment)
-    if sent_within and elapsed.total_seconds() <= settings.window_seconds:
-        unbooked = sent_within(elapsed.total_seconds())
-    else:
-        unbooked = round(settings.requests_per_window + limit * min(elapsed, UNBOOKED).seconds)
-    return account.book(unbooked, moment.timestamp())
+    """The account as the last run left it; a new one, which is full, where there was none.
 
-
-def _runs_before(stored: Dataset) -> int:
-    sql = f"SELECT COUNT(*) AS runs FROM {stored.name('_sync_runs')}"
-    return sum(rows.column(0).to_pylist()[0] for rows in stored.query(sql))
-
-
-def usual_gap(stored: Dataset) -> float:
-    """Seconds between the starts of the latest runs: the median."""
-    column = stored.column("started_at")
-    sql = (
-        f"SELECT {column} FROM {stored.name('_sync_runs')} WHERE {column} IS NOT NULL "
-        f"ORDER BY {column} DESC LIMIT 9"
-    )
-    starts = [moment for rows in stored.query(sql) for moment in rows.column(0).to_pylist()]
-    gaps = sorted((later - before).total_seconds() for later, before in pairwise(starts))
-    # a clock that was wrong leaves gaps of a moment, or of any length
-    gaps = [gap for gap in gaps if 1.0 <= gap <= LONGEST_GAP]
-    return max(60.0, gaps[len(gaps) // 2]) if gaps else USUAL.total_seconds()
+    What runs that were cut off have sent since they last told of themselves is booked: as this
+    machine knows it, or else as much as the limit has allowed since then.
+    """
+    limit = settings.requests_per_window / settings.window_seconds
+    now = clock.timestamp()
+    told = {run.run_id: run.requests for run in past.runs if run.completed}
+    known = sum(max(0, sent - told.get(run_id, 0)) for run_id, sent in unbooked.items())
+    last = next((run for run in past.runs if run.completed and run.balance is not None), None)
+    if last is None or last.balance is None or last.balance_at is None:
+        return budget.account(limit, now).book(known, now)
+    account = budget.stored_account(limit, float(last.balance), last.balance_at.timestamp())
+    cut_off_at = last.balance_at if last.ended_at is None else None
+    if last is past.runs[0] and last.ended_at is not None:
+        cut_off_at = last.followed_at
+    if unbooked or cut_off_at is None:
+        return account.book(known, now) if known else account
+    elapsed = (clock - cut_off_at) / timedelta(seconds=1)
+    if elapsed < 0:  # the clock was set back: how long it has been nobody knows
+        return replace(account, balance=0.0)
+    allowed = settings.requests_per_window + limit * elapsed
+    return account.book(round(allowed), cut_off_at.timestamp())

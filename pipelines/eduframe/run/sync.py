@@ -6,8 +6,6 @@ deletions and recovery happen here, around an ordinary dlt pipeline.
 
 import logging
 import queue
-import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,22 +33,22 @@ from pipelines.eduframe.pipeline import (
     usage_of,
     use_own_destination,
 )
+from pipelines.eduframe.place.target import target_of
 from pipelines.eduframe.place.working_folder import own_folder_note
+from pipelines.eduframe.run.booking import book
+from pipelines.eduframe.run.cleaning_up import clean_up
 from pipelines.eduframe.run.control import Run, stopping_after
 from pipelines.eduframe.run.package_contents import Loader
 from pipelines.eduframe.run.package_splitting import Batches, load, split
-from pipelines.eduframe.run.parts import Budgeted, book, plan_parts
+from pipelines.eduframe.run.parts import Budgeted, plan_parts, tell_beforehand
 from pipelines.eduframe.run.pending_packages import recover
 from pipelines.eduframe.run.plans import Context, come_after_the_last_run, make_plans
-from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.report import Report, new_report
 from pipelines.eduframe.run.scheduler import Scheduler
 from pipelines.eduframe.run.spending import begin_spending
-from pipelines.eduframe.store.hidden_rows import forget_settled
-from pipelines.eduframe.store.recent_runs import recent_runs
-from pipelines.eduframe.store.rejected_rows import resolve_rejected, set_aside
-from pipelines.eduframe.store.relations import forget_former_relations, news_of_relations
-from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS, note_end
-from pipelines.eduframe.store.seen_keys import forget_seen
+from pipelines.eduframe.store.recent_runs import past_runs, recall_window
+from pipelines.eduframe.store.relations import news_of_relations
+from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS
 from pipelines.eduframe.store.state import source_state, stored_positions
 from pipelines.eduframe.store.versions import check_version
 from pipelines.eduframe.views.keeping import check_no_views, keep_views
@@ -71,22 +69,20 @@ from sources.eduframe.errors import (
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter, share_window
-from sources.eduframe.limits.rate_limiter_file import ages_of_runs
 from sources.eduframe.reading.batch import Batch, ResourceRun
-from sources.eduframe.reading.checkpoint import Position, set_name
+from sources.eduframe.reading.checkpoint import Position
 from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.tables import ALL_TABLES, MAIN_TABLES
 from sources.eduframe.settings import (
-    Selection,
     Settings,
     check_budget,
     policies,
     resolve,
     select,
 )
-from sources.eduframe.version import version
 
 log = logging.getLogger("eduframe.sync")
 
@@ -145,7 +141,10 @@ def sync(
     check_dataset(pipeline)
     make_folder(pipeline, settings.permissions)
     check_address(pipeline)
-    report = _new_report(pipeline, selection)
+    report = new_report(pipeline, selection, now_utc())
+    before = usage_of(pipeline)
+    report.usage = lambda: usage_of(pipeline).since(before)
+    report.notes += [*about_destination(pipeline), *own_folder_note(pipeline)]
     limiter = Limiter(settings.requests_per_window, settings.window_seconds)
     run = Run(report, limiter)
     if watch:
@@ -162,7 +161,10 @@ def sync(
             bounds=Bounds.of(settings),
         ) as client,
     ):
-        share_window(limiter, settings.base_url, settings.api_token, settings.request_seconds)
+        share_window(
+            limiter, settings.base_url, settings.api_token, settings.request_seconds,
+            program=f"{target_of(pipeline).number}.{report.run_id}",
+        )
         make_room(pipeline)
         work = _Sync(pipeline, settings, selection.on, chosen, client, run, still_held)
         try:
@@ -174,30 +176,6 @@ def sync(
             run.stop(str(locked))
             report.end()
     return report
-
-
-def _new_report(pipeline: Any, selection: Selection) -> Report:
-    before = usage_of(pipeline)
-    return Report(
-        run_id=uuid.uuid4().hex,
-        started_at=now_utc(),
-        destination=pipeline.destination.destination_name,
-        dataset=pipeline.dataset_name,
-        version=version(),
-        runs={endpoint.table: ResourceRun(endpoint.table) for endpoint in selection.on},
-        off=selection.off,
-        notes=[*about_destination(pipeline), *own_folder_note(pipeline)],
-        began=time.monotonic(),
-        usage=lambda: usage_of(pipeline).since(before),
-    )
-
-
-def recall_window(stored: StoredRows, limiter: Limiter) -> None:
-    """Where the disk knows of no requests, count those that the dataset's log tells of."""
-    journal = limiter.journal
-    if journal and journal.knows_nothing:
-        runs = recent_runs(stored)
-        journal.learn(ages_of_runs(runs, now_utc(), limiter.window, limiter.requests))
 
 
 class _Sync:
@@ -228,6 +206,9 @@ class _Sync:
         self.anew: set[str] = set()
         """The lists of which every row is to be written again, as their tables were mended."""
         self.budgeted: Budgeted | None = None
+        self.taken_over: list[str] = []
+        """Runs that were cut off, whose requests this one books, as the file of the window names
+        them."""
         self.relations: pa.Table | None = None
         """What is to be written of ``_relations``."""
 
@@ -271,7 +252,7 @@ class _Sync:
                 news=bool(recovered) or report.total("new") + report.total("changed") > 0,
                 first=SYNC_RUNS.name in missing,
             )
-            self._clean_up()
+            clean_up(self.pipeline, self.stored, report, relations=self.relations is not None)
 
     def _remember_refresh(self, plans: Mapping[str, Plan], loader: Loader) -> None:
         """Let the destination know at once of a refresh, also of lists that are not begun, or not
@@ -321,8 +302,9 @@ class _Sync:
                 for owner in lists_of(ALL_TABLES[name])
                 if owner in existing
             }
-            recall_window(stored, self.client.limiter)
-            come_after_the_last_run(stored, report)
+            past = past_runs(stored)
+            recall_window(past, self.client.limiter, now_utc())
+            come_after_the_last_run(stored, past, report)
             report.notes += upgrade(self.pipeline, stored, existing)
             self.relations = news_of_relations(stored)
             context = Context(
@@ -331,17 +313,14 @@ class _Sync:
             )
             usable = [e for e in self.endpoints if e.table not in report.unloaded]
             plans = make_plans(stored, usable, context, self.book, **how)
+            unbooked = self.client.limiter.unbooked()
+            self.taken_over = [*unbooked]
             spending = begin_spending(
-                stored, self.settings, report, budget=budget, bounded=not any(how.values()),
-                sent_within=self.client.limiter.sent_within,
+                past, self.settings, report, budget=budget, bounded=not any(how.values()),
+                unbooked={who.rpartition(".")[2]: sent for who, sent in unbooked.items()},
             )
             self.budgeted = plan_parts(plans, stored, spending)
-            if self.budgeted and (needed := self.budgeted.too_little(spending)):
-                report.notes.append(
-                    f"with {spending.usual:.0f} requests a run not everything is read within "
-                    f"reconcile_every: that takes {spending.advice(needed, self.settings)}, or a "
-                    "longer reconcile_every"
-                )
+            tell_beforehand(plans, self.budgeted, spending, self.settings)
         return plans, wanted - existing
 
     def _booked(self) -> Mapping[str, pa.Table]:
@@ -407,6 +386,8 @@ class _Sync:
             run.status, run.message = "failed", f"unexpected: {said}"
         finally:
             self.book.end(name)
+            nothing = isinstance(plan.read, Parts) and not run.traffic.requests
+            run.passed_over = nothing and run.status == "done"
 
     def _end(self, run: ResourceRun, error: EduframeError) -> None:
         """Something is wrong that concerns every list."""
@@ -424,30 +405,13 @@ class _Sync:
             if last:
                 report.end()
             load(loader, package, report, settings, self._writing, self.control.hurry)
+            self._tell_booked(all_of_mine=last)
 
-    def _clean_up(self) -> None:
-        """Forget the keys of reads that are over, settle rows that were set aside, and note the
-        end: the row of the run was loaded with the last package, which takes its time."""
-        report = self.report
-        stored_now = stored_positions(self.pipeline)
-        if waiting := sorted(name for name, p in stored_now.items() if p.get("refresh")):
-            report.notes.append(
-                f"a refresh that was asked for is not done yet: {', '.join(waiting)}. Each sync "
-                "goes on with it, until it has read these lists completely"
-            )
-        positions = stored_now.values()
-        reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]
-        lasting = [*reads, *(set_name(read, "parents") for read in reads)]
-        sets = ("missed", "refused", "failed", "waiting", "late")
-        lasting += [p[name] for p in positions for name in sets if p.get(name)]
-        lasting += [set_name(p["waiting"], "asked") for p in positions if p.get("waiting")]
-        with self.stored as stored:
-            forget_seen(stored, lasting)
-            forget_settled(stored)
-            if self.relations is not None:
-                forget_former_relations(stored)
-            for resource in set_aside(stored):
-                run = report.runs.get(resource)
-                if run and run.settled:
-                    resolve_rejected(stored, resource, run.settled, report.started_at)
-            note_end(stored, report.run_id, report.end())
+    def _tell_booked(self, *, all_of_mine: bool) -> None:
+        """What a package said of the account is loaded."""
+        limiter = self.client.limiter
+        booked, self.taken_over = self.taken_over, []
+        if all_of_mine and limiter.journal:
+            booked.append(limiter.journal.me)
+        if booked:
+            limiter.book(booked)

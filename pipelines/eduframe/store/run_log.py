@@ -122,6 +122,8 @@ SYNC_RUNS = LogTable(
                "the log's last excepted; null where it does not bill by them."),
         Column("bytes_read", "bigint", description="Bytes these statements looked at, as the "
                "destination tells them, by which BigQuery bills; null elsewhere."),
+        Column("followed_at", "timestamp", description="When the next run began, which may have "
+               "been cut off before it told of itself."),
     ),
 )
 

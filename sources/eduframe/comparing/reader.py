@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.comparing.change_detection import Changes, Found
 from sources.eduframe.comparing.cursor import newest_update
 from sources.eduframe.comparing.deletions import NOTHING, Evidence, Judge, Verdict
+from sources.eduframe.comparing.remembering import Memory
 from sources.eduframe.comparing.row_versions import concat, later_wins
 from sources.eduframe.declare import JsonRow
 from sources.eduframe.errors import (
@@ -30,29 +31,24 @@ from sources.eduframe.errors import (
 )
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.batch import Batch, ReadCounts, ReadKind, ResourceRun, Settled
-from sources.eduframe.reading.checkpoint import Checkpoint, Position, set_name
+from sources.eduframe.reading.checkpoint import Checkpoint, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
-from sources.eduframe.reading.key_order import EITHER, may_be_ordered, order_with
+from sources.eduframe.reading.key_order import may_be_ordered, order_with
 from sources.eduframe.reading.parents import ParentBook, ParentsGone
 from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.questions import Questions
 from sources.eduframe.reading.read import Plan
-from sources.eduframe.rows.findings import MOST_NAMES
 from sources.eduframe.rows.keys import Ids, table_key_ids
 from sources.eduframe.rows.normalise import normalise
-from sources.eduframe.rows.tables import DEPRECATED, MAIN_TABLES
+from sources.eduframe.rows.tables import MAIN_TABLES
 
 log = logging.getLogger("eduframe.reader")
 
-CLOCK_MARGIN = timedelta(seconds=60)
-"""How far the cursor stays behind the server's clock at the start of a read."""
 BATCH_ROWS = 2_000
 BATCH_BYTES = 16_000_000
 BATCH_SECONDS = 15.0
 """A batch is closed after so many rows or bytes, or so long after the one before."""
 NO_DATE_MARGIN = timedelta(minutes=5)
-WINDOWS_AGAIN = timedelta(days=1)
-"""How long a filter is not tried once it was of no use."""
 
 
 class Reader:
@@ -66,6 +62,7 @@ class Reader:
         self.book = book
         self._client = client
         self._position = copy.deepcopy(plan.position)
+        self._memory = Memory(plan, run, self._position)
         run.told_names = frozenset(plan.position.told_names)
         self._changes = Changes(plan, run, client.shown)
         self.fetcher = Fetcher(client, plan.endpoint, run)
@@ -146,6 +143,9 @@ class Reader:
                 self._take_page(page)
             if (page is None or page.next_url is not None) and self._full():
                 yield self._flush()
+        if isinstance(self.read, Parts) and not self.run.traffic.requests:
+            self.run.status = "done"  # nothing was asked: what is known of the list stays
+            return
         if self.read.cut and not self.endpoint.params:
             self.checkpoint.runs += 1
             yield self._flush()
@@ -185,7 +185,7 @@ class Reader:
         if self.plan.mode != "parts":
             begun = bool(self.checkpoint.began)
             self._position.checkpoint = copy.copy(self.checkpoint) if begun else None
-        self._leave_failed(batch, "failing")
+        self._memory.leave_failed(batch, "failing")
         batch.position = self._stored()
         answered = self.read.answered
         batch.answered = np.setdiff1d(answered, self._told)
@@ -262,7 +262,7 @@ class Reader:
         batch.gone, batch.asked_for = verdict.gone, verdict.asked_for
         if not verdict.held and plan.policy.deletes != "ignore":
             batch.ownerless = evidence.ownerless(plan.index, self._changes.new)
-        self._leave(batch, verdict)
+        self._memory.leave(batch, verdict)
         held = [*filter(None, [verdict.held]), *self._changes.braked]
         failure = self.read.failure
         if held or failure:
@@ -278,12 +278,12 @@ class Reader:
         gone_now = sum(len(gone.ids) for gone in verdict.gone)
         position.had_rows = bool(plan.index.living > gone_now or run.new or run.changed)
         position.filled = sorted(self._filled)
-        self._tell_unfit(position)
+        self._memory.unfit_fields()
         if isinstance(self.read, Parts):
-            self._remember_parts(self.read)
+            self._memory.parts(self.read, self.note)
         else:
             compared = not held and (not failure or len(self.read.answered) > 0)
-            self._remember_read(failed=bool(len(self.read.failed)), compared=compared)
+            self._memory.read_to_its_end(failed=bool(len(self.read.failed)), compared=compared)
         if verdict.anew and not self.endpoint.params:
             position.reconciled_at = None
         batch.position = self._stored()
@@ -292,69 +292,6 @@ class Reader:
             gone = np.concatenate([NOTHING, *(g.ids for g in verdict.gone)])
             self.book.complete(self.endpoint.table, gone, all_met=self._met_all())
         yield batch
-
-    def _remember_read(self, *, failed: bool, compared: bool) -> None:
-        """What is known of the list, now that all was read that was to be read."""
-        plan, position, checkpoint = self.plan, self._position, self.checkpoint
-        position.cursor = self._next_cursor(parse(checkpoint.began))
-        position.began = checkpoint.began or position.began
-        position.checkpoint = None
-        position.failed_anew = failed and (position.failed_anew or plan.refresh)
-        if plan.refresh:
-            self._refreshed()
-        if plan.mode == "reconcile":
-            position.frozen = "; ".join(self.run.frozen) or None
-        if self.endpoint.params:
-            position.parents_until = checkpoint.stamp
-            if compared and position.round and position.waiting is None:
-                position.reconciled_at, position.round = position.round, None
-        elif checkpoint.order != EITHER:
-            position.order = checkpoint.order
-        if plan.mode == "reconcile" and compared and position.waiting is None:
-            position.reconciled_at, position.round = self._proven_as_of().isoformat(), None
-            position.numbered = position.numbered or None  # which a blip may have hidden
-
-    def _proven_as_of(self) -> datetime:
-        """When a complete read began: this run, or the first of those over which it went on, as it
-        was to be read in parts."""
-        clock = self.plan.clock
-        stamp = parse(self.checkpoint.stamp) if self.checkpoint.runs else None
-        return min(stamp, clock) if stamp else clock
-
-    def _remember_parts(self, read: Parts) -> None:
-        """What reading parts of the list taught of it."""
-        position = self._position
-        if read.disorder:
-            position.order = "none"
-            self.note("a page was not in the order of the keys: it is read as a whole from now on")
-        if read.spans and position.numbered is None:
-            position.numbered = True
-        if read.unnumbered:
-            position.numbered = False
-            self.note(f"pages cannot be asked for by number: {read.unnumbered}")
-        if read.refused_window:
-            position.no_windows_until = (self.plan.clock + WINDOWS_AGAIN).isoformat()
-            self.note(f"a filter is not used for a day: {read.refused_window}")
-
-    def _tell_unfit(self, position: Position) -> None:
-        """Say once of a field that most rows have it unfit, until a complete read finds none."""
-        run, told = self.run, position.told_unfit
-        complete = self.plan.mode == "reconcile"
-        mostly = run.mostly_unfit({} if complete else position.unfit)
-        run.newly_unfit = [name for name in mostly if name not in told and name not in DEPRECATED]
-        for name in run.newly_unfit:
-            log.warning("%s: most rows have %s unfit", self.endpoint.table, name)
-        if complete:
-            position.unfit = {name: kinds.total() for name, kinds in run.unfit_fields.items()}
-        lasting = [name for name in told if name in run.unfit_fields or not complete]
-        position.told_unfit = sorted({*lasting, *run.newly_unfit})
-        names = run.news([*run.unknown_fields, *run.unknown_values])
-        position.told_names = [*position.told_names, *names][:MOST_NAMES]
-
-    def _refreshed(self) -> None:
-        """A refresh that was asked for is done, as far as it can be."""
-        position = self._position
-        position.refreshed, position.refresh = position.refresh or position.refreshed, None
 
     def _parents_gone(self) -> ParentsGone:
         stored = self.plan.index.parents
@@ -379,52 +316,6 @@ class Reader:
         batch.rejected = [*batch.rejected, *found.rejected]
         self.book.note(self.endpoint.table, found.tables, found.read, found.untold)
         return found.tables
-
-    def _leave(self, batch: Batch, verdict: Verdict) -> None:
-        """Remember what the next read has to decide, and the parents to be asked once more."""
-        if self.plan.mode == "cursor":
-            return
-        plan = self.plan
-        again = np.setdiff1d(self.read.refused, plan.refused_before)
-        position, read_id = self._position, self.checkpoint.id
-        position.missed = position.refused = None
-        self._leave_waiting(batch)
-        if len(verdict.left):
-            position.missed = set_name(read_id, "missed")
-            batch.left[position.missed] = verdict.left
-        if len(again):
-            position.refused = set_name(read_id, "refused")
-            batch.left[position.refused] = again
-        self._leave_failed(batch, "failed")
-
-    def _leave_waiting(self, batch: Batch) -> None:
-        """Remember the parents that were not asked, as requests were used up."""
-        position, waiting, before = self._position, self.read.waiting, self.plan.waiting_before
-        late = waiting
-        if len(waiting):
-            self.run.cut = True
-        asks_all = bool(position.round) or self.plan.mode == "reconcile"
-        if position.waiting is None and asks_all and len(waiting):
-            position.round = position.round or self.plan.clock.isoformat()
-            position.waiting = set_name(self.checkpoint.id, "waiting")
-            batch.left[position.waiting] = waiting
-            late = NOTHING
-        elif position.waiting is not None:
-            late = np.setdiff1d(waiting, before)
-            if len(late) == len(waiting):  # all that the round had to ask is asked
-                position.waiting = None
-            elif asked := position.asked:
-                batch.left[asked] = np.setdiff1d(before, waiting)
-        position.late = set_name(self.checkpoint.id, "late") if len(late) else None
-        if position.late:
-            batch.left[position.late] = late
-
-    def _leave_failed(self, batch: Batch, what: str) -> None:
-        """Remember the parents whose lists could not be read."""
-        failed, position = self.read.failed, self._position
-        position.failed = set_name(self.checkpoint.id, what) if len(failed) else None
-        if position.failed:
-            batch.left[position.failed] = failed
 
     def _settled(self, parents_gone: Ids) -> Settled:
         before = parse(self.checkpoint.stamp) or self.plan.synced_at
@@ -453,25 +344,6 @@ class Reader:
             return replace(evidence, why_not=f"the second look failed: {failure}")
         return evidence
 
-    def _next_cursor(self, began: datetime | None) -> str | None:
-        """The moment before which no change is missing.
-
-        Never past the start of the read; with pages by number, on which rows shift while they
-        are read, never past the start of the complete read before it.
-        """
-        position, checkpoint = self._position, self.checkpoint
-        newest = parse(checkpoint.newest)
-        if self.endpoint.cursor is None or newest is None or began is None:
-            return position.cursor
-        limit: datetime | None = began
-        if checkpoint.by_number:
-            limit = parse(position.began)
-        if limit is None:
-            return position.cursor
-        reached = min(newest, limit - CLOCK_MARGIN).astimezone(UTC)
-        before = parse(position.cursor)
-        return max(reached, before).isoformat() if before else reached.isoformat()
-
     def _turn_off(self, off: ResourceOffError) -> None:
         run, endpoint = self.run, self.endpoint
         run.newly_off = self._position.readable is True
@@ -480,5 +352,5 @@ class Reader:
         if run.newly_off:
             run.message += "; it was readable before, what it held stays"
         self._position.readable = False
-        self._refreshed()
+        self._memory.refreshed()
         self._position.checkpoint = None

@@ -145,6 +145,27 @@ class StoredRows(Dataset):
                 found.append((None,) * count if None in row else row[:count])
         return found
 
+    def bare_parents(self, parent: Parent) -> Ids:
+        """The key ids of the living parents under which there is hardly ever anything, as far as
+        their own rows tell."""
+        owner, join = self._owner_of(parent.table)
+        ways, values = [], list[Any]()
+        for column, seldom in parent.bare.items():
+            ways.append(f"p.{self.column(column)} IN ({', '.join(['%s'] * len(seldom))})")
+            values += seldom
+        if parent.bare_if_equal:
+            ways.append(" = ".join(f"p.{self.column(column)}" for column in parent.bare_if_equal))
+        if not ways:
+            return np.zeros(0, np.int64)
+        columns = [*(parent.columns or parent.params).values()]
+        selected = [f"p.{self.column(c)} AS value_{n}" for n, c in enumerate(columns)]
+        sql = (
+            f"SELECT DISTINCT {', '.join(selected)} FROM {self.name(parent.table)} AS p {join} "
+            f"WHERE {owner}.{self.column('_deleted_at')} IS NULL AND ({' OR '.join(ways)})"
+        )
+        found = [key_ids(rows.columns) for rows in self.query(sql, *values)]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
     def moments(
         self, table: str, column: str, since: datetime, until: datetime
     ) -> list[tuple[int, datetime]]:

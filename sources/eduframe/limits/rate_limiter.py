@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sources.eduframe.errors import RateLimitedError, StoppedError
@@ -116,13 +116,19 @@ class Limiter:
             if self.journal:
                 self.journal.close()
 
-    def sent_within(self, seconds: float) -> int:
-        """How many requests of the last so many seconds count, those of other programs, too."""
-        with self._changed, self._exclusive():
-            now = self._catch_up()
-            others = sum(map(len, self._others.values()))
-            answered = sum(1 for moment in self._finished if now - moment <= seconds)
-            return answered + self._in_flight + others
+    def unbooked(self) -> dict[str, int]:
+        """The requests that other programs which book where this one does have not, by program."""
+        with self._changed:
+            if not self.journal:
+                return {}
+            found = self.journal.unbooked()
+            return {who: many for who, many in found.items() if who != self.journal.me}
+
+    def book(self, programs: Iterable[str]) -> None:
+        """What these programs have sent is booked."""
+        with self._changed:
+            if self.journal:
+                self.journal.book(programs)
 
     def acquire(self) -> float:
         """Wait for a place in the window and take it. Returns the seconds waited.
@@ -427,14 +433,18 @@ class Limiter:
         return min(1.0, self._share + climbed)
 
 
-def share_window(limiter: Limiter, base_url: str, token: str, longest: float) -> None:
+def share_window(
+    limiter: Limiter, base_url: str, token: str, longest: float, program: str = ""
+) -> None:
     """Let the limiter share its window with all programs of this machine that use the token.
 
-    ``longest`` is the most seconds that a request may take.
+    Args:
+        longest: the most seconds that a request may take.
+        program: the name of this program, where its requests are booked (``WindowFile``).
 
     Raises:
         SettingsError: the folder for it cannot be written.
         OSError: the file cannot be.
     """
     path = state_folder() / window_name(base_url, token)
-    limiter.share(WindowFile(path, limiter.window, longest=longest))
+    limiter.share(WindowFile(path, limiter.window, longest=longest, program=program))

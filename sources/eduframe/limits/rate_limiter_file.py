@@ -8,6 +8,9 @@ request that was sent, and of which nothing was heard for as long as one may tak
 answered then. The file is written anew by each program that begins, to hold what counts alone; a
 last line in the old one sends those that have it open to the new one.
 
+A program whose name says for which dataset it asks is counted until somebody says that its requests
+are booked there: so what a kill left unbooked is known, however long ago that was.
+
 A token without a file is new, and nothing of its window is used, unless the folder has no file of
 any token: then the disk may be new, and what the runs' log tells of the last window counts.
 """
@@ -34,6 +37,8 @@ log = logging.getLogger("eduframe.limiter")
 
 LOCK_SECONDS = 5.0
 """Who may write lets go within a millisecond; after so long it is held by something that hangs."""
+UNBOOKED_SECONDS = 30 * 86400.0
+"""What nobody has booked for so long is forgotten: its dataset is not synced any more."""
 _HEADER_LENGTH = 10
 _READ_BYTES = 65536
 _REPLACED = b"~\n"
@@ -52,11 +57,12 @@ class Line(NamedTuple):
     """What one program has told the others."""
 
     sign: str
-    """+ sent, - answered, # so many were answered, ! a 429, = a good answer after it."""
+    """+ sent, - answered, # so many were answered, ! a 429, = a good answer after it; $ so many
+    were sent, and . all of them are booked."""
     age: float
     """Seconds since then."""
     value: float
-    """Of #: how many. Of !: the seconds that the API wants to be left alone from then on."""
+    """Of # and $: how many. Of !: the seconds that the API wants to be left alone from then on."""
     who: str
 
 
@@ -75,6 +81,8 @@ class WindowFile:
     Args:
         window: the window's length in seconds.
         longest: the most seconds that a request may take.
+        program: the name of this writer. If its requests are to be booked, that is a word for
+            where they are, a dot, and what tells it from others.
     """
 
     def __init__(
@@ -83,14 +91,14 @@ class WindowFile:
         window: float,
         *,
         longest: float = 60.0,
+        program: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._window = window
         self.longest = longest
         self._clock = clock
-        self.me = secrets.token_hex(4)
-        """The name of this writer."""
+        self.me = program or secrets.token_hex(4)
         self._file = self._lock = _Handle(None)
         self._unread = b""
         """What others wrote since the last news."""
@@ -206,6 +214,28 @@ class WindowFile:
         lines = (f"#{now - age:.3f} {n}\n" for age, n in Counter(ages).items())
         self._write("".join(lines), is_news=True)
 
+    def unbooked(self) -> dict[str, int]:
+        """How many requests each program that books where this one does has sent that are not
+        booked, as far as is known: this one's, and those of programs that were killed."""
+        try:
+            with self.exclusive():
+                content = self._path.read_text("ascii", "replace").splitlines()[1:]
+        except OSError as error:
+            log.debug("what is not booked yet cannot be read: %s", error)
+            return {}
+        lines = []
+        for text in content:
+            with contextlib.suppress(ValueError):  # cut off by a kill or a full disk
+                lines.append(self._line(text))
+        place = self.me.partition(".")[0]
+        sent = _sent(line for line in lines if line.who.startswith(f"{place}."))
+        return {who: many for who, (many, _) in sent.items()}
+
+    def book(self, programs: Iterable[str]) -> None:
+        """Note that all that these programs have sent is booked."""
+        now = self._clock()
+        self._write("".join(f".{now:.3f} {who}\n" for who in programs))
+
     def _write(self, text: str, *, is_news: bool = False) -> None:
         with self.exclusive():  # a program that writes the file anew now would lose it
             self._add(text, is_news=is_news)
@@ -228,12 +258,14 @@ class WindowFile:
         sign, (moment, *more) = text[:1], text[1:].split(" ")
         age = max(0.0, self._clock() - float(moment))  # a clock set back makes nothing older
         match sign, more:
-            case ("+" | "-" | "="), [who]:
+            case ("+" | "-" | "=" | "."), [who]:
                 return Line(sign, age, 0.0, who)
             case "!", [seconds, who]:
                 return Line(sign, age, float(seconds), who)
             case "#", [many]:
                 return Line(sign, age, float(many), "")
+            case "$", [many, who]:
+                return Line(sign, age, float(many), who)
         raise ValueError("no line of a request window")
 
     def _write_anew(self, lines: Iterable[str]) -> None:
@@ -247,6 +279,8 @@ class WindowFile:
     def _still_counting(self, lines: Iterable[Line]) -> Iterator[str]:
         """The lines that still mean something, those of many requests made one."""
         now = self._clock()
+        lines = list(lines)
+        unbooked = _sent(lines)
         under_way: dict[str, deque[float]] = {}
         answered: Counter[int] = Counter()  # by their age in tenths of a second
         pause = 0.0
@@ -262,12 +296,15 @@ class WindowFile:
                 answered[int(line.age * 10)] += int(line.value)
             elif line.sign == "!":
                 pause = max(pause, line.value - line.age)
-            else:
+            elif line.sign == "=":
                 pause = 0.0
         for who, ages in under_way.items():
             for age in ages:
                 if age < self.longest:
                     yield f"+{now - age:.3f} {who}\n"
+                    if who in unbooked:  # or it would count twice
+                        many, oldest = unbooked[who]
+                        unbooked[who] = many - 1, oldest
                 else:
                     answered[int((age - self.longest) * 10)] += 1
         for tenths, many in answered.items():
@@ -275,6 +312,23 @@ class WindowFile:
                 yield f"#{now - tenths / 10:.3f} {many}\n"
         if pause > 0:
             yield f"!{now:.3f} {pause:.3f} -\n"
+        for who, (many, oldest) in unbooked.items():
+            if many and oldest < UNBOOKED_SECONDS:
+                yield f"${now - oldest:.3f} {many} {who}\n"
+
+
+def _sent(lines: Iterable[Line]) -> dict[str, tuple[int, float]]:
+    """How many requests each program whose requests are booked has sent that are not yet, and the
+    age of the first of them."""
+    found: dict[str, tuple[int, float]] = {}
+    for line in lines:
+        if line.sign == ".":
+            found.pop(line.who, None)
+        elif line.sign in ("+", "$") and "." in line.who:
+            many, oldest = found.get(line.who, (0, 0.0))
+            more = int(line.value) if line.sign == "$" else 1
+            found[line.who] = many + more, max(oldest, line.age)
+    return found
 
 
 def _send_on(path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from sources.eduframe.planning.blocks import Ints
 from sources.eduframe.planning.hints import hinted_reads
 from sources.eduframe.planning.rates import CHANGED, NEVER, Rates
-from sources.eduframe.planning.views import Choice, Flags, ListView
+from sources.eduframe.planning.views import Choice, Flags, ListView, in_words
 from sources.eduframe.planning.worth import (
     PAGES,
     PARENTS,
@@ -34,6 +34,8 @@ from sources.eduframe.planning.worth import (
     units,
 )  # fmt: skip
 
+LONG_AGO = 1e5 * 3600.0
+"""Seconds; what was read so long ago was never read."""
 FOLLOW_UP = 0.05
 """The share of what a run may spend that is best kept for a second look, at what its reads gave
 rise to: payments of invoices that changed, rows beside an import."""
@@ -213,7 +215,8 @@ def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice
     expected = float(found.expected[group].sum())
     reason = f"{expected:.2g} changes expected"
     if swept:
-        reason = _age(float(found.gone[group].max()) * view.reconcile_every)
+        age = float(found.gone[group].max()) * view.reconcile_every
+        reason = "never read" if age > LONG_AGO else f"not read for {in_words(age)}"
     cost = int(found.cost[group].sum())
     base = Choice(view.name, "whole", cost, expected, reason, swept=swept)
     if kind == WHOLE:
@@ -228,13 +231,6 @@ def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice
     if len(at) >= view.pages:
         return base
     return replace(base, kind="pages", first=int(at[0]), last=int(at[-1]))
-
-
-def _age(seconds: float) -> str:
-    hours = seconds / 3600
-    if hours > 1e5:
-        return "never read"
-    return f"not read for {hours / 24:.0f} d" if hours >= 72 else f"not read for {hours:.0f} h"
 
 
 def _changed_parents(lists: Sequence[ListView], found: Units, requests: int) -> list[Choice]:

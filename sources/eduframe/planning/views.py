@@ -118,3 +118,11 @@ class Choice:
     swept: bool = False
     """Whether it is the sweep's. Then a page is worth following to the one before it where rows
     were shifted there by deletions that nobody knew of: they would stay unread for long."""
+
+
+def in_words(seconds: float) -> str:
+    """How long that is, to the unit: ``3d``, ``5h``, ``12m``, ``7s``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"

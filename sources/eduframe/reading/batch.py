@@ -83,6 +83,8 @@ class ResourceRun(Findings):
     notes: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     """Why nothing of the list, or of a table of its nested rows, counts as gone."""
+    expected: int | None = None
+    """How many requests it takes in all, as far as is known before; None: that is not known."""
     reads: dict[ReadKind, ReadCounts] = field(default_factory=dict)
     """How the list was read."""
     cut: bool = False

@@ -79,6 +79,10 @@ class Fetcher:
         """One for another list, whose requests count for this one."""
         return Fetcher(self.client, endpoint, self._run)
 
+    def expect(self, more: int) -> None:
+        """So many requests more, as far as is known now, are to be made."""
+        self._run.expected = self._run.traffic.requests + more
+
     def rows(self) -> Iterator[JsonRow]:
         """The raw rows of a list of its own, for nothing but a look. Raises like ``first``."""
         for page in self.walk(self.first()):

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
 from sources.eduframe.endpoints import filled_by
 from sources.eduframe.errors import ResourceOffError
 from sources.eduframe.reading.fetching import Fetcher
-from sources.eduframe.rows.keys import Ids
+from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.nested import nested_rows
 from sources.eduframe.rows.tables import CHILD_TABLES
 
@@ -32,6 +33,8 @@ class ParentsMet:
     complete: bool = False
     """Whether the read came to its end, and nothing was held back."""
     written: list[ParentRef] = field(default_factory=list)
+    bare: list[Ids] = field(default_factory=list)
+    """The key ids of those of them under which there is hardly ever anything."""
     present: list[ParentRef] = field(default_factory=list)
     """All parents of a complete read, for small tables known by a slug."""
     untold: bool = False
@@ -114,7 +117,9 @@ class ParentBook:
             refs = refs_in(parent, written.get(parent.table))
             present = [] if by_id(parent) else refs_in(parent, read.get(parent.table))
             told = parent.table not in untold and all_told(parent, read.get(parent.table))
+            bare = bare_in(parent, written.get(parent.table))
             with self._lock:
+                self._met[place].bare.append(bare)
                 self._met[place].written += refs
                 self._met[place].present += present
                 self._met[place].untold |= not told
@@ -141,6 +146,20 @@ def refs_in(parent: Parent, rows: pa.Table | None) -> list[ParentRef]:
         for values, flag in zip(zip(*columns, strict=True), keep, strict=True)
         if flag and None not in values
     ]
+
+
+def bare_in(parent: Parent, rows: pa.Table | None) -> Ids:
+    """The key ids of the parents in a table under which there is hardly ever anything."""
+    if rows is None or not rows.num_rows:
+        return np.zeros(0, np.int64)
+    flags = [pc.is_in(rows.column(c), pa.array(seldom)) for c, seldom in parent.bare.items()]
+    if parent.bare_if_equal:
+        flags.append(pc.equal(*(rows.column(name) for name in parent.bare_if_equal)))
+    some = np.zeros(rows.num_rows, np.bool_)
+    for flag in flags:
+        some |= np.asarray(pc.fill_null(flag, False))
+    found = rows.filter(pa.array(some))
+    return key_ids([found.column(name) for name in (parent.columns or parent.params).values()])
 
 
 def all_told(parent: Parent, rows: pa.Table | None) -> bool:

@@ -11,20 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from sources.eduframe.declare import Endpoint, ParentRef
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import PositionLostError, RefusedError, ResourceOffError
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.batch import ReadKind
 from sources.eduframe.reading.fetching import Page
 from sources.eduframe.reading.key_order import EITHER, Order, ids_of, order_within
 from sources.eduframe.reading.questions import UNCLEAR, Questions
-from sources.eduframe.reading.read import Progress, Proof
+from sources.eduframe.reading.read import Progress, Proof, Read
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.rows.keys import Ids, among
 
 AIMS = 4
 """So many pages are asked for, at the most, to find where a run of pages begins."""
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+BETWEEN_NEIGHBOURS = Proof(between_neighbours=True)
 
 Span = tuple[int, int]
 """The lowest and the highest key of neighbouring pages."""
@@ -69,7 +71,7 @@ def _no_ids() -> Ids:
 
 
 @dataclass
-class Parts:
+class Parts(Read):
     """Some parts of a list, one after the other, as far as requests are left for them."""
 
     endpoint: Endpoint
@@ -78,7 +80,9 @@ class Parts:
     order: Order
     left: Callable[[], int]
     """How many requests may still be made for it."""
-    proof: Proof = field(default_factory=lambda: Proof(between_neighbours=True))
+    more: Callable[[Ids], Sequence[Part]] | None = None
+    """Given the keys that were met: what is asked for beside, in the end."""
+    proof: Proof = BETWEEN_NEIGHBOURS
     spans: list[Span] = field(default_factory=list)
     """What pages enclosed: each key within that was not met is missing from the list."""
     covered: list[Span] = field(default_factory=list)
@@ -100,13 +104,8 @@ class Parts:
     changed: list[Ids] = field(default_factory=list)
     """… those of them that had changed."""
     changed_in_windows: Ids = field(default_factory=_no_ids)
-    parents: Sequence[ParentRef] = ()
-    answered: Ids = field(default_factory=_no_ids)
-    refused: Ids = field(default_factory=_no_ids)
-    failed: Ids = field(default_factory=_no_ids)
-    failure: str | None = None
-    waiting: Ids = field(default_factory=_no_ids)
-    cut: bool = False
+    _shown: list[Ids] = field(default_factory=list)
+    """The keys of each page and filter that was read."""
     _shift: int = 0
     """How much later rows came lately than their rank among those that we know: new rows before
     them move them back, deleted ones forward."""
@@ -126,7 +125,13 @@ class Parts:
         return int(high) // PER_PAGE - int(low) // PER_PAGE + 1
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
-        for part in self.parts:
+        yield from self._pages_of(self.parts, progress)
+        if self.more is not None:
+            met = np.unique(np.concatenate([_no_ids(), *self._shown]))
+            yield from self._pages_of(self.more(met), progress)
+
+    def _pages_of(self, parts: Sequence[Part], progress: Progress) -> Iterator[Page | None]:
+        for part in parts:
             if self.left() <= 0:
                 return
             if isinstance(part, Items):
@@ -209,6 +214,7 @@ class Parts:
             self.unnumbered = "pages with different numbers hold the same rows"
             return False
         read[number] = ids
+        self._shown.append(np.array(ids, np.int64))
         if page.next_url is None or not ids:
             ends.add(number)
         self._note_shift(number, ids)
@@ -295,10 +301,12 @@ class Parts:
                 self.refused_window = f"{part} gave rows outside of it"
                 return
         self.read_windows[part] = found
+        self._shown.append(np.array(found, np.int64))
 
     def _items(self, part: Items, progress: Progress) -> Iterator[Page]:
         questions = Questions(self.endpoint, progress.fetcher, len(part.ids))
         unclear = 0
+        self._shown.append(np.array(part.ids, np.int64))
         for one in part.ids:
             if self.left() <= 0 or unclear >= UNCLEAR or questions.left <= 0:
                 return

@@ -1,13 +1,14 @@
 """A read, as a value: which part of a list is read, what that costs, and what it may prove.
 
-:class:`WholeList` and `UnderParents` (`under_parents.py`) are the kinds there are. Each gives
-pages; one loop (`reader.py`) takes the pages of any kind to batches. A kind more is a class more
-here: it says its :attr:`~Read.proof` and its cost, and yields its pages.
+:class:`WholeList`, `UnderParents` (`under_parents.py`) and `Parts` (`parts.py`) are the kinds there
+are. Each gives pages; one loop (`reader.py`) takes the pages of any kind to batches. A kind more is
+a class more: it says its :attr:`~Read.proof` and its cost, and yields its pages.
 
 :class:`Plan` is a read of this run with all that it needs to know beforehand.
 """
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from sources.eduframe.reading.batch import SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.reading.row_index import RowIndex
+from sources.eduframe.reading.sizing import LONG, pages_of, tell_of_many
 from sources.eduframe.resource_policy import Policy
 from sources.eduframe.rows.keys import Flags, Ids
 
@@ -68,24 +70,19 @@ class Progress(Protocol):
         """Forget the checkpoint, and what the interrupted read has met."""
 
 
-class Read(Protocol):
-    """A part of one list."""
+class Read(ABC):
+    """A part of one list. What a kind of read has nothing to say of is empty."""
 
     @property
     def proof(self) -> Proof:
         """What the read may prove."""
+        return Proof()
 
-    @property
-    def parents(self) -> Sequence[ParentRef]:
-        """The parents that are asked; none for a list of its own."""
-
-    @property
-    def answered(self) -> Ids:
-        """The key ids of the parents whose lists were read to their end, in order."""
-
+    @abstractmethod
     def cost(self, rows: int) -> int:
         """The requests that it takes, given how many rows the destination holds of the list."""
 
+    @abstractmethod
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         """The pages, from the checkpoint on. None between two parents: there it may stop.
 
@@ -95,28 +92,44 @@ class Read(Protocol):
         """
 
     @property
+    def cut(self) -> bool:
+        """Whether it ended before its end, as the requests for it are used up: it goes on in the
+        next run."""
+        return False
+
+    @property
+    def parents(self) -> Sequence[ParentRef]:
+        """The parents that are asked; none for a list of its own."""
+        return ()
+
+    @property
+    def answered(self) -> Ids:
+        """The key ids of the parents whose lists were read to their end, in order."""
+        return _no_ids()
+
+    @property
     def refused(self) -> Ids:
         """The key ids of the parents whose lists answered 403 or 404."""
+        return _no_ids()
 
     @property
     def failed(self) -> Ids:
         """The key ids of the parents whose lists could not be read: they are asked again."""
+        return _no_ids()
 
     @property
     def failure(self) -> str | None:
         """What is to be said of those, and what to do."""
+        return None
 
     @property
     def waiting(self) -> Ids:
         """The key ids of the parents that were not asked, as the requests for it are used up."""
-
-    @property
-    def cut(self) -> bool:
-        """Whether it ended before its end, for the same reason: it goes on in the next run."""
+        return _no_ids()
 
 
 @dataclass
-class WholeList:
+class WholeList(Read):
     """A list of its own, from its first page to its last."""
 
     endpoint: Endpoint
@@ -125,16 +138,9 @@ class WholeList:
     """The answer that holds the first page, where it was asked for already."""
     left: Callable[[], int] | None = None
     """How many requests may still be made for it; None: as many as it takes."""
-    waiting: Ids = field(init=False, default_factory=lambda: np.zeros(0, np.int64))
+    is_new: bool = False
+    """Whether it was never read before, so that nobody knows how long it is."""
     cut: bool = field(init=False, default=False)
-
-    @property
-    def parents(self) -> Sequence[ParentRef]:
-        return ()
-
-    @property
-    def answered(self) -> Ids:
-        return np.zeros(0, np.int64)
 
     def cost(self, rows: int) -> int:
         details = rows if self.endpoint.detail_path else 0
@@ -143,11 +149,24 @@ class WholeList:
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         with ExitStack() as stack:
             try:
-                yield from self._affordable(progress.fetcher.walk(self._first(progress, stack)))
+                pages = progress.fetcher.walk(self._first(progress, stack))
+                yield from self._affordable(self._sized(pages, progress))
             except PositionLostError as lost:
                 yield from self._affordable(
                     progress.fetcher.walk(self._by_number(progress, lost))
                 )
+
+    def _sized(self, pages: Iterator[Page], progress: Progress) -> Iterator[Page]:
+        """The pages; of a new list that is long it is said how long, as soon as that shows."""
+        first: Page | None = None
+        for number, page in enumerate(pages, 1):
+            yield page
+            first = first or page
+            if number == LONG and self.is_new and page.next_url and first.rows:
+                found = pages_of(progress.fetcher, first.rows, LONG)
+                if found is not None:
+                    progress.fetcher.expect(max(0, found - number))
+                    tell_of_many(progress.fetcher, self.endpoint.table, found, "one a page")
 
     def _affordable(self, pages: Iterator[Page]) -> Iterator[Page]:
         for page in pages:
@@ -199,21 +218,9 @@ class WholeList:
         progress.checkpoint.by_number = True
         return page
 
-    @property
-    def refused(self) -> Ids:
-        return np.zeros(0, np.int64)
-
-    @property
-    def failed(self) -> Ids:
-        return np.zeros(0, np.int64)
-
-    @property
-    def failure(self) -> str | None:
-        return None
-
 
 @dataclass
-class FirstPages:
+class FirstPages(Read):
     """The first pages of another read, for a look: it proves nothing of what it does not meet."""
 
     whole: Read

@@ -5,7 +5,6 @@ read. Only many in a row, and nothing else, are the list's.
 """
 
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,9 +21,10 @@ from sources.eduframe.errors import (
     ReadFailedError,
     ResourceOffError,
 )
-from sources.eduframe.reading.fetching import Fetcher, Page
+from sources.eduframe.reading.fetching import Page
 from sources.eduframe.reading.parents import ParentBook, gather_parents
-from sources.eduframe.reading.read import Progress, Proof
+from sources.eduframe.reading.read import Progress, Proof, Read
+from sources.eduframe.reading.sizing import tell_of_many
 from sources.eduframe.rows.keys import Ids
 
 PARENTS_AT_ONCE = 4
@@ -43,8 +43,7 @@ MANY = 500
 NAMED = 5
 """So many parents are named in a message."""
 
-log = logging.getLogger("eduframe.reader")
-
+OF_ANSWERED_PARENTS = Proof(of_answered_parents=True)
 Refusal = ResourceOffError | ReadFailedError
 
 
@@ -53,7 +52,7 @@ def _no_ids() -> Ids:
 
 
 @dataclass
-class UnderParents:
+class UnderParents(Read):
     """A list under parents: those that are to be asked, in order, each from first to last page."""
 
     endpoint: Endpoint
@@ -63,7 +62,7 @@ class UnderParents:
     None where it holds none at all."""
     object_types: Sequence[str] = ()
     """The values of the setting that stands in for parents."""
-    proof: Proof = field(default_factory=lambda: Proof(of_answered_parents=True))
+    proof: Proof = OF_ANSWERED_PARENTS
     answered_before: Ids = field(default_factory=_no_ids)
     """The key ids of the parents that were asked and answered before the read was interrupted."""
     failed_before: Ids = field(default_factory=_no_ids)
@@ -75,13 +74,14 @@ class UnderParents:
     the parents that changed come first, and then the newest."""
     waiting_before: Ids = field(default_factory=_no_ids)
     """The key ids of the parents that a round over several runs has still to ask."""
-    last: Ids = field(default_factory=_no_ids)
-    """The key ids of parents under which there is nothing, as far as their own rows tell."""
-    waiting: Ids = field(init=False, default_factory=_no_ids)
-    """The key ids of the parents that were not asked."""
-    cut: bool = field(init=False, default=False)
+    bare: Ids = field(default_factory=_no_ids)
+    """The key ids of parents in the destination under which there is hardly ever anything, as far
+    as their own rows tell."""
+    filled: Ids = field(default_factory=_no_ids)
+    """The key ids of parents under which the destination holds rows."""
     parents: Sequence[ParentRef] = field(init=False, default=())
     _gathered: bool = field(init=False, default=False)
+    _waiting: Ids = field(init=False, default_factory=_no_ids)
     _answered: list[int] = field(init=False, default_factory=list)
     _refused: dict[int, str] = field(init=False, default_factory=dict)
     """Key id to path, of the parents whose lists answered 403 or 404."""
@@ -93,6 +93,10 @@ class UnderParents:
     @property
     def answered(self) -> Ids:
         return np.union1d(self.answered_before, np.array(self._answered, np.int64))
+
+    @property
+    def waiting(self) -> Ids:
+        return self._waiting
 
     @property
     def refused(self) -> Ids:
@@ -140,7 +144,13 @@ class UnderParents:
         if self.left is not None:
             queue = self._newest_first(queue)
         if len(queue) >= MANY:
-            tell_of_many(progress.fetcher, self.endpoint, len(queue))
+            later = "; what the budget does not allow now is left to the next runs"
+            tell_of_many(
+                progress.fetcher, self.endpoint.table, len(queue), "one for each of its parents",
+                later if self.left is not None else "",
+            )
+        affordable_now = len(queue) if self.left is None else min(len(queue), self.left())
+        progress.fetcher.expect(affordable_now)
         handed: list[ParentRef] = []
         affordable = self._affordable(queue, handed)
         for ref, page in self._first_pages(affordable, progress):
@@ -157,7 +167,7 @@ class UnderParents:
             yield None
         if self.left is not None and len(handed) < len(queue):
             waiting = (ref.key_id for ref in queue[len(handed) :])
-            self.waiting = np.unique(np.fromiter(waiting, np.int64))
+            self._waiting = np.unique(np.fromiter(waiting, np.int64))
             self.proof = replace(self.proof, of_list=False)
         misses = len(self._refused)
         if misses > 1 and not self._answered and not done and not self.ever_answered:
@@ -241,7 +251,7 @@ class UnderParents:
     def _newest_first(self, queue: Sequence[ParentRef]) -> list[ParentRef]:
         """Those that changed, the newest of the others, those with nothing under them."""
         late = {*self.waiting_before.tolist()}
-        empty, failed = {*self.last.tolist()}, {*self.failed_before.tolist()}
+        empty, failed = {*self._last().tolist()}, {*self.failed_before.tolist()}
 
         def rank(ref: ParentRef) -> int:
             if ref.key_id in failed:
@@ -252,6 +262,14 @@ class UnderParents:
 
         newest = sorted(queue, key=lambda ref: _order(ref.params), reverse=True)
         return sorted(newest, key=rank)
+
+    def _last(self) -> Ids:
+        """The parents under which there is likely nothing: as their rows are in this run, or else
+        as the destination has them."""
+        met = [self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents))]
+        written = np.array([ref.key_id for one in met for ref in one.written], np.int64)
+        now = np.concatenate([_no_ids(), *(ids for one in met for ids in one.bare)])
+        return np.setdiff1d(np.union1d(np.setdiff1d(self.bare, written), now), self.filled)
 
     def _affordable(
         self, queue: Sequence[ParentRef], handed: list[ParentRef]
@@ -285,17 +303,6 @@ class UnderParents:
                 yield ref, page
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def tell_of_many(fetcher: Fetcher, endpoint: Endpoint, parents: int) -> None:
-    """Say beforehand what asking so many parents takes."""
-    limiter = fetcher.client.limiter
-    minutes = parents * limiter.window / limiter.requests / 60
-    log.info(
-        "%s: %s requests, one for each of its parents, take about %.0f minutes of the whole "
-        "request limit; what the budget does not allow now is left to the next runs",
-        endpoint.table, f"{parents:,}", minutes,
-    )
 
 
 def _first_under(

@@ -27,7 +27,8 @@ from pipelines.eduframe.commands.verify.printing import print_findings
 from pipelines.eduframe.commands.verify.requests import AtMost, UsedUpError
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.package_contents import storable
-from pipelines.eduframe.run.sync import recall_window
+from pipelines.eduframe.store.recent_runs import past_runs, recall_window
+from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.audit import Difference, Held, compare, excused
 from sources.eduframe.comparing.sampling import allot
 from sources.eduframe.dataset.customer import customer_by_rows, identify
@@ -203,7 +204,7 @@ class _Audit:
         self._findings.lists.sort(key=lambda found: order.get(found.resource, len(order)))
 
     def _besides(self, stored: StoredRows, stock: Inventory) -> None:
-        recall_window(stored, self._limiter)
+        recall_window(past_runs(stored), self._limiter, now_utc())
         if stock.customer is None:
             stock.customer = customer_by_rows(stored, self._client)
 
