@@ -113,7 +113,7 @@ def _wide(table: str, own: Collection[Field]) -> View:
         "field's slug. Several values of a field stand in one text, with commas. A value that is "
         "not of its field's type is left out; custom_values has it."
     )
-    return View(f"{table}_custom", "wide", about, described, sql)
+    return View(f"{table}_custom", "wide", about, described, sql, key=(key,))
 
 
 def _singular(table: str) -> str:

@@ -1,5 +1,7 @@
 -- One row for each course, apart from when it is given. Join planned courses to it by course_id.
 --
+-- unique: course_id
+--
 -- columns
 -- course: The course's name.
 -- code: The educator's own code.

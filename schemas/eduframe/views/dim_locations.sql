@@ -1,5 +1,7 @@
 -- One row for each meeting location: a room, or another spot of a course location.
 --
+-- unique: meeting_location_id
+--
 -- columns
 -- room: The meeting location's name.
 -- location: The course location that it is at.

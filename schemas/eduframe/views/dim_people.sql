@@ -1,5 +1,7 @@
 -- One row for each person who can sign in: students, customers, teachers and administrators.
 --
+-- unique: user_id
+--
 -- columns
 -- person: First, middle and last name.
 -- first_name: The first name.

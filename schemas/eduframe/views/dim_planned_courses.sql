@@ -1,5 +1,7 @@
 -- One row for each planned course: a course as it is given once, from a start date on.
 --
+-- unique: planned_course_id
+--
 -- columns
 -- course: The course's name.
 -- category: The category that the course is in.

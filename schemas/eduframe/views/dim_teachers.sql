@@ -1,5 +1,7 @@
 -- One row for each teacher.
 --
+-- unique: teacher_id
+--
 -- columns
 -- teacher: First, middle and last name.
 -- email: The email address.

@@ -2,6 +2,8 @@
 -- An invoice may be paid in parts. Payments of deleted invoices are left out. Amounts are of several
 -- currencies: add them up by currency only.
 --
+-- unique: payment_id
+--
 -- columns
 -- paid_on: The day of the payment.
 -- month: The first day of that month.
