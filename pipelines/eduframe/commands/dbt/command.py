@@ -1,5 +1,6 @@
 """The command itself: look at the destination, make the package, write it."""
 
+import shlex
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -50,7 +51,8 @@ def run_dbt(folder: Path, destination: str | None, dataset: str | None) -> int:
     for line in _about(customer, place):
         print_line(line)
     print_line(
-        f"next: pip install 'dbt-core>=1.10.5' dbt-{dialect}, then: cd {folder} && dbt build"
+        f"next: pip install 'dbt-core>=1.11,<1.12' dbt-{dialect}, then: "
+        f"cd {shlex.quote(str(folder))} && dbt build"
     )
     return DONE
 

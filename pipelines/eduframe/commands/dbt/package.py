@@ -118,7 +118,7 @@ class Package:
         names = ["EDUFRAME_DUCKDB"] if self.dialect == "duckdb" else []
         for value in PROFILES[self.dialect].values():
             names += [value.split("'")[1]]
-        return ", ".join(f"`{name}`" for name in names)
+        return ", ".join(f"`{name}`" for name in [*names, "DBT_SCHEMA"])
 
     def profile(self) -> dict[str, Any]:
         """How dbt connects, where the package is used by itself."""
