@@ -102,6 +102,7 @@ def ask(destination: str, sql: str) -> list[tuple[Any, ...]]:
     connection: Any
     if destination == "duckdb":
         connection = cursor = duckdb.connect(os.environ["EDUFRAME_DUCKDB"])
+        cursor.execute("SET enable_progress_bar = false")
     else:
         connection = psycopg2.connect("")
         connection.set_session(autocommit=True)
@@ -178,12 +179,13 @@ def with_other_variables(folder: Path, destination: str) -> None:
     ask(destination, "UPDATE eduframe.leads SET created_at = '2026-01-01 02:00:00+00'")
     ask(destination, "ALTER SCHEMA eduframe RENAME TO elsewhere")
     chosen = ["build", "--select", "+eduframe__fact_leads", "--indirect-selection", "cautious"]
+    declared = yaml.safe_load((folder / "dbt_project.yml").read_text())["vars"]
     given = {
         "eduframe_dataset": "elsewhere",
         "eduframe_database": "postgres",
         "eduframe_time_zone": "America/New_York",
         "eduframe_currency": "USD",
-        "eduframe_not_synced": ["accounts"],
+        "eduframe_not_synced": ["accounts", *declared["eduframe_not_synced"]],
         "eduframe_error_after_hours": 1,
     }
     built = dbt(folder, *chosen, **given).results
