@@ -31,8 +31,8 @@ def run_dbt(folder: Path, destination: str | None, dataset: str | None) -> int:
     dialect = dialect_of(destination)
     place = place_of(destination, dataset)
     customer = place.customer or _remembered(before, destination, place.dataset)
-    file = str(place.file or Path(DUCKDB_FILE).absolute()) if dialect == "duckdb" else ""
-    package = Package(dialect, place.dataset, customer, file)
+    file = "md:" if destination == "motherduck" else place.file or Path(DUCKDB_FILE).absolute()
+    package = Package(dialect, place.dataset, customer, str(file))
     made_from = {
         "destination": destination,
         "dataset": place.dataset,

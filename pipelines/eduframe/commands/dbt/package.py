@@ -64,7 +64,7 @@ class Package:
     customer: Customer | None
     """None where nothing is known of the customer: then there are no wide views."""
     file: str = ""
-    """The DuckDB file."""
+    """The DuckDB file, or what leads to MotherDuck."""
 
     @property
     def schema(self) -> str:
@@ -134,8 +134,9 @@ class Package:
 def _about_custom_fields(customer: Customer | None) -> str:
     if customer is None:
         return (
-            "There is none in this package, as the destination could not be asked for the custom "
-            "fields: run `eduframe dbt` again where it can be reached."
+            "Models with custom fields (`models/wide`) are left out of this package, as the "
+            "destination could not be asked for the custom fields: run `eduframe dbt` again where "
+            "it can be reached."
         )
     return (
         f"This package knows {len(customer.fields)} custom fields. A new one has a column after "
