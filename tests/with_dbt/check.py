@@ -89,16 +89,19 @@ def fill(command: Path, work: Path, destination: str, credentials: str, api: str
         "DLT_DATA_DIR": str(work / f"dlt_{destination}"),
     }
     eduframe(command, "sync", "--destination", destination, **environment)
-    for table in DELETED:
-        ask(destination, f"UPDATE eduframe.{table} SET _deleted_at = _synced_at WHERE id % 7 = 3")
+    with connected(destination) as cursor:
+        for table in DELETED:
+            gone = "_deleted_at = _synced_at WHERE id % 7 = 3"
+            cursor.execute(f"UPDATE eduframe.{table} SET {gone}")
     chosen = ["dbt", str(work / destination), "--destination", destination]
     told = eduframe(command, *chosen, **environment)
     assert "Europe/Amsterdam" in told, told
     assert "7 wide" in told, told
 
 
-def ask(destination: str, sql: str) -> list[tuple[Any, ...]]:
-    """Execute SQL where the variables of this process lead; its rows, after one of their names."""
+@contextmanager
+def connected(destination: str) -> Iterator[Any]:
+    """A cursor where the variables of this process lead."""
     connection: Any
     if destination == "duckdb":
         connection = cursor = duckdb.connect(os.environ["EDUFRAME_DUCKDB"])
@@ -108,12 +111,15 @@ def ask(destination: str, sql: str) -> list[tuple[Any, ...]]:
         connection.set_session(autocommit=True)
         cursor = connection.cursor()
     try:
-        cursor.execute(sql)
-        if not cursor.description or sql.startswith(("UPDATE", "ALTER")):
-            return []
-        return [tuple(column[0] for column in cursor.description), *cursor.fetchall()]
+        yield cursor
     finally:
         connection.close()
+
+
+def ask(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query, after one of their names."""
+    cursor.execute(sql)
+    return [tuple(column[0] for column in cursor.description), *cursor.fetchall()]
 
 
 # ---- dbt
@@ -142,12 +148,13 @@ def on_a_database(folder: Path, destination: str) -> str:
     living = [name for name in warned if name.startswith("source_")]
     assert not living, f"{living} warn, where all that rows lead to is there"
     assert any("fact_payments" in name or "order_id" in name for name in warned), warned
-    rows = sum(same_as_view(destination, model) for model in models)
-    fresh = dbt(folder, "source", "freshness")
-    assert len(fresh.results) > 50
-    assert {str(r.status) for r in fresh.results} == {"pass"}
+    with connected(destination) as cursor:
+        rows = sum(same_as_view(cursor, model) for model in models)
     if destination == "duckdb":
-        catalog = dbt(folder, "docs", "generate")
+        fresh = dbt(folder, "source", "freshness")
+        assert len(fresh.results) > 50
+        assert {str(r.status) for r in fresh.results} == {"pass"}
+        catalog = dbt(folder, "docs", "generate", "--no-compile")
         named = {key.rpartition(".")[2] for key in catalog.nodes}
         assert {*models} <= named, {*models} - named
     else:
@@ -158,26 +165,29 @@ def on_a_database(folder: Path, destination: str) -> str:
     )
 
 
-def same_as_view(destination: str, model: str) -> int:
+def same_as_view(cursor: Any, model: str) -> int:
     """Fail where a model is not what the sync's view holds; the number of its rows."""
     own, other = f"eduframe_dbt.{model}", f"eduframe_views.{model.removeprefix('eduframe__')}"
-    [(_, _), (differ, count)] = ask(
-        destination,
+    [_, (differ, count)] = ask(
+        cursor,
         f"SELECT (SELECT COUNT(*) FROM ((SELECT * FROM {own} EXCEPT ALL SELECT * FROM {other}) "
         f"UNION ALL (SELECT * FROM {other} EXCEPT ALL SELECT * FROM {own})) AS d) AS differ, "
         f"(SELECT COUNT(*) FROM {other}) AS found",
     )
-    assert not differ, f"{destination}: {differ} rows of {own} differ from {other}"
-    names = [ask(destination, f"SELECT * FROM {name} LIMIT 0") for name in (own, other)]
-    assert names[0] == names[1], f"{destination}: columns of {own}: {names}"
+    assert not differ, f"{differ} rows of {own} differ from {other}"
+    names = [ask(cursor, f"SELECT * FROM {name} LIMIT 0") for name in (own, other)]
+    assert names[0] == names[1], f"columns of {own}: {names}"
     return int(count)
 
 
 def with_other_variables(folder: Path, destination: str) -> None:
     """The dataset under another name, days of another time zone, another currency, lists that are
     not synced, and data that is too old."""
-    ask(destination, "UPDATE eduframe.leads SET created_at = '2026-01-01 02:00:00+00'")
-    ask(destination, "ALTER SCHEMA eduframe RENAME TO elsewhere")
+    old = "ended_at = ended_at - interval '2 hours' WHERE resource = 'orders'"
+    with connected(destination) as cursor:
+        cursor.execute("UPDATE eduframe.leads SET created_at = '2026-01-01 02:00:00+00'")
+        cursor.execute(f"UPDATE eduframe._sync_resources SET {old}")
+        cursor.execute("ALTER SCHEMA eduframe RENAME TO elsewhere")
     chosen = ["build", "--select", "+eduframe__fact_leads", "--indirect-selection", "cautious"]
     declared = yaml.safe_load((folder / "dbt_project.yml").read_text())["vars"]
     given = {
@@ -190,15 +200,11 @@ def with_other_variables(folder: Path, destination: str) -> None:
     }
     built = dbt(folder, *chosen, **given).results
     facts = "eduframe_dbt.eduframe__fact_leads"
-    found = ask(destination, f"SELECT DISTINCT created_on, currency FROM {facts}")
+    with connected(destination) as cursor:
+        found = ask(cursor, f"SELECT DISTINCT created_on, currency FROM {facts}")
     assert found[1:] == [(date(2025, 12, 31), "USD")], found
     to_accounts = [r.node.name for r in built if "account_id__id" in r.node.name]
     assert not to_accounts, f"{to_accounts} are tested"
-    ask(
-        destination,
-        "UPDATE elsewhere._sync_resources SET ended_at = ended_at - interval '2 hours' "
-        "WHERE resource = 'orders'",
-    )
     fresh = dbt(folder, "source", "freshness", works=False, **given)
     assert [r.node.name for r in fresh.results if r.status == "error"] == ["orders"]
     assert "accounts" not in {r.node.name for r in fresh.results}
