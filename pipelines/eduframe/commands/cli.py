@@ -382,6 +382,25 @@ def report(
 
 
 @app.command()
+def dbt(
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="The folder of the package; made if need be.")
+    ],
+    destination: Annotated[
+        str | None,
+        typer.Option(help="Whose SQL it is in: duckdb, postgres, bigquery, snowflake, …"),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset (schema) there; eduframe by default.")
+    ] = None,
+) -> None:
+    """Write a dbt package: the tables as sources, the views as models, with tests."""
+    from pipelines.eduframe.commands.dbt.command import run_dbt
+
+    raise typer.Exit(run_dbt(folder, destination, dataset))
+
+
+@app.command()
 def demo() -> None:
     """Sync a simulated training provider, and show what arrived. Needs no token."""
     from pipelines.eduframe.commands.demo import run_demo

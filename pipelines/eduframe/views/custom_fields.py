@@ -168,7 +168,7 @@ def _wide(
         f"{values} has it."
     )
     sql = f"SELECT {', '.join(selected)} FROM {tables} GROUP BY {grouped}"
-    return View(name, "wide", about, described, sql)
+    return View(name, "wide", about, described, sql, key=(next(iter(first)),))
 
 
 def _value(field: Field) -> str:

@@ -1,8 +1,9 @@
 """The views that are written by hand: files of ``schemas/eduframe/views``, a query in each.
 
-A file begins with comments: first what a row of the view is and how it counts, then, after a line
-``-- columns``, a line for each column, as ``-- name: what it holds``. ``'{time_zone}'`` and
-``'{currency}'`` stand for the customer's.
+A file begins with comments: first what a row of the view is and how it counts, then a line
+``-- unique:`` with the columns that no two rows share, then, after a line ``-- columns``, a line
+for each column, as ``-- name: what it holds``. ``'{time_zone}'`` and ``'{currency}'`` stand for
+the customer's.
 """
 
 import re
@@ -21,11 +22,16 @@ UTC = "UTC"
 def written_views(time_zone: str = UTC, currency: str | None = None) -> Iterator[View]:
     """The views of all files, for a customer's time zone (IANA's name) and currency (ISO 4217)."""
     known = bool(re.fullmatch("[A-Z]{3}", currency or ""))
-    money = f"'{currency}'" if known else "CAST(NULL AS VARCHAR)"
+    return views_with(time_zone, f"'{currency}'" if known else "CAST(NULL AS VARCHAR)")
+
+
+def views_with(time_zone: str, currency: str) -> Iterator[View]:
+    """The views of all files; ``time_zone`` is what stands between quotes, ``currency`` is SQL."""
     for name, text in _texts().items():
         head, sql = _parted(text)
-        about, _, columns = head.partition("\ncolumns\n")
-        filled = sql.replace("{time_zone}", time_zone).replace("'{currency}'", money)
+        head, _, columns = head.partition("\ncolumns\n")
+        about, _, unique = head.partition("\nunique: ")
+        filled = sql.replace("{time_zone}", time_zone).replace("'{currency}'", currency)
         described = dict(re.findall(r"^(\w+): (.+(?:\n  .+)*)", columns, re.MULTILINE))
         yield View(
             name,
@@ -33,6 +39,7 @@ def written_views(time_zone: str = UTC, currency: str | None = None) -> Iterator
             _one_line(about),
             {column: _one_line(said) for column, said in described.items()},
             filled,
+            key=tuple(unique.replace(",", " ").split()),
         )
 
 

@@ -16,6 +16,7 @@ from itertools import chain
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import ErrorLevel
 
 from pipelines.eduframe.destinations.postgres.views import grants_on
 from pipelines.eduframe.failures import error_lines
@@ -183,15 +184,16 @@ class Maker:
             return str(self.sql.make_qualified_table_name(view))
 
 
-def translated(sql: str, dialect: str) -> str:
+def translated(sql: str, dialect: str, *, pretty: bool = False) -> str:
     """A query of DuckDB's dialect in another one. Names that need no quotes get none, as some
     destinations hold them in capitals."""
     tree = sqlglot.parse_one(sql, read="duckdb")
-    if dialect != "postgres":
+    if dialect not in AS_IT_IS:
         for name in tree.find_all(exp.Identifier):
             if name.quoted and _PLAIN.fullmatch(name.name):
                 name.set("quoted", False)
-    return tree.sql(dialect=dialect)
+    # BigQuery has no NULLS LAST in aggregates: what ours are ordered by is never null
+    return tree.sql(dialect=dialect, pretty=pretty, unsupported_level=ErrorLevel.IGNORE)
 
 
 def _quoted(name: str) -> str:

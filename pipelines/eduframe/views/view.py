@@ -39,6 +39,8 @@ class View:
     sql: str
     types: str = ""
     """What is said of the tables' types, as a view is made anew when they change."""
+    key: tuple[str, ...] = ()
+    """The columns that no two rows share, null counting as a value; () where there are none."""
 
     @cached_property
     def over(self) -> frozenset[str]:

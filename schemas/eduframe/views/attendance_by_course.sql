@@ -2,6 +2,8 @@
 -- in. Enrollments that are canceled do not count. A no-show is who stayed away without leave; see
 -- fact_attendances for the same by meeting, day or student.
 --
+-- unique: course_id
+--
 -- columns
 -- course: The course's name.
 -- registered: How many attendances were filled in.

@@ -2,6 +2,8 @@
 -- enrollment was canceled nor why: the month is that in which it was to begin, and the reason is
 -- read from what else was canceled.
 --
+-- unique: month, reason
+--
 -- columns
 -- month: The first day of the month in which the enrollments were to begin.
 -- reason: course canceled (the whole planned course was), order canceled, order denied, or other:

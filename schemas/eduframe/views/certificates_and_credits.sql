@@ -2,6 +2,8 @@
 -- no course, such as certificates of programs, are in a row without one. Credits are those that
 -- students have earned, not those that the elements of a program are worth.
 --
+-- unique: month, course_id
+--
 -- columns
 -- month: The first day of the month in which they were awarded, in the customer's time zone.
 -- course: The course.

@@ -1,6 +1,8 @@
 -- One row for each account: a customer, which is a company or the personal account of one user. An
 -- account in several organizations is still one row. Facts lead to it by account_id.
 --
+-- unique: account_id
+--
 -- columns
 -- customer: The account's name.
 -- customer_type: business or personal.

@@ -1,6 +1,8 @@
 -- One row for each course, apart from when it is given. Facts and planned courses lead to it by
 -- course_id.
 --
+-- unique: course_id
+--
 -- columns
 -- course: The course's name.
 -- code: The educator's own code.

@@ -1,6 +1,8 @@
 -- One row for each day from 2010 to the end of 2036: to group facts by, and to show days on which
 -- nothing happened. Any column of facts that is a day leads to it.
 --
+-- unique: day
+--
 -- columns
 -- day: The day.
 -- year: Its year.

@@ -1,6 +1,8 @@
 -- One row for each meeting location: a room, or another spot of a course location. Meetings lead to
 -- it by meeting_location_id, planned courses by course_location_id, which several rooms share.
 --
+-- unique: meeting_location_id
+--
 -- columns
 -- room: The meeting location's name.
 -- location: The course location that it is at.

@@ -1,6 +1,8 @@
 -- One row for each person who can sign in: students, customers, teachers and administrators. The
 -- student_id of facts is its user_id. What people answered to custom fields is in users_custom.
 --
+-- unique: user_id
+--
 -- columns
 -- person: First, middle and last name.
 -- first_name: The first name.

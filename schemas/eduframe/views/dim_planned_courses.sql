@@ -1,6 +1,8 @@
 -- One row for each planned course: a course as it is given once, from a start date on. Facts lead to
 -- it by planned_course_id. How many take part is in occupancy.
 --
+-- unique: planned_course_id
+--
 -- columns
 -- course: The course's name.
 -- category: The category that the course is in.

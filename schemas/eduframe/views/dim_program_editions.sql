@@ -1,5 +1,7 @@
 -- One row for each edition of a program: a program as it is given once.
 --
+-- unique: program_edition_id
+--
 -- columns
 -- program: The program's name.
 -- edition: The edition's name.

@@ -1,6 +1,8 @@
 -- One row for each teacher, by the teacher_id of facts. It is the user_id of the same person in
 -- dim_people.
 --
+-- unique: teacher_id
+--
 -- columns
 -- teacher: First, middle and last name.
 -- email: The email address.

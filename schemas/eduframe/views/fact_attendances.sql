@@ -2,6 +2,8 @@
 -- and meetings are left out. Eduframe does not say what a no-show is: here it is 'absent'. Who is
 -- absent with leave has said so, and is no no-show.
 --
+-- unique: attendance_id
+--
 -- columns
 -- student: The student's name.
 -- course: The course's name.

@@ -1,6 +1,8 @@
 -- One row for each certificate that was awarded. What a certificate of an evaluation is for cannot be
 -- followed: Eduframe serves no list of these.
 --
+-- unique: certificate_id
+--
 -- columns
 -- awarded_on: The day that it was awarded, in the customer's time zone.
 -- month: The first day of that month.

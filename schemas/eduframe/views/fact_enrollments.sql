@@ -1,6 +1,8 @@
 -- One row for each enrollment: a student's place in a planned course. Canceled ones are there, and
 -- rarely to be counted: see is_canceled.
 --
+-- unique: enrollment_id
+--
 -- columns
 -- student: The student's name.
 -- course: The course's name.

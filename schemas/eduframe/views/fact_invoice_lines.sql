@@ -3,6 +3,8 @@
 -- currencies: add them up by currency only. The product is that of the line, or else, as lines often
 -- have none, that of the invoice's order: product_from says which.
 --
+-- unique: invoice_id, invoice_item_id
+--
 -- columns
 -- invoice_number: The invoice's number.
 -- status: concept, open, expired (past its due date), or paid.

@@ -1,5 +1,7 @@
 -- One row for each lead: a sale that may come about, whatever number of products it is about.
 --
+-- unique: lead_id
+--
 -- columns
 -- lead: The lead's title.
 -- status: prospect, waiting_list, won, lost or archive.

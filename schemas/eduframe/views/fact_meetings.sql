@@ -1,5 +1,7 @@
 -- One row for each meeting of a planned course. A meeting counts on the day on which it begins.
 --
+-- unique: meeting_id
+--
 -- columns
 -- meeting: The meeting's name.
 -- course: The course's name.

@@ -3,6 +3,8 @@
 -- order add up to its total. Orders that are requested, denied or canceled are there: see counts.
 -- Eduframe gives no currency with an order; it is that of what was ordered, or else the educator's.
 --
+-- unique: order_id, order_item_id
+--
 -- columns
 -- order_number: The order's number.
 -- ordered_on: The day of the order, in the customer's time zone.

@@ -3,6 +3,8 @@
 -- currencies: add them up by currency only. Do not join lines of the invoice to it: the amount would
 -- count once a line; revenue_by_course shares it out.
 --
+-- unique: payment_id
+--
 -- columns
 -- paid_on: The day of the payment.
 -- month: The first day of that month.

@@ -3,6 +3,8 @@
 -- belongs to no meeting. Who teaches a course by its teacher enrollments, and is planned for no
 -- meeting, has no hours here. A meeting counts on the day on which it begins.
 --
+-- unique: teacher_id, meeting_id, planning_event_id
+--
 -- columns
 -- teacher: The teacher's name.
 -- role: What the teacher is there, such as instructor.

@@ -2,6 +2,8 @@
 -- 92 days from today (in the customer's time zone), is not canceled, and lets people sign up. Where
 -- no maximum is set, how many are free is not known.
 --
+-- unique: planned_course_id
+--
 -- columns
 -- course: The course's name.
 -- category: The category that the course is in.

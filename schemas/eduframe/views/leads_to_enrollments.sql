@@ -4,6 +4,8 @@
 -- with its email address). An order of what the lead was interested in goes before others, then the
 -- earliest. Several leads may lead to one order, which counts once only: see first_for_order.
 --
+-- unique: lead_id
+--
 -- columns
 -- lead: The lead's title.
 -- status: prospect, waiting_list, won, lost or archive.

@@ -1,6 +1,8 @@
 -- How full each planned course is: one row for each, of any status. Places are taken by enrollments
 -- that are not canceled, counted one by one: the counts that Eduframe gives may lag.
 --
+-- unique: planned_course_id
+--
 -- columns
 -- course: The course's name.
 -- category: The category that the course is in.

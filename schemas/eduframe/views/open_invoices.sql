@@ -3,6 +3,8 @@
 -- zone): the status 'expired' follows later, and is not looked at. Without a due date nothing is
 -- overdue. A credit note that is not settled lowers what is open.
 --
+-- unique: account_id, currency
+--
 -- columns
 -- customer: The account that owes.
 -- currency: The currency of the amounts.

@@ -3,6 +3,8 @@
 -- so it tells which courses lose people. Passing is a share of those that were judged and are not
 -- canceled. The average is of grades that are numbers.
 --
+-- unique: course_id
+--
 -- columns
 -- course: The course's name.
 -- category: The category that the course is in.

@@ -2,6 +2,8 @@
 -- An account returns when it orders on a later day than its first order, of whatever year that was;
 -- so it may be new and return within one year.
 --
+-- unique: year
+--
 -- columns
 -- year: The year of the orders, in the customer's time zone.
 -- customers: How many accounts ordered.

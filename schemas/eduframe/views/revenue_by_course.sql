@@ -3,6 +3,8 @@
 -- known of no product is in a row without one. A payment is of a whole invoice: here it is shared out
 -- over the invoice's lines by their amounts.
 --
+-- unique: month, currency, catalog_product_id
+--
 -- columns
 -- month: The first day of the month.
 -- currency: The currency of the amounts.

@@ -2,6 +2,8 @@
 -- month in which they were made final, payments in that in which they came. Concepts do not count; a
 -- credit note lowers the month in which it was made final. Orders are no revenue here.
 --
+-- unique: month, currency
+--
 -- columns
 -- month: The first day of the month.
 -- currency: The currency of the amounts.

@@ -3,6 +3,8 @@
 -- does not know how much teachers are available: use is the share of the month's weekdays on which
 -- the teacher teaches.
 --
+-- unique: teacher_id, month
+--
 -- columns
 -- teacher: The teacher's name.
 -- month: The first day of the month, in the customer's time zone.

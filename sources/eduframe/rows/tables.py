@@ -114,6 +114,13 @@ class Table:
         return (*shared, *(keys[name] for name in self.endpoint.key))
 
     @property
+    def whole_key(self) -> tuple[str, ...]:
+        """The columns that no two rows of the table share; () where nothing is said of that."""
+        if self.child is None:
+            return self.key
+        return (*self.merge_columns, *self.key) if self.key else ()
+
+    @property
     def owner_key(self) -> tuple[str, ...]:
         """The columns of a child table that hold its owner's key, in the order of that key."""
         return tuple(name for name in self.merge_columns if name != "owner_table")
