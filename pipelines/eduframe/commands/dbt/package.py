@@ -139,8 +139,8 @@ def _about_custom_fields(customer: Customer | None) -> str:
             "it can be reached."
         )
     return (
-        f"This package knows {len(customer.all_fields)} custom fields. A new one has a column after "
-        "`eduframe dbt` has been run again."
+        f"This package knows {len(customer.all_fields)} custom fields. A new one has a column "
+        "after `eduframe dbt` has been run again."
     )
 
 
