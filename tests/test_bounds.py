@@ -263,7 +263,7 @@ def test_an_older_program_keeps_off_a_dataset_of_a_newer_one(
 ) -> None:
     sim = warehouse.sim
     with monkeypatch.context() as newer:
-        newer.setattr("pipelines.eduframe.run.sync.version", lambda: "10.1.0")
+        newer.setattr("pipelines.eduframe.run.report.version", lambda: "10.1.0")
         warehouse.sync("labels")
     sim.clear_requests()
     with pytest.raises(SettingsError, match=r"Install eduframe-sync 10\.1\.0 or newer"):
