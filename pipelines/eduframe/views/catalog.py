@@ -46,10 +46,11 @@ class Found:
     """Of the fields of custom objects: the object's slug, slug, ``field_type`` and title."""
 
 
-def look(stored: Dataset, dataset: str | None) -> Found:
+def look(stored: Dataset, dataset: str | None, *, older: bool = False) -> Found:
     """What there is in the views' dataset (None: it is not asked), and what the tables tell.
 
-    It takes one query where the views are made.
+    It takes one query where the views are made. An ``older`` list of them does not say whose they
+    are, nor what is to be known of each today: they are this dataset's, and all to be made anew.
     """
     rest = [
         "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
@@ -61,7 +62,7 @@ def look(stored: Dataset, dataset: str | None) -> Found:
         "SELECT 'object field' AS what, object_slug AS a, slug AS b, field_type AS c, title AS d "
         f"FROM {stored.name('custom_object_fields')}",
     ]
-    rows = [*_made(stored, dataset, rest)] if dataset else []
+    rows = [*_made(stored, dataset, rest, older)] if dataset else []
     if not rows:  # they were never made, or one of the tables is not there
         rows = [row for part in rest for row in _rows(stored, part)]
     found = Found()
@@ -82,15 +83,18 @@ def look(stored: Dataset, dataset: str | None) -> Found:
     return found
 
 
-def _made(stored: Dataset, dataset: str, rest: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def _made(
+    stored: Dataset, dataset: str, rest: Sequence[str], older: bool
+) -> Iterator[tuple[Any, ...]]:
     """The views that are listed, and the ``rest``; nothing where something of it is not there."""
     made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
     kind, params = "'VIEW'", []
     if is_a(stored.pipeline, *WITH_CATALOG):
         made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
         kind, params = "there.kind", [dataset]
-    told = f"'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, k.dataset AS d"
-    yield from _rows(stored, " UNION ALL ".join([f"SELECT {told} {made}", *rest]), *params)
+    told = "'' AS b, {} AS c, NULL AS d" if older else "k.fingerprint AS b, {} AS c, k.dataset AS d"
+    made = f"SELECT 'made' AS what, k.name AS a, {told.format(kind)} {made}"
+    yield from _rows(stored, " UNION ALL ".join([made, *rest]), *params)
 
 
 def columns_there(stored: Dataset, dataset: str) -> dict[str, list[str]]:
