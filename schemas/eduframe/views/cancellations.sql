@@ -3,7 +3,8 @@
 -- read from what else was canceled.
 --
 -- columns
--- month: The first day of the month in which the enrollments were to begin.
+-- month: The first day of the month in which the enrollments were to begin; empty where they have no
+--   first day.
 -- reason: course canceled (the whole planned course was), order canceled, order denied, or other:
 --   then the student alone was, and nothing tells why.
 -- canceled: How many enrollments were canceled for it.
@@ -35,6 +36,6 @@ SELECT
     t.of_all,
     CAST(100.0 * COUNT(*) / t.of_all AS DECIMAL(9, 1)) AS canceled_percent
 FROM every AS c
-JOIN totals AS t ON t.month = c.month
+JOIN totals AS t ON t.month IS NOT DISTINCT FROM c.month
 WHERE c.status = 'canceled'
 GROUP BY c.month, c.reason, t.of_all
