@@ -46,11 +46,11 @@ class Found:
     """Of the fields of custom objects: the object's slug, slug, ``field_type`` and title."""
 
 
-def look(stored: Dataset, dataset: str | None, *, older: bool = False) -> Found:
+def look(stored: Dataset, dataset: str | None, *, names_only: bool = False) -> Found:
     """What there is in the views' dataset (None: it is not asked), and what the tables tell.
 
-    It takes one query where the views are made. An ``older`` list of them does not say whose they
-    are, nor what is to be known of each today: they are this dataset's, and all to be made anew.
+    It takes one query where the views are made. With ``names_only`` it does so of an older
+    list, too, which does not say whose the views are: nor what they were made from is asked then.
     """
     rest = [
         "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
@@ -62,7 +62,7 @@ def look(stored: Dataset, dataset: str | None, *, older: bool = False) -> Found:
         "SELECT 'object field' AS what, object_slug AS a, slug AS b, field_type AS c, title AS d "
         f"FROM {stored.name('custom_object_fields')}",
     ]
-    rows = [*_made(stored, dataset, rest, older)] if dataset else []
+    rows = [*_made(stored, dataset, rest, names_only)] if dataset else []
     if not rows:  # they were never made, or one of the tables is not there
         rows = [row for part in rest for row in _rows(stored, part)]
     found = Found()
@@ -84,7 +84,7 @@ def look(stored: Dataset, dataset: str | None, *, older: bool = False) -> Found:
 
 
 def _made(
-    stored: Dataset, dataset: str, rest: Sequence[str], older: bool
+    stored: Dataset, dataset: str, rest: Sequence[str], names_only: bool
 ) -> Iterator[tuple[Any, ...]]:
     """The views that are listed, and the ``rest``; nothing where something of it is not there."""
     made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
@@ -92,8 +92,8 @@ def _made(
     if is_a(stored.pipeline, *WITH_CATALOG):
         made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
         kind, params = "there.kind", [dataset]
-    told = "'' AS b, {} AS c, NULL AS d" if older else "k.fingerprint AS b, {} AS c, k.dataset AS d"
-    made = f"SELECT 'made' AS what, k.name AS a, {told.format(kind)} {made}"
+    mark, of = ("''", "NULL") if names_only else ("k.fingerprint", "k.dataset")
+    made = f"SELECT 'made' AS what, k.name AS a, {mark} AS b, {kind} AS c, {of} AS d {made}"
     yield from _rows(stored, " UNION ALL ".join([made, *rest]), *params)
 
 

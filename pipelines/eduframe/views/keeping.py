@@ -107,7 +107,7 @@ def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> l
                 f"there are no views: the dataset {dataset} has a {CATALOG} of somebody else. Name "
                 "another dataset (views), or set it to off"
             ]
-        found = look(stored, dataset, older=True)
+        found = look(stored, dataset, names_only=True)  # an older list: all are made anew
     if found.dataset not in (None, stored.client.dataset_name):
         return [
             f"there are no views: the dataset {dataset} has those of the dataset {found.dataset}. "

@@ -23,6 +23,8 @@ FORMATS: dict[Shown, str] = {
     "month": "%b %Y", "moment": "%-d %b %Y %H:%M",
 }
 """d3's formats; the page's language says how they are written."""
+WITHIN = "datum.value < domain('x')[1] ? datum.label : ''"
+"""Labels of times, but for the one at the end, where the next column would begin."""
 Unit = Literal["yearmonth", "yearmonthdate", "yearmonthdatehours", "year"]
 LABEL, NAME, VALUE = "_label", "_name", "_value"
 
@@ -103,7 +105,8 @@ def _over_time(unit: Unit, form: str) -> Callable[[alt.Chart, Chart, dict[str, S
         x: Any = (
             alt.X(f"{time}:O", title=None, axis=alt.Axis(labelAngle=0)) if unit == "year"
             else alt.X(f"{time}:T", timeUnit=unit, title=None,
-                       axis=alt.Axis(format=form, labelOverlap=True, grid=False))
+                       axis=alt.Axis(format=form, labelOverlap=True, labelSeparation=12, grid=False,
+                                     labelExpr=WITHIN))
         )
         when = (alt.Tooltip(f"{time}:O", title=" ") if unit == "year"
                 else alt.Tooltip(f"{time}:T", timeUnit=unit, format=form, title=" "))

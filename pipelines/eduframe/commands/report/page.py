@@ -168,6 +168,11 @@ def _why_nothing(answer: Answer) -> str:
             f"Not answered: {', '.join(answer.missing)} is not there. The next eduframe sync makes "
             "it, or says why it cannot."
         )
+    if answer.failed:
+        return (
+            f"Not answered: {answer.failed}. The next eduframe sync brings the views up to date, "
+            "or says why it cannot."
+        )
     return answer.section.nothing
 
 
