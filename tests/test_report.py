@@ -1,5 +1,6 @@
 """``eduframe report``: the answers of the views as a page that loads nothing."""
 
+import importlib
 import json
 import re
 import sys
@@ -18,6 +19,7 @@ from sqlglot import exp
 
 from pipelines.eduframe.commands.pages.document import write_page
 from pipelines.eduframe.commands.report import command
+from pipelines.eduframe.commands.report.charts import FORMATS, _axis, specification
 from pipelines.eduframe.commands.report.page import page
 from pipelines.eduframe.commands.report.questions import QUESTIONS
 from pipelines.eduframe.commands.report.reading import Found, _words, first_rows, placed, read
@@ -216,6 +218,19 @@ def made_up(rows: tuple[tuple[Any, ...], ...], of_all: int, **said: Any) -> Foun
     answer = replace(Answer(section, columns, rows, of_all), **said)
     return Found("duckdb", "d", "d_views", datetime(2026, 5, 4, 3, 2), date(2026, 5, 4), "UTC",
                  (answer,), ())
+
+
+def test_labels_of_a_short_axis_are_of_different_numbers(found: Found) -> None:
+    vl_convert = importlib.import_module("vl_convert")
+    spec = specification(answers(found)["leads"])
+    rows = [{"_label": "a", "enrolled_percent": 0.2}]
+    count = _axis(FORMATS["count"]).to_dict()
+    for axis, value, labels in (({}, 0.2, ["0", "0.1", "0.2"]), (count, 2, ["0", "1", "2"])):
+        rows[0]["enrolled_percent"] = value
+        spec["encoding"]["x"]["axis"] |= axis
+        svg = vl_convert.vegalite_to_svg({**spec, "width": 600, "autosize": "pad",
+                                          "data": {"name": "rows", "values": rows}})
+        assert re.findall(r">([0-9.]+)</text>", svg) == labels
 
 
 def test_what_is_left_out_is_said() -> None:

@@ -165,7 +165,8 @@ def _runs(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> Any:
     return (
         data.mark_point()
         .encode(
-            x=alt.X(f"{time}:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True)),
+            x=alt.X(f"{time}:T", title=None, axis=alt.Axis(
+                format="%-d %b %H:%M", grid=False, labelOverlap=True, labelSeparation=12)),
             y=alt.Y(f"{value}:Q", title=chart.axis, axis=_axis(",")),
             color=_colour(chart),
             shape=alt.Shape(f"{chart.colour}:N", title=None),
@@ -189,8 +190,12 @@ DRAWN: dict[str, Callable[[alt.Chart, Chart, dict[str, Shown]], Any]] = {
 
 
 def _axis(form: str) -> alt.Axis:
-    """An axis of numbers, without the zeros at their ends."""
-    return alt.Axis(format=form.replace("f", "~f"), tickCount=5)
+    """An axis of numbers, without the zeros at their ends. What its format would round has no
+    label: or a short axis of whole numbers says 0, 1, 1, 2, 2."""
+    scale = {FORMATS["percent"]: 10, FORMATS["number"]: 100}.get(form, 1)
+    rounded = f"abs({scale} * datum.value - round({scale} * datum.value)) > 1e-6"
+    return alt.Axis(format=form.replace("f", "~f"), tickCount=5,
+                    labelExpr=f"{rounded} ? '' : datum.label")
 
 
 def _colour(chart: Chart) -> alt.Color:

@@ -27,7 +27,8 @@ def page(found: Found, version: str, vega: str, language: str = "en") -> str:
     at first."""
     charts = {
         answer.section.name: {
-            "kind": chart.kind, "by": chart.by, "most": chart.most, "spec": drawn,
+            "kind": chart.kind, "by": chart.by, "values": chart.values, "most": chart.most,
+            "spec": drawn,
         }
         for answer in (*found.answers, *found.syncing)
         if (chart := answer.section.chart) and (drawn := specification(answer))
