@@ -15,6 +15,7 @@ from pipelines.eduframe.commands.docs.layout import layered
 from pipelines.eduframe.commands.docs.page import page
 from pipelines.eduframe.commands.docs.tables import PERSONAL, WHAT_TYPES_ARE
 from pipelines.eduframe.commands.docs.views import views
+from pipelines.eduframe.commands.pages.document import asset
 from pipelines.eduframe.commands.pages.html import VOID, joined, tag
 from pipelines.eduframe.exit_codes import DONE, WRONG_USE
 from pipelines.eduframe.store.relations import declared_relations
@@ -271,6 +272,18 @@ def test_a_destination_without_tables(eduframe: Eduframe, tmp_path: Path) -> Non
     assert printed.code == WRONG_USE
     assert "Nothing has been synced into dataset nothing of duckdb" in printed.err
     assert not (tmp_path / "docs.html").exists()
+
+
+def test_words_of_people_lead_to_words_that_are_there() -> None:
+    script = asset("pipelines.eduframe.commands.docs", "docs.js")
+    listed = script.partition("const CALLED = {")[2].partition("}")[0]
+    called = dict(re.findall(r'(\w+): "(\w+)"', listed))
+    known = {*ALL_TABLES, *(v.name for v in written_views())}
+    known |= {c.name for t in ALL_TABLES.values() for c in t.columns}
+    known |= {c for v in written_views() for c in v.columns}
+    names = " ".join(known) + " waiting_list"
+    assert len(called) > 30
+    assert [word for word, name in called.items() if name not in names] == []
 
 
 @pytest.mark.usefixtures("tables")

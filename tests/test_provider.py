@@ -15,6 +15,7 @@ import pytest
 
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe_simulator import Simulator, this_day
+from sources.eduframe_simulator.provider import words
 from sources.eduframe_simulator.provider.values import timestamp
 
 Row = dict[str, Any]
@@ -700,3 +701,18 @@ def test_what_was_there_before_is_gone_and_can_come_back(world: Provider) -> Non
         assert row in sim.rows(table)
         sim.delete(table, row["id"])
         assert sim.rows(table) == world.rows(table)
+
+
+def test_courses_have_the_category_of_their_topic_and_rooms_their_town(world: Provider) -> None:
+    areas = {row["id"]: row["name"] for row in world.rows("categories")}
+    courses = world.rows("courses")
+    assert {areas[row["category_id"]] for row in courses} >= {"Languages", "Management"}
+    for row in courses:
+        assert words.AREA_OF[row["name"].partition(" (")[0]] == areas[row["category_id"]]
+    towns = {row["id"]: row["name"] for row in world.rows("course_locations")}
+    rooms = [row for row in world.rows("meeting_locations") if row["address"]]
+    assert rooms
+    assert all(row["address"]["city"] == towns[row["course_location_id"]] for row in rooms)
+    orders = world.rows("orders")
+    assert all(str(row["number"]).startswith(row["created_at"][:4]) for row in orders)
+    assert len({row["number"] for row in orders}) == len(orders)

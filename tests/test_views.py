@@ -354,6 +354,20 @@ def test_each_dataset_has_views_of_its_own(viewed: Warehouse) -> None:
     assert [viewed.query(sql)[0]["n"] for sql in counts] == [6, 0]
 
 
+def test_an_older_list_of_views_is_brought_up_to_date(viewed: Warehouse) -> None:
+    before = made(viewed)
+    older = {**before, "long_gone": "x"}
+    rows = ", ".join(f"('{name}', 'fact', 'It.', '{mark}')" for name, mark in older.items())
+    viewed.execute(
+        f"DROP VIEW {VIEWS}._views; CREATE VIEW {VIEWS}._views AS SELECT * FROM (VALUES {rows}) "
+        f"AS v (name, kind, description, fingerprint); CREATE VIEW {VIEWS}.long_gone AS SELECT 1"
+    )
+    assert [viewed.sync("labels").notes for _ in range(2)] == [[], []]
+    assert made(viewed) == before
+    assert columns(viewed, "long_gone") == []
+    assert viewed.query(f"SELECT DISTINCT dataset FROM {VIEWS}._views") == [{"dataset": "eduframe"}]
+
+
 def test_a_dataset_of_views_is_none_to_sync_into(viewed: Warehouse) -> None:
     before, origin = made(viewed), viewed.pipeline
     viewed.sim.clear_requests()

@@ -46,10 +46,11 @@ class Found:
     """Of the fields of custom objects: the object's slug, slug, ``field_type`` and title."""
 
 
-def look(stored: Dataset, dataset: str | None) -> Found:
+def look(stored: Dataset, dataset: str | None, *, names_only: bool = False) -> Found:
     """What there is in the views' dataset (None: it is not asked), and what the tables tell.
 
-    It takes one query where the views are made.
+    It takes one query where the views are made. With ``names_only`` it does so of an older
+    list, too, which does not say whose the views are: nor what they were made from is asked then.
     """
     rest = [
         "SELECT 'educator' AS what, time_zone AS a, currency AS b, '' AS c, '' AS d "
@@ -61,7 +62,7 @@ def look(stored: Dataset, dataset: str | None) -> Found:
         "SELECT 'object field' AS what, object_slug AS a, slug AS b, field_type AS c, title AS d "
         f"FROM {stored.name('custom_object_fields')}",
     ]
-    rows = [*_made(stored, dataset, rest)] if dataset else []
+    rows = [*_made(stored, dataset, rest, names_only)] if dataset else []
     if not rows:  # they were never made, or one of the tables is not there
         rows = [row for part in rest for row in _rows(stored, part)]
     found = Found()
@@ -82,15 +83,18 @@ def look(stored: Dataset, dataset: str | None) -> Found:
     return found
 
 
-def _made(stored: Dataset, dataset: str, rest: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def _made(
+    stored: Dataset, dataset: str, rest: Sequence[str], names_only: bool
+) -> Iterator[tuple[Any, ...]]:
     """The views that are listed, and the ``rest``; nothing where something of it is not there."""
     made = f"FROM {stored.column(dataset)}.{stored.column(CATALOG)} AS k"
     kind, params = "'VIEW'", []
     if is_a(stored.pipeline, *WITH_CATALOG):
         made += f" LEFT JOIN ({_THERE}) AS there ON there.name = k.name"
         kind, params = "there.kind", [dataset]
-    told = f"'made' AS what, k.name AS a, k.fingerprint AS b, {kind} AS c, k.dataset AS d"
-    yield from _rows(stored, " UNION ALL ".join([f"SELECT {told} {made}", *rest]), *params)
+    mark, of = ("''", "NULL") if names_only else ("k.fingerprint", "k.dataset")
+    made = f"SELECT 'made' AS what, k.name AS a, {mark} AS b, {kind} AS c, {of} AS d {made}"
+    yield from _rows(stored, " UNION ALL ".join([made, *rest]), *params)
 
 
 def columns_there(stored: Dataset, dataset: str) -> dict[str, list[str]]:

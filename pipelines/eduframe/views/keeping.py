@@ -102,12 +102,12 @@ def _keep(stored: Dataset, dataset: str, settings: Settings, *, news: bool) -> l
         if why := _lacking_rights(stored, dataset):
             return [why]
         listed = columns_there(stored, dataset).get(CATALOG)
-        if listed is None or listed == [*MEMORY]:
-            raise
-        return [
-            f"there are no views: the dataset {dataset} has a {CATALOG} of somebody else. Name "
-            "another dataset (views), or set it to off"
-        ]
+        if listed is not None and listed != [*MEMORY][: len(listed)]:
+            return [
+                f"there are no views: the dataset {dataset} has a {CATALOG} of somebody else. Name "
+                "another dataset (views), or set it to off"
+            ]
+        found = look(stored, dataset, names_only=True)  # an older list: all are made anew
     if found.dataset not in (None, stored.client.dataset_name):
         return [
             f"there are no views: the dataset {dataset} has those of the dataset {found.dataset}. "

@@ -5,7 +5,8 @@
 -- unique: month, reason
 --
 -- columns
--- month: The first day of the month in which the enrollments were to begin.
+-- month: The first day of the month in which the enrollments were to begin; empty where they have no
+--   first day.
 -- reason: course canceled (the whole planned course was), order canceled, order denied, or other:
 --   then the student alone was, and nothing tells why.
 -- canceled: How many enrollments were canceled for it.
@@ -25,18 +26,16 @@ WITH every AS (
     LEFT JOIN planned_courses AS p ON p.id = e.planned_course_id
     LEFT JOIN orders AS o ON o.id = e.order_id
 ),
-totals AS (
-    SELECT month, COUNT(*) AS of_all
+counted AS (
+    SELECT month, status, reason, COUNT(*) OVER (PARTITION BY month) AS of_all
     FROM every
-    GROUP BY month
 )
 SELECT
-    c.month,
-    c.reason,
+    month,
+    reason,
     COUNT(*) AS canceled,
-    t.of_all,
-    CAST(100.0 * COUNT(*) / t.of_all AS DECIMAL(9, 1)) AS canceled_percent
-FROM every AS c
-JOIN totals AS t ON t.month = c.month
-WHERE c.status = 'canceled'
-GROUP BY c.month, c.reason, t.of_all
+    of_all,
+    CAST(100.0 * COUNT(*) / of_all AS DECIMAL(9, 1)) AS canceled_percent
+FROM counted
+WHERE status = 'canceled'
+GROUP BY month, reason, of_all

@@ -42,6 +42,18 @@ TOPICS = _split(
     "Safety at Work|Web Design|Negotiation|Public Speaking|Nursing Update|Café Management|"
     "Agile & Scrum|Welding|Photography|Risk Assessment|Conversational English|Horticulture"
 )
+AREAS = {
+    "Business": _split("Bookkeeping|Café Management"),
+    "Management": _split("Project Management|Leadership|Agile & Scrum"),
+    "Safety and Health": _split("First Aid|Safety at Work|Risk Assessment"),
+    "Care": _split("Nursing Update"),
+    "Communication": _split("Negotiation|Public Speaking"),
+    "Languages": _split("Dutch for Beginners|Conversational English"),
+    "Crafts": _split("Welding|Photography|Horticulture"),
+    "Computers": _split("Data Analysis|Web Design"),
+}
+"""The categories of courses, and their topics; each second one belongs to the one before it."""
+AREA_OF = {topic: area for area, topics in AREAS.items() for topic in topics}
 LEVELS = _split("Basic|Advanced|Refresher|Master Class|in één dag")
 ROOMS = _split("Aula|Room 1.01|Room 1.02|Studio|Werkplaats|Online|Library|Lab")
 THINGS = _split("Beamer|Laptop|Workbook|First-aid kit|Flip chart|Camera|Welding mask|Manual")

@@ -10,10 +10,19 @@ PRICES = (0, 95, 249.5, 395, 595, 795, 1295, 1995)
 
 
 def categories(world: World, row: JsonRow, place: Place) -> None:
-    row["name"] = words.TOPICS[place.i % len(words.TOPICS)]
+    nth, area = divmod(place.i, len(words.AREAS))
+    row["name"] = f"{[*words.AREAS][area]} {nth + 1 if nth else ''}".strip()
     row["slug"] = words.slug(row["name"])
     above = world.ids("categories")
-    row["parent_id"] = world.rng.choice(above) if above and place.i % 2 else None
+    thrown = world.rng.choice(above) if above and place.i % 2 else None
+    row["parent_id"] = thrown and above[-1]  # thrown all the same: or all that follows were another
+
+
+def _in_category(world: World, row: JsonRow, topic: str) -> None:
+    """Put what is taught into the category of its topic, where there is one."""
+    area = words.AREA_OF[topic]
+    fitting = (row["id"] for row in world.all("categories") if row["name"] == area)
+    row["category_id"] = next(fitting, row["category_id"])
 
 
 def courses(world: World, row: JsonRow, place: Place) -> None:
@@ -24,12 +33,15 @@ def courses(world: World, row: JsonRow, place: Place) -> None:
     row |= {"slug": words.slug(f"{row['name']} {row['id']}"), "certificate_template_id": None}
     row |= {"cost": money(price), "starting_price": money(price)}
     row["cost_scheme"] = ("order" if place.i % 9 == 4 else "student") if price else "free"
+    _in_category(world, row, topic)
     old = [words.slug(f"{topic} {year}") for year in (2019, 2021, 2019)]
     row["slug_history"] = old[: world.rng.choice((0, 0, 1, 2, 3))]
 
 
 def programs(world: World, row: JsonRow, place: Place) -> None:
-    row["name"] = f"Program {words.TOPICS[-1 - place.i % len(words.TOPICS)]}"
+    topic = words.TOPICS[-1 - place.i % len(words.TOPICS)]
+    row["name"] = f"Program {topic}"
+    _in_category(world, row, topic)
     row |= {"slug": words.slug(f"{row['name']} {row['id']}"), "cost_scheme": "student"}
 
 

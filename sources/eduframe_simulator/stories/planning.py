@@ -250,6 +250,14 @@ def _clashes(world: World) -> Iterator[tuple[str, int, JsonRow, JsonRow]]:
 
 def course_locations(world: World, row: JsonRow, place: Place) -> None:
     row["name"] = words.CITIES[place.i % len(words.CITIES)]
+    _stands_in(row, row["name"])
+
+
+def _stands_in(row: JsonRow, city: str) -> None:
+    """Put what has an address into a city of the Netherlands."""
+    if address := row.get("address"):
+        code = f"{1000 + 37 * row['id'] % 9000} AB"
+        address |= {"city": city, "postal_code": code, "country": "NL", "state_province": None}
 
 
 def meeting_locations(world: World, row: JsonRow, place: Place) -> None:
@@ -258,6 +266,8 @@ def meeting_locations(world: World, row: JsonRow, place: Place) -> None:
     places = world.ids("course_locations")
     if places:
         row["course_location_id"] = places[place.i % len(places)]
+        town = world.get("course_locations", row["course_location_id"])
+        _stands_in(row, town["name"])
 
 
 def materials(world: World, row: JsonRow, place: Place) -> None:

@@ -60,7 +60,8 @@ def orders(world: World, row: JsonRow, place: Place) -> None:
     if world.filling and place.i >= 0.95 * place.n:  # Not every new order is approved yet.
         weights = (60, 0, 0, 40)
     status = world.rng.choices(("active", "canceled", "denied", "requested"), weights)[0]
-    row |= {"number": 20_240_000 + place.i, "status": status}
+    year, room = int(row["created_at"][:4]), 10_000 if place.i < 10_000 else 10_000_000
+    row |= {"number": year * room + place.i, "status": status}
     students = people.buyers(world, row, world.rng.choice((1, 1, 1, 2, 3, 6)))
     students = _chosen(world, row, students)
     variant = world.get("catalog_variants", row["catalog_variant_id"])

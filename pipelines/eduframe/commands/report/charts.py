@@ -23,6 +23,8 @@ FORMATS: dict[Shown, str] = {
     "month": "%b %Y", "moment": "%-d %b %Y %H:%M",
 }
 """d3's formats; the page's language says how they are written."""
+WITHIN = "datum.value < domain('x')[1] ? datum.label : ''"
+"""Labels of times, but for the one at the end, where the next column would begin."""
 Unit = Literal["yearmonth", "yearmonthdate", "yearmonthdatehours", "year"]
 LABEL, NAME, VALUE = "_label", "_name", "_value"
 
@@ -103,7 +105,8 @@ def _over_time(unit: Unit, form: str) -> Callable[[alt.Chart, Chart, dict[str, S
         x: Any = (
             alt.X(f"{time}:O", title=None, axis=alt.Axis(labelAngle=0)) if unit == "year"
             else alt.X(f"{time}:T", timeUnit=unit, title=None,
-                       axis=alt.Axis(format=form, labelOverlap=True, grid=False))
+                       axis=alt.Axis(format=form, labelOverlap=True, labelSeparation=12, grid=False,
+                                     labelExpr=WITHIN))
         )
         when = (alt.Tooltip(f"{time}:O", title=" ") if unit == "year"
                 else alt.Tooltip(f"{time}:T", timeUnit=unit, format=form, title=" "))
@@ -162,7 +165,8 @@ def _runs(data: alt.Chart, chart: Chart, shown: dict[str, Shown]) -> Any:
     return (
         data.mark_point()
         .encode(
-            x=alt.X(f"{time}:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True)),
+            x=alt.X(f"{time}:T", title=None, axis=alt.Axis(
+                format="%-d %b %H:%M", grid=False, labelOverlap=True, labelSeparation=12)),
             y=alt.Y(f"{value}:Q", title=chart.axis, axis=_axis(",")),
             color=_colour(chart),
             shape=alt.Shape(f"{chart.colour}:N", title=None),
@@ -186,8 +190,12 @@ DRAWN: dict[str, Callable[[alt.Chart, Chart, dict[str, Shown]], Any]] = {
 
 
 def _axis(form: str) -> alt.Axis:
-    """An axis of numbers, without the zeros at their ends."""
-    return alt.Axis(format=form.replace("f", "~f"), tickCount=5)
+    """An axis of numbers, without the zeros at their ends. What its format would round has no
+    label: or a short axis of whole numbers says 0, 1, 1, 2, 2."""
+    scale = {FORMATS["percent"]: 10, FORMATS["number"]: 100}.get(form, 1)
+    rounded = f"abs({scale} * datum.value - round({scale} * datum.value)) > 1e-6"
+    return alt.Axis(format=form.replace("f", "~f"), tickCount=5,
+                    labelExpr=f"{rounded} ? '' : datum.label")
 
 
 def _colour(chart: Chart) -> alt.Color:

@@ -27,7 +27,8 @@ def page(found: Found, version: str, vega: str, language: str = "en") -> str:
     at first."""
     charts = {
         answer.section.name: {
-            "kind": chart.kind, "by": chart.by, "most": chart.most, "spec": drawn,
+            "kind": chart.kind, "by": chart.by, "values": chart.values, "most": chart.most,
+            "spec": drawn,
         }
         for answer in (*found.answers, *found.syncing)
         if (chart := answer.section.chart) and (drawn := specification(answer))
@@ -167,6 +168,11 @@ def _why_nothing(answer: Answer) -> str:
         return (
             f"Not answered: {', '.join(answer.missing)} is not there. The next eduframe sync makes "
             "it, or says why it cannot."
+        )
+    if answer.failed:
+        return (
+            f"Not answered: {answer.failed}. The next eduframe sync brings the views up to date, "
+            "or says why it cannot."
         )
     return answer.section.nothing
 

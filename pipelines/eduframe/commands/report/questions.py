@@ -32,6 +32,7 @@ SELECT CAST(DATE_TRUNC('month', start_date) AS DATE) AS month,
     COUNT(*) AS courses,
     COUNT(CASE WHEN NOT has_enough THEN 1 END) AS with_too_few,
     CAST(SUM(taken) AS BIGINT) AS taken,
+    CAST(SUM(CASE WHEN places > 0 THEN taken END) AS BIGINT) AS taken_of_places,
     CAST(SUM(places) AS BIGINT) AS places,
     CAST(100.0 * SUM(CASE WHEN places > 0 THEN taken END)
         / NULLIF(SUM(CASE WHEN places > 0 THEN places END), 0) AS DECIMAL(9, 1))
@@ -43,7 +44,7 @@ GROUP BY CAST(DATE_TRUNC('month', start_date) AS DATE)""",
         "No planned course begins in the year before or after this month.",
         Chart("months", ("month",), ("occupied_percent",), "% of the places taken"),
         note="By the month in which courses begin, from twelve months ago to twelve months ahead. "
-        "The share is of the courses for which a maximum is set.",
+        "Places, those taken of them, and the share are of the courses for which a maximum is set.",
         totals=("courses", "taken"),
     ),
     Section(
@@ -57,6 +58,7 @@ FROM free_places""",
         "start_date, course, planned_course_id",
         "No course that people can sign up for begins in the coming 92 days.",
         Chart("bars", ("course", "start_date"), ("free",), "places left"),
+        note="Where no maximum is set, any number is left: the chart leaves these out.",
         totals=("free", "taken"),
     ),
     Section(

@@ -1,5 +1,6 @@
 """Asks the questions of the destination: read-only, and added up there."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,6 +15,7 @@ from pipelines.eduframe.commands.report.questions import QUESTIONS
 from pipelines.eduframe.commands.report.section import Answer, Column, Section, Shown
 from pipelines.eduframe.commands.report.syncing import SYNCING, how_fresh
 from pipelines.eduframe.destinations.duckdb_file import reading_file
+from pipelines.eduframe.failures import error_lines
 from pipelines.eduframe.place.target import kind_of, target_of
 from pipelines.eduframe.store.run_log import LOG_TABLES
 from pipelines.eduframe.views import catalog
@@ -26,6 +28,8 @@ from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import SettingsError
 from sources.eduframe.region import iana_zone
 from sources.eduframe.settings import Settings, select
+
+log = logging.getLogger("eduframe.report")
 
 BUSY_SECONDS = 10.0
 """How long a DuckDB file that another program holds is waited for, as by ``eduframe status``."""
@@ -70,7 +74,7 @@ def read(pipeline: Any, settings: Settings) -> Found:
         )
     with reading_file(pipeline, BUSY_SECONDS):
         with Dataset(pipeline) as stored:
-            there = catalog.look(stored, views)
+            there = catalog.look(stored, views, names_only=True)
             if not there.views:
                 raise SettingsError(_no_views(stored, target.dataset, views))
             zone = settings.time_zone or iana_zone(there.time_zone) or UTC
@@ -141,7 +145,13 @@ class _Asking:
         sql = section.sql.format_map(self.words)
         if missing := tuple(name for name in section.of if name not in self.there):
             return Answer(section, sql=sql, missing=missing)
-        shown = f"{sql}\nORDER BY {section.order}"
+        try:
+            return self._answered(section, sql)
+        except Exception as error:  # each driver has exceptions of its own
+            log.debug("report: %s", section.name, exc_info=True)
+            return Answer(section, sql=sql, failed=error_lines(error))
+
+    def _answered(self, section: Section, sql: str) -> Answer:
         columns, rows = self._all(first_rows(section, sql))
         of_all = int(rows[0][-1]) if rows else 0
         kept = [n for n, c in enumerate(columns) if not c.name.endswith("_id") and c.name != _ALL]
@@ -151,7 +161,7 @@ class _Asking:
             tuple(tuple(row[n] for n in kept) for row in rows),
             of_all,
             self._totals(section, sql, columns, rows if of_all == len(rows) else None),
-            shown,
+            f"{sql}\nORDER BY {section.order}",
         )
 
     def _totals(

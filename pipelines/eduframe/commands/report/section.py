@@ -84,3 +84,5 @@ class Answer:
     """The query, as it can be asked again after ``SET search_path``."""
     missing: tuple[str, ...] = ()
     """What it would be answered by, and is not there."""
+    failed: str = ""
+    """Why the destination did not answer, such as that a view lacks a column."""

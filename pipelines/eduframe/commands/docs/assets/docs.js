@@ -7,6 +7,25 @@
   const MOST = 60;
   let index = null;
 
+  // What people say, in English and Dutch, and what it is called here.
+  const CALLED = {
+    __proto__: null,
+    aanwezigheid: "attendance", afwezig: "absent", attendee: "attendance", bedrijf: "compan",
+    bedrijv: "compan", betaling: "payment", boeking: "order", btw: "vat", cancelled: "canceled",
+    certificaat: "certificate", certificat: "certificate", cijfer: "grade", classroom: "room",
+    cursus: "course", cursuss: "course", cursist: "student", debiteur: "open_invoices",
+    debtor: "open_invoices", deelnemer: "student", docent: "teacher", enrolment: "enrollment",
+    factuur: "invoice", factur: "invoice", gebruiker: "user", geannuleerd: "canceled",
+    inschrijving: "enrollment", klant: "customer", korting: "discount", lokaal: "room",
+    lokal: "room", locatie: "location", omzet: "revenue", opleiding: "program",
+    organisatie: "organization", rate: "percent", registration: "enrollment",
+    resultaat: "result", resultat: "result", seat: "place", trainer: "teacher",
+    training: "course", turnover: "revenue", uur: "hours", uren: "hours", vestiging: "location",
+    wachtlijst: "waiting_list",
+  };
+  const called = (word) => [word, CALLED[word] ?? CALLED[word.replace(/(s|en)$/, "")]]
+    .filter(Boolean);
+
   const plain = (element) => element.textContent.replace(/\s+/g, " ").trim();
 
   function build() {
@@ -36,9 +55,10 @@
   function score(one, query, words) {
     if (one.lowName === query) return 0;
     if (one.own === query) return 2 + one.rank;
-    if (words.every((word) => one.lowName.includes(word)))
+    if (words.every((word) => word.some((said) => one.lowName.includes(said))))
       return (one.own.startsWith(query) ? 4 : 6) + one.rank;
-    return words.every((word) => one.low.includes(word)) ? 8 + one.rank : -1;
+    const all = words.every((word) => word.some((said) => one.low.includes(said)));
+    return all ? 8 + one.rank : -1;
   }
 
   function search() {
@@ -48,12 +68,12 @@
     told.textContent = "";
     if (!query) return;
     index ??= build();
-    const words = query.split(/[\s_]+/).filter(Boolean);
+    const words = query.split(/[\s_]+/).filter(Boolean).map(called);
     const found = index.map((one) => [score(one, query, words), one]).filter(([s]) => s >= 0);
     found.sort(([a, one], [b, other]) => a - b || one.name.length - other.name.length);
     told.textContent = found.length > MOST ? `${found.length}, first ${MOST} shown`
       : `${found.length || "nothing"} found`;
-    hits.append(...found.slice(0, MOST).map(([, one]) => shown(one, words)));
+    hits.append(...found.slice(0, MOST).map(([, one]) => shown(one, words.flat())));
     hits.scrollTop = 0;
   }
 

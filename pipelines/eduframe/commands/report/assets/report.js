@@ -209,6 +209,11 @@
       place.replaceChildren(...parts);
       const spec = structuredClone(table.chart.spec);
       spec.data = { name: "rows", values: drawn(table, few) };
+      if (spec.data.values.every((row) => table.chart.values.every((field) => !row[field]))) {
+        box.replaceWith(parts[parts.indexOf(box)] = Object.assign(document.createElement("p"),
+          { className: "note", textContent: "No chart: there is nothing but 0 to draw." }));
+        continue;
+      }
       span(spec, table.chart);
       if (spec.height.step) { // a number, as Vega-Lite warns of steps beside a width that fits
         const { field } = spec.encoding.y;
