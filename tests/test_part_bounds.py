@@ -125,3 +125,23 @@ def test_runs_after_a_clock_was_set_back_tell_of_no_rhythm(
         warehouse.sync()
     with StoredRows(warehouse.pipeline) as stored:
         assert past_runs(stored).usual_gap == USUAL.total_seconds()
+
+
+def test_parents_that_are_not_synced_are_read_as_far_as_the_budget_goes(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts = {"users": 830, "invoices": 600, "payments": 600}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=("users", "payments"), budget="16")
+        warehouse.sync()
+        paid: set[str] = set()
+        for run in range(1, 3):
+            warehouse.ahead += QUARTER
+            sim.clear_requests()
+            report = warehouse.sync()
+            assert report.requests == len(sim.requests) <= 16
+            again = {path for path in asked(sim) if path.endswith("/payments")}
+            assert again
+            assert not again & paid, "each has its turn"
+            paid |= again
+            assert asked(sim)["/users"] > 0, run

@@ -13,7 +13,7 @@ from pipelines.eduframe.commands.output import Column, Row, print_json, print_li
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
-from pipelines.eduframe.run.parts import cost_of, plan_parts
+from pipelines.eduframe.run.parts import cost_of, plan_parts, why_by_itself
 from pipelines.eduframe.run.plans import Context, make_plans
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.run.spending import begin_spending
@@ -29,7 +29,7 @@ from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.parents import ParentBook
 from sources.eduframe.reading.read import Plan
 from sources.eduframe.rows.tables import ALL_TABLES
-from sources.eduframe.settings import Settings, policies, resolve, select
+from sources.eduframe.settings import Settings, check_budget, policies, resolve, select
 from sources.eduframe.version import version
 
 COLUMNS = (
@@ -76,8 +76,15 @@ def run_plan(
     destination: str, dataset: str, resources: Sequence[str], *, budget: str | None, as_json: bool,
     wide: bool = False,
 ) -> int:
-    """Print what the next sync would read. Returns 1 where nothing was synced yet."""
+    """Print what the next sync would read. Returns 1 where nothing was synced yet.
+
+    Raises:
+        SettingsError: a setting, the budget or a name is wrong.
+    """
     settings = resolve(token_needed=False)
+    select(settings, resources)  # what is wrong is said, whether or not there is a dataset
+    if budget is not None:
+        check_budget(budget)
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
         with reading_file(pipeline, 10), StoredRows(pipeline) as stored:
@@ -127,15 +134,15 @@ def _look(
         )
     past = past_runs(stored)
     spending = begin_spending(past, settings, report, budget=budget, bounded=not resources)
+    report.identity.requests = 1  # with which a run asks whose token it is
     every = dict(plans)
-    costs = {name: cost_of(plan) for name, plan in plans.items()}
     budgeted = plan_parts(plans, stored, spending)
     choices = budgeted.schedule.choices if budgeted else []
     planned = budgeted.views if budgeted else {}
     reads = [
-        Read(name, "whole" if not every[name].endpoint.params else "under parents", cost, None,
-             "everything can be read" if not budgeted else "it is read whole the first time")
-        for name, cost in costs.items()
+        Read(name, "under parents" if plan.endpoint.params else "whole", cost_of(plan), None,
+             (why_by_itself(plan) if budgeted else None) or "everything can be read")
+        for name, plan in plans.items()
         if name not in planned
     ]  # fmt: skip
     reads += [_as_read(choice) for choice in choices]
@@ -146,7 +153,7 @@ def _look(
         allowance,
         reads,
         requests,
-        None if allowance is None else max(0, allowance - requests),
+        None if allowance is None else max(0, allowance - report.requests - requests),
         {name: _age(plan, report.clock) for name, plan in every.items()},
         budgeted.too_little(spending) if budgeted else None,
     )

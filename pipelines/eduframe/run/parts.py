@@ -18,6 +18,7 @@ from pipelines.eduframe.store.ledger import NEVER, Ledger
 from sources.eduframe.clock import parse
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint
+from sources.eduframe.endpoints import filled_by
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.planning import views
 from sources.eduframe.planning.blocks import Blocks
@@ -78,8 +79,11 @@ def plan_parts(
         read = plan.read
         if isinstance(read, UnderParents) or (isinstance(read, WholeList) and not _is_new(plan)):
             read.left = spending.left
-    cost = sum(cost_of(plan) for name, plan in plans.items())
-    if cost <= spending.left():
+    cost = sum(cost_of(plan) for plan in plans.values())
+    unread = [one for plan in plans.values() if (one := _without_parents(plan, plans))]
+    if cost <= (spending.left() // 2 if unread else spending.left()):
+        for asking in unread:  # what that costs is not known: the other lists go before
+            asking.left = lambda: max(0, spending.left() - cost)
         return None
     _take_turns(plans, spending)
     ledger = Ledger.load(stored)
@@ -87,9 +91,13 @@ def plan_parts(
     seen = {
         name: view_of(plan, stored, ledger, now)
         for name, plan in plans.items()
-        if not _goes_by_itself(plan)
+        if why_by_itself(plan) is None
     }
-    taken = sum(cost_of(plan) for name, plan in plans.items() if name not in seen)
+    by_themselves = {name: cost_of(plan) for name, plan in plans.items() if name not in seen}
+    for name in by_themselves:
+        if _without_parents(plans[name], plans):
+            by_themselves[name] = max(by_themselves[name], spending.allowance // IDLE_SHARE)
+    taken = sum(by_themselves.values())
     pace = max(0, spending.pace(ledger.rates.lively(now.timestamp())) - taken)
     allowance = pace - min(pace, -(-pace // SPARE))
     schedule = choose([*seen.values()], ledger.rates, allowance, now.timestamp(), spending.every)
@@ -103,7 +111,11 @@ def plan_parts(
     moved = {table for plan in plans.values() for table in moved_by(plan.endpoint).values()}
     later = {name: 0 for name, view in seen.items() if view.parents or name in moved}
     shares = later | shares
-    spending.share_out(shares, pace - sum(shares.values()))
+    spending.share_out(shares | by_themselves, pace - sum(shares.values()))
+    for name in by_themselves:
+        read = plans[name].read
+        if isinstance(read, UnderParents):
+            read.left = partial(spending.left_of, name)
     for name in seen:
         if name in shares:  # parents may change in this run, and rows be named
             _set_read(plans[name], seen[name], chosen.get(name, ()), budgeted.named, spending)
@@ -129,8 +141,11 @@ def tell_beforehand(
 
 
 def _pass_over(name: str, plans: dict[str, Plan], spending: Spending) -> None:
-    """Read nothing of a list in this run."""
+    """Read nothing of a list in this run, nor its rows as parents of others beyond those held."""
     del plans[name]
+    for plan in plans.values():
+        if isinstance(plan.read, UnderParents):
+            plan.read.book.start(name)
     run = spending.report.runs[name]
     run.status, run.passed_over = "done", True
     run.began = run.ended = time.monotonic()
@@ -159,15 +174,32 @@ def _take_turns(plans: dict[str, Plan], spending: Spending) -> None:
             _pass_over(name, plans, spending)
 
 
-def _goes_by_itself(plan: Plan) -> bool:
-    """Whether a list is read without the planner, and whole: in its first load or a refresh, where
-    it has no rows, where few parents are to be asked, or where each row is read by itself, too."""
-    if plan.refresh or plan.damaged:
-        return True
+def why_by_itself(plan: Plan) -> str | None:
+    """Why a list is read without the planner, and whole; None where the planner chooses."""
+    if plan.refresh:
+        return "every row is written again"
+    if plan.damaged:
+        return "a table of it was dropped or emptied"
     if plan.endpoint.params:
-        return cost_of(plan) <= FEW_PARENTS
-    never = plan.position.began is None or not plan.index.living
-    return never or plan.endpoint.detail_path is not None
+        return "few parents are to be asked" if cost_of(plan) <= FEW_PARENTS else None
+    if plan.position.began is None:
+        return "it is read whole the first time"
+    if not plan.index.living:
+        return "it had no rows, or was off"
+    return "its rows are read one by one, too" if plan.endpoint.detail_path else None
+
+
+def _without_parents(plan: Plan, plans: Mapping[str, Plan]) -> UnderParents | None:
+    """The read of a list whose parents are neither held nor read in this run, but for its sake."""
+    read = plan.read
+    if not isinstance(read, UnderParents):
+        return None
+    parents = zip(plan.endpoint.parents, read.stored, strict=False)
+    for number, (parent, values) in enumerate(parents):
+        started = read.book.met(plan.endpoint, number).started
+        if values is None and not started and filled_by(parent.table).table not in plans:
+            return read
+    return None
 
 
 def cost_of(plan: Plan) -> int:

@@ -6,7 +6,7 @@ the end.
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
 from sources.eduframe.endpoints import filled_by
 from sources.eduframe.errors import ResourceOffError
-from sources.eduframe.reading.fetching import Fetcher
+from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.nested import nested_rows
 from sources.eduframe.rows.tables import CHILD_TABLES
@@ -174,8 +174,11 @@ def gather_parents(
     book: ParentBook,
     stored: Sequence[Sequence[tuple[Any, ...]] | None],
     object_types: Sequence[str],
+    left: Callable[[], int] | None = None,
 ) -> list[ParentRef]:
     """The parents to ask for: those stored that are to be asked, and those of this run.
+
+    ``left`` tells how many requests may be made: to read parents from the API takes half of them.
 
     ``stored`` has, for each of the declared parents, what the destination says (None where it
     holds no parent at all: then they are read from the API, without loading them). The book is
@@ -198,22 +201,35 @@ def gather_parents(
         refs |= found
         refs.update(met.written)
         if values is None and not met.started:
-            refs.update(parents_from_api(fetcher, parent))
+            most = None if left is None else max(1, left() // 2)
+            refs.update(parents_from_api(fetcher, parent, most, met))
     return list(refs)
 
 
-def parents_from_api(fetcher: Fetcher, parent: Parent) -> Iterator[ParentRef]:
-    """The parents, straight from the API."""
+def parents_from_api(
+    fetcher: Fetcher, parent: Parent, most: int | None, met: ParentsMet
+) -> Iterator[ParentRef]:
+    """The parents, straight from the API, of at most so many pages; others are noted as untold."""
     owner = filled_by(parent.table)
+    others = fetcher.of(owner)
     try:
-        for row in fetcher.of(owner).rows():
+        for number, page in enumerate(others.walk(others.first()), 1):
+            yield from _on_page(owner, parent, page)
+            if number == most and page.next_url:
+                met.untold = True
+                return
+    except ResourceOffError as off:
+        what = f"its parents, {owner.path}, {off}"
+        raise ResourceOffError(what, off.status, owner.needs) from off
+
+
+def _on_page(owner: Endpoint, parent: Parent, page: Page) -> Iterator[ParentRef]:
+    for row in page.rows:
+        if isinstance(row, dict):
             for values in _parent_values(owner, parent, row):
                 ref = parent.ref_of(values)
                 if ref is not None:
                     yield ref
-    except ResourceOffError as off:
-        what = f"its parents, {owner.path}, {off}"
-        raise ResourceOffError(what, off.status, owner.needs) from off
 
 
 def _parent_values(owner: Endpoint, parent: Parent, row: JsonRow) -> list[JsonRow]:

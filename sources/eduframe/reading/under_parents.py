@@ -131,11 +131,16 @@ class UnderParents(Read):
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         gathered = gather_parents(
-            progress.fetcher, self.endpoint, self.book, self.stored, self.object_types
+            progress.fetcher, self.endpoint, self.book, self.stored, self.object_types, self.left
         )
-        met = (self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents)))
+        met = [self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents))]
         if any(parents.untold for parents in met):
             self.proof = replace(self.proof, of_list=False)
+            if self.left is not None and None in self.stored:
+                progress.note(
+                    "its parents are read from the API in each run, and the budget does not pay "
+                    "for all of them: sync their list, too, or name this one"
+                )
         self.parents = sorted(gathered, key=lambda ref: _order(ref.params))
         self._gathered = True
         done = set(self.answered_before.tolist())
@@ -249,8 +254,13 @@ class UnderParents(Read):
         return [*(ref for ref in left if ref.key_id not in failed), *last]
 
     def _newest_first(self, queue: Sequence[ParentRef]) -> list[ParentRef]:
-        """Those that changed, the newest of the others, those with nothing under them."""
+        """Those that changed, the newest of the others, those with nothing under them.
+
+        Of parents that were read from the API, nothing tells which changed: those left over by the
+        last run come first, so that all have their turn.
+        """
         late = {*self.waiting_before.tolist()}
+        all_read = bool(self.stored) and not any(values is not None for values in self.stored)
         empty, failed = {*self._last().tolist()}, {*self.failed_before.tolist()}
 
         def rank(ref: ParentRef) -> int:
@@ -258,7 +268,7 @@ class UnderParents(Read):
                 return 3
             if ref.key_id in empty:
                 return 2
-            return 1 if ref.key_id in late else 0
+            return int((ref.key_id in late) != all_read)
 
         newest = sorted(queue, key=lambda ref: _order(ref.params), reverse=True)
         return sorted(newest, key=rank)
