@@ -41,8 +41,8 @@ class TableStatus:
     """Negative for a sync in the future, by a clock that was wrong."""
     proven_as_of: datetime | None = None
     """Since when every row of it was compared by content; None: never yet."""
-    unseen: float = 0.0
-    """Changes that are expected to have happened since its rows were read."""
+    unseen: float | None = None
+    """Changes that are expected to have happened since its rows were read; None: never yet."""
     unproven: bool = False
     """Whether that is longer ago than it should be."""
     never_asked: int = 0
@@ -155,7 +155,8 @@ def _prove(
             views.append(ListView(one.resource, rows, order="ascending", blocks=blocks))
     expected = unseen(views, ledger.rates, now_utc().timestamp())
     for one in found:
-        one.unseen = round(expected.get(one.resource, 0.0), 1)
+        if one.last_sync is not None:
+            one.unseen = round(expected.get(one.resource, 0.0), 1)
 
 
 def status_of(dataset: Dataset, resource: str) -> TableStatus:

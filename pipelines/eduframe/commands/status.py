@@ -103,7 +103,7 @@ def _print(found: list[TableStatus], last_run: dict[str, Any] | None, wide: bool
                 f"{one.set_aside:,}" if one.set_aside else "·",
                 _time(one.last_sync),
                 _time(one.proven_as_of) + (" !" if one.unproven else ""),
-                f"{one.unseen:,.0f}" if one.unseen >= 0.5 else "·",
+                "-" if one.unseen is None else f"{one.unseen:,.0f}" if one.unseen >= 0.5 else "·",
                 _age(one.age_seconds) + (" !" if one.too_old else ""),
                 one.status or "never read",
             ),
