@@ -349,7 +349,7 @@ def test_a_busy_file_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(command, "_vega", lambda: VEGA)
-    monkeypatch.setattr("pipelines.eduframe.commands.report.reading.BUSY_SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.eduframe.destinations.duckdb_file.WAIT_TO_READ", 0.0)
     said = f"IO Error: Could not set lock on file \"{synced.address}\": Conflicting lock is held"
     with patch.object(duckdb, "connect", side_effect=duckdb.IOException(said)):
         printed = eduframe("report", str(tmp_path / "a.html"), **place)

@@ -106,7 +106,7 @@ def look(pipeline: Any, on: Sequence[str]) -> tuple[list[TableStatus], dict[str,
 
     Nothing is written.
     """
-    with reading_file(pipeline, 10), Dataset(pipeline) as stored:
+    with reading_file(pipeline), Dataset(pipeline) as stored:
         found = [status_of(stored, name) for name in on]
         runs = last_run(stored)
         positions = state_in_destination(pipeline).get("resources", {})

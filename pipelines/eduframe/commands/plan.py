@@ -87,7 +87,7 @@ def run_plan(
         check_budget(budget)
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
-        with reading_file(pipeline, 10), StoredRows(pipeline) as stored:
+        with reading_file(pipeline), StoredRows(pipeline) as stored:
             existing = stored.existing([*ALL_TABLES, "_sync_runs"])
             outlook = (
                 _look(pipeline, stored, existing, settings, resources, budget) if existing else None

@@ -83,12 +83,18 @@ def holding_file(
                 _remove(path)
 
 
+WAIT_TO_READ = 10.0
+"""Seconds that a command which only looks waits for a file that another program holds."""
+
+
 @contextmanager
-def reading_file(pipeline: Any, seconds: float) -> Iterator[None]:
+def reading_file(pipeline: Any, seconds: float | None = None) -> Iterator[None]:
     """Hold the pipeline's DuckDB file open for reading, as other programs may at the same time.
 
-    From then on the pipeline can only read it. Raises like :func:`holding_file`.
+    From then on the pipeline can only read it. Waits for so many seconds, else
+    :data:`WAIT_TO_READ`. Raises like :func:`holding_file`.
     """
+    seconds = WAIT_TO_READ if seconds is None else seconds
     path = duckdb_path(pipeline)
     if path is None or not path.exists():
         with holding_file(path, seconds):

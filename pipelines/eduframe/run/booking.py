@@ -19,7 +19,6 @@ HINTS_LAST = 86400.0
 """Seconds after which a hint that was not followed is forgotten: the sweep comes round."""
 
 
-
 def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
     """What the reads of this run teach, as rows of the ledger and of the rates.
 

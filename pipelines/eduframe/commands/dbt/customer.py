@@ -21,9 +21,6 @@ from sources.eduframe.errors import EduframeError, SettingsError
 from sources.eduframe.region import iana_zone
 from sources.eduframe.settings import Settings, resolve
 
-WAIT = 10.0
-"""Seconds to wait for a DuckDB file that somebody else holds."""
-
 DIALECTS = {kind: kind for kind in HAVE_VIEWS} | {"motherduck": "duckdb"}
 """Kinds of destinations that there are packages for, and their SQL, which is also how dbt calls its
 adapter."""
@@ -115,7 +112,7 @@ def place_of(destination: str, dataset: str) -> Place:
             dataset, file = target_of(pipeline).dataset, duckdb_path(pipeline)
             if file is not None and not file.exists():
                 return Place(dataset, file, None, f"there is no file {file}")
-            with reading_file(pipeline, WAIT), Dataset(pipeline) as stored:
+            with reading_file(pipeline), Dataset(pipeline) as stored:
                 customer = _customer(stored, settings)
         except Exception as error:  # each driver has exceptions of its own
             why = str(error) if isinstance(error, EduframeError) else cause_of(error)

@@ -42,7 +42,7 @@ def freshness(destination: str, dataset: str) -> Freshness:
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
         pipeline = make_pipeline(destination, dataset, pipelines_dir=folder)
         found, _ = look(pipeline, on)
-        with reading_file(pipeline, 10), Dataset(pipeline) as stored:
+        with reading_file(pipeline), Dataset(pipeline) as stored:
             custom = views_of_custom_fields(stored, settings.views)
     if all(one.rows is None for one in found):
         raise SettingsError(

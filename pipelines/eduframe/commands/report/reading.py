@@ -31,8 +31,6 @@ from sources.eduframe.settings import Settings, select
 
 log = logging.getLogger("eduframe.report")
 
-BUSY_SECONDS = 10.0
-"""How long a DuckDB file that another program holds is waited for, as by ``eduframe status``."""
 _ALL = "of_all_rows"
 """The column that counts them."""
 
@@ -72,7 +70,7 @@ def read(pipeline: Any, settings: Settings) -> Found:
             f"The report asks the views, and there are none in {kind_of(pipeline)}. Sync or copy "
             f"the dataset to one of {', '.join(HAVE_VIEWS)}."
         )
-    with reading_file(pipeline, BUSY_SECONDS):
+    with reading_file(pipeline):
         with Dataset(pipeline) as stored:
             there = catalog.look(stored, views, names_only=True)
             if not there.views:
