@@ -26,7 +26,7 @@ def main() -> None:
     simulated.add_argument("--customers", nargs="+", choices=["large", "middle", "small"])
     simulated.add_argument("--budgets", nargs="+", help="shares of the limit (5%% 10%% …)")
     simulated.add_argument("--alphas", nargs="+", type=float, help="how changes fall off (1)")
-    simulated.add_argument("--processes", type=int, default=1, help="side by side (1)")
+    simulated.add_argument("--processes", type=int, help="side by side (one a core)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
     options = parser.parse_args()
     options.records = options.records or (3_000 if options.quick else 300_000)

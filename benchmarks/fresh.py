@@ -11,6 +11,8 @@ are the real ones. A line for each way to read:
 The account alone bounds a run: the 250 requests that a real run may always make are not given here.
 """
 
+import os
+import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -82,6 +84,7 @@ def fresh(options: Namespace) -> Iterator[Table]:
     days = options.days or (0.5 if options.quick else 14.0)
     learning = 0.25 if options.quick else LEARNING
     seeds = range(1, (options.seeds or (1 if options.quick else 5)) + 1)
+    processes = options.processes or min(len(seeds), os.cpu_count() or 1)
     header = ("customer, budget, way", *(f"{hours:g} h" for hours in WITHIN), "payments, 1 h",
               "unseen", "requests", "oldest", "import")  # fmt: skip
     for alpha in options.alphas or [1.0]:
@@ -97,8 +100,8 @@ def fresh(options: Namespace) -> Iterator[Table]:
             for budget in options.budgets or BUDGETS[: 1 if options.quick else None]:
                 for way in WAYS:
                     cases = [Case(way, name, budget, alpha, days, seed, learning) for seed in seeds]
-                    outcomes = _all(cases, options.processes)
-                    table.rows.append((f"{name}, {budget}, {way}", *_cells(outcomes)))
+                    table.rows.append((f"{name}, {budget}, {way}", *_cells(_all(cases, processes))))
+                    print("  ".join(table.rows[-1]), file=sys.stderr, flush=True)
             yield table
 
 

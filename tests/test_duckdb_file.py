@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import dlt
 import duckdb
 import pytest
 
 from pipelines.eduframe.commands.status import run_status
 from pipelines.eduframe.destinations.duckdb_file import holder, holding_file, is_busy
 from pipelines.eduframe.exit_codes import FAILED
+from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.errors import FileBusyError, FileUnusableError
 from sources.eduframe.settings import Settings
 from sources.eduframe_simulator import Simulator
@@ -51,6 +54,33 @@ def test_a_file_that_another_program_holds_is_named_and_nothing_is_lost(
     ):
         warehouse.sync("users", lock_wait_seconds=0.5)
     assert warehouse.sync("users").exit_code == 0
+
+
+def test_what_was_read_of_a_table_does_not_stay_in_memory(tmp_path: Path) -> None:
+    pipeline = dlt.pipeline(
+        "x", f"{tmp_path}/dlt", destination=dlt.destinations.duckdb(f"{tmp_path}/x.duckdb")
+    )
+    with Dataset(pipeline) as stored:
+        stored.execute("CREATE TABLE t AS SELECT random() AS a FROM range(2_500_000)")
+        stored.execute("SET memory_limit = '300MB'")
+        stored.execute("CHECKPOINT")
+
+        def one(sql: str) -> Any:
+            return next(stored.query(f"SELECT {sql} AS one")).column(0)[0].as_py()
+
+        held = "(SELECT SUM(memory_usage_bytes) FROM duckdb_memory())"
+        limit = one("current_setting('memory_limit')")
+        one("(SELECT SUM(a) FROM t)")
+        assert one(held) > 16e6
+        for _ in range(3):
+            stored.spare_memory()
+        assert one(held) <= 16e6
+        # Where somebody's work in the same process does not fit into that, it goes on as before.
+        stored.execute("SET temp_directory = ''")
+        stored.execute("CREATE TEMP TABLE theirs AS SELECT random() AS a FROM range(2_500_000)")
+        stored.spare_memory()
+        assert one("current_setting('memory_limit')") == limit
+        assert one("(SELECT COUNT(*) FROM theirs)") == 2_500_000
 
 
 def test_who_holds_it_for_reading_is_not_told_to_read_only(warehouse: Warehouse) -> None:

@@ -1,13 +1,13 @@
 """SQL in the dataset: queries whose results are Arrow tables, for whatever destination it is in."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from dlt.destinations.sql_client import DBApiCursorImpl
 
 from sources.eduframe.rows.json_text import dump_json
@@ -15,6 +15,8 @@ from sources.eduframe.rows.keys import Ids
 
 CHUNK = 100_000
 """Rows fetched at a time."""
+SPARED = "16MB"
+"""What DuckDB may keep of tables that were read, and are not needed soon."""
 
 
 class Dataset:
@@ -87,6 +89,20 @@ class Dataset:
         else:
             sql = f"UPDATE {name} SET {assignments} WHERE {where}"
         self.execute(sql, *values.values(), *params)
+
+    def spare_memory(self) -> None:
+        """Let the engine drop what it keeps of tables that it has read, where it runs within our
+        process: DuckDB would keep all that it met, up to most of the machine's memory."""
+        if self._client.capabilities.sqlglot_dialect != "duckdb":
+            return
+        setting = "SELECT current_setting('memory_limit') AS most"
+        number, unit = next(iter(self.query(setting))).column(0)[0].as_py().split()
+        most = f"{float(number) + 0.05:.2f}{unit}"  # as it is told with the next digits cut off
+        for limit in (SPARED, most):
+            # Where somebody works in the same process and needs more, or where settings are
+            # locked, DuckDB refuses, and what it keeps stays.
+            with suppress(DatabaseException):
+                self.execute(f"SET memory_limit = '{limit}'")
 
     def name(self, table: str) -> str:
         """The qualified, quoted name of a table."""

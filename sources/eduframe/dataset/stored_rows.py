@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sources.eduframe.dataset.sql import Dataset, flags, ints, typed
+from sources.eduframe.dataset.sql import CHUNK, Dataset, flags, ints, typed
 from sources.eduframe.declare import Parent
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe.reading.questions import needs_names
@@ -80,7 +80,9 @@ class StoredRows(Dataset):
             index.no_children(child.name)
             for owners, counts in self._child_counts(child) if child.name not in anew else ():
                 index.set_child_counts(child.name, owners, counts)
-        pa.default_memory_pool().release_unused()  # tens of MB, of a million rows
+        if len(index.keys) > CHUNK // 2:  # tens of MB, of a million rows
+            pa.default_memory_pool().release_unused()
+            self.spare_memory()
         return index
 
     def _child_counts(self, table: Table) -> Iterator[tuple[Ids, Any]]:
