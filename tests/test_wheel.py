@@ -86,7 +86,7 @@ def test_data_files_come_along_and_nothing_else(installed: Installed) -> None:
     assert files == {
         *(path.relative_to(ROOT).as_posix() for path in texts),
         "schemas/eduframe/time_zones.csv",
-        "pipelines/eduframe/commands/pages/assets/base.css",
+        *(f"pipelines/eduframe/commands/pages/assets/base.{kind}" for kind in ("css", "js")),
         *(f"pipelines/eduframe/commands/{page}/assets/{page}.{kind}"
           for page in ("docs", "report") for kind in ("css", "js")),
         *(f"pipelines/eduframe/commands/dbt/static/{name}"

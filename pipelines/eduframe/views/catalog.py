@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.eduframe.place.target import is_a
-from pipelines.eduframe.views.custom_fields import OWNERS, CustomObject
+from pipelines.eduframe.views.custom_fields import (
+    OWNERS,
+    CustomObject,
+    Field,
+    fields,
+    record_fields,
+)
 from pipelines.eduframe.views.view import CATALOG
 from sources.eduframe.dataset.sql import Dataset
 
@@ -113,13 +119,20 @@ def is_of_views(stored: Dataset, dataset: str) -> bool:
     return any(name == CATALOG and kind == "VIEW" for name, kind in _rows(stored, _THERE, dataset))
 
 
-def values_there(stored: Dataset) -> list[tuple[str, str, str]]:
+def custom_fields(stored: Dataset, found: Found) -> tuple[list[Field], list[Field]]:
+    """The custom fields of rows, and those of the records of custom objects: as they are declared,
+    and as their values show them."""
+    declared = record_fields(found.object_fields, _record_values_there(stored))
+    return fields(found.questions, _values_there(stored)), declared
+
+
+def _values_there(stored: Dataset) -> list[tuple[str, str, str]]:
     """Of which tables' custom fields values are there: table, slug and type, each once."""
     owners = ", ".join(f"'{owner}'" for owner in OWNERS)
     return _kinds(stored, "custom_values", "owner_table", f"owner_table IN ({owners})")
 
 
-def record_values_there(stored: Dataset) -> list[tuple[str, str, str]]:
+def _record_values_there(stored: Dataset) -> list[tuple[str, str, str]]:
     """The same of custom objects' fields: the object's slug, slug and type."""
     return _kinds(stored, "custom_record_values", "object_slug", "slug IS NOT NULL")
 

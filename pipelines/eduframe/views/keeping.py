@@ -12,18 +12,11 @@ from pipelines.eduframe.views.catalog import (
     RAW,
     Found,
     columns_there,
+    custom_fields,
     is_of_views,
     look,
-    record_values_there,
-    values_there,
 )
-from pipelines.eduframe.views.custom_fields import (
-    fields,
-    is_wide,
-    record_fields,
-    record_views,
-    wide_views,
-)
+from pipelines.eduframe.views.custom_fields import is_wide, record_views, wide_views
 from pipelines.eduframe.views.files import UTC, written_views
 from pipelines.eduframe.views.living import living_views
 from pipelines.eduframe.views.making import MEMORY, Maker
@@ -36,9 +29,7 @@ from sources.eduframe.settings import Settings
 
 log = logging.getLogger("eduframe.views")
 
-HAVE_VIEWS = (
-    "duckdb", "motherduck", "postgres", "bigquery", "snowflake", "redshift", "databricks"
-)
+HAVE_VIEWS = ("duckdb", "motherduck", "postgres", "bigquery", "snowflake", "redshift", "databricks")
 """Destinations in which views are made."""
 
 _RIGHTS = (
@@ -145,10 +136,10 @@ def views_of_custom_fields(stored: Dataset, setting: str) -> list[View]:
 
 
 def _of_custom_fields(stored: Dataset, found: Found, existing: Collection[str]) -> list[View]:
-    declared = record_fields(found.object_fields, record_values_there(stored))
+    of_rows, of_records = custom_fields(stored, found)
     return [
-        *wide_views(fields(found.questions, values_there(stored)), existing),
-        *record_views(found.objects, declared, existing),
+        *wide_views(of_rows, existing),
+        *record_views(found.objects, of_records, existing),
     ]
 
 

@@ -12,8 +12,8 @@ from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.failures import cause_of
 from pipelines.eduframe.pipeline import duckdb_path, make_pipeline
 from pipelines.eduframe.place.target import target_of
-from pipelines.eduframe.views.catalog import look, record_values_there, values_there
-from pipelines.eduframe.views.custom_fields import CustomObject, Field, fields, record_fields
+from pipelines.eduframe.views.catalog import custom_fields, look
+from pipelines.eduframe.views.custom_fields import CustomObject, Field
 from pipelines.eduframe.views.keeping import HAVE_VIEWS
 from sources.eduframe.dataset.sql import Dataset
 from sources.eduframe.endpoints import ENDPOINTS
@@ -127,13 +127,14 @@ def _customer(stored: Dataset, settings: Settings) -> Customer | None:
     if not read:
         return None
     found = look(stored, None)
+    of_rows, of_records = custom_fields(stored, found)
     return Customer(
         settings.time_zone or iana_zone(found.time_zone),
         settings.currency or found.currency,
-        tuple(fields(found.questions, values_there(stored))),
+        tuple(of_rows),
         tuple(endpoint.table for endpoint in ENDPOINTS if endpoint.table not in read),
         tuple(found.objects),
-        tuple(record_fields(found.object_fields, record_values_there(stored))),
+        tuple(of_records),
     )
 
 

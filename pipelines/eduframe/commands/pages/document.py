@@ -10,8 +10,9 @@ from sources.eduframe.errors import SettingsError
 
 def document(title: str, *body: Html, style: str, scripts: tuple[str, ...] = (),
              **attributes: str) -> str:
-    """A whole document. ``style`` comes after the style that pages share; ``attributes`` are the
-    root element's."""
+    """A whole document. ``style`` and ``scripts`` come after those that pages share;
+    ``attributes`` are the root element's."""
+    scripts = (asset(__package__, "base.js"), *scripts)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

@@ -113,13 +113,6 @@
   field.addEventListener("input", search);
   field.addEventListener("focus", search);
   document.addEventListener("keydown", (event) => {
-    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      field.focus();
-      field.select();
-      return;
-    }
     if (!field.parentElement.contains(document.activeElement)) return;
     const links = [...hits.querySelectorAll("a")];
     const at = links.indexOf(document.activeElement);

@@ -263,14 +263,6 @@
   });
   let typed;
   field.addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(search, 120); });
-  document.addEventListener("keydown", (event) => {
-    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      field.focus();
-      field.select();
-    }
-  });
   addEventListener("hashchange", turn);
 
   for (const one of document.querySelectorAll("search, .language")) one.hidden = false;
