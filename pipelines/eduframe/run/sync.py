@@ -51,7 +51,7 @@ from pipelines.eduframe.store.relations import news_of_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS
 from pipelines.eduframe.store.state import source_state, stored_positions
 from pipelines.eduframe.store.versions import check_version
-from pipelines.eduframe.views.keeping import check_no_views, keep_views
+from pipelines.eduframe.views.keeping import check_no_views, keep_views, views_dataset
 from sources.eduframe.clock import now_utc
 from sources.eduframe.comparing.reader import Reader
 from sources.eduframe.comparing.spill_files import SpillFiles
@@ -165,7 +165,7 @@ def sync(
             limiter, settings.base_url, settings.api_token, settings.request_seconds,
             program=f"{target_of(pipeline).number}.{report.run_id}",
         )
-        make_room(pipeline)
+        make_room(pipeline, views_dataset(target_of(pipeline).dataset, settings.views))
         work = _Sync(pipeline, settings, selection.on, chosen, client, run, still_held)
         try:
             with telling_of_locks(pipeline):

@@ -29,7 +29,7 @@ _RIGHTS = """
 SELECT s.name, n.oid IS NOT NULL, current_user, current_database(),
     CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
     ELSE has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE') END
-FROM unnest(ARRAY[%s, %s]) WITH ORDINALITY AS s(name, place)
+FROM unnest(%s::text[]) WITH ORDINALITY AS s(name, place)
 LEFT JOIN pg_namespace n ON n.nspname = s.name ORDER BY s.place
 """
 _FREE = """
@@ -86,9 +86,12 @@ def is_the_only_one(client: Any) -> bool:
     return False
 
 
-def make_room(pipeline: Any) -> None:
+def make_room(pipeline: Any, views: str | None) -> None:
     """Check that the role may create what it needs, and load as many tables at a time as there are
     connections for: one at least, and without COPY where it takes one too many.
+
+    ``views`` is the dataset that the views for analysts will be in, if any. Nothing fails where the
+    role may not create that, but an administrator who is asked for the others is asked for it, too.
 
     Raises:
         RightsError: names what the role lacks.
@@ -98,24 +101,26 @@ def make_room(pipeline: Any) -> None:
     with Dataset(pipeline) as dataset:
         client = dataset.client
         dataset_name = client.dataset_name
-        rights = client.execute_sql(_RIGHTS, client.dataset_name, client.staging_dataset_name)
+        needed = [client.dataset_name, client.staging_dataset_name]
+        rights = client.execute_sql(_RIGHTS, [*needed, *([views] if views else [])])
         others = foreign_tables(client).values()
         free = free_connections(client) + 1  # this one
-    grants = [
-        f'GRANT USAGE, CREATE ON SCHEMA "{schema}" TO "{role}"'
+    lacking = {
+        schema: f'GRANT USAGE, CREATE ON SCHEMA "{schema}" TO "{role}"'
         if exists
         else f'CREATE SCHEMA "{schema}" AUTHORIZATION "{role}"'
         for schema, exists, role, _, may_create in rights
         if not may_create
-    ]
+    }
     # those of the lists are looked at one by one: see tables/fit.py
-    grants += [
+    grants = [
         helps
         for one in others
         if one.schema != dataset_name or one.table.startswith(("_sync", "_dlt"))
         for _, helps in one.wrong
     ]
-    if grants:
+    if grants or {*lacking} & {*needed}:
+        grants = [*lacking.values(), *grants]
         raise RightsError(
             f"The role {rights[0][2]} lacks rights in the database {rights[0][3]}, and nothing was "
             f"read. An administrator gives them with: {'; '.join(grants)}. See "
