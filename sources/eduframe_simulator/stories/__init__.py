@@ -2,7 +2,7 @@
 
 A story gets a row that fits its model, and gives it values that go together: an invoice its
 order's account, an attendance a meeting of the enrollment's planned course. While all lists are
-made (``world.filling``), the provider as a whole is consistent, as `tests/test_provider.py` has it;
+made (``world.filling``), the provider as a whole is consistent: see `tests/test_provider.py`;
 a row that comes later is plausible by itself.
 """
 
