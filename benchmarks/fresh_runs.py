@@ -184,9 +184,8 @@ class Mirror:
             else:
                 of = self.lists[choice.name]
                 first, last = (choice.first, choice.last) if choice.first else (1, of.pages)
-                if choice.swept:
-                    before = first - of.page_of(first)
-                    first, spent = first - before, spent + before
+                before = first - of.page_of(first)
+                first, spent = first - before, spent + before
                 span = of.span(first, last)
                 if span[1] == END:
                     spent += max(0, of.pages - max(1, choice.first) + 1 - choice.cost)

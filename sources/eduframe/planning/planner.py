@@ -218,7 +218,7 @@ def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice
         age = float(found.gone[group].max()) * view.reconcile_every
         reason = "never read" if age > LONG_AGO else f"not read for {in_words(age)}"
     cost = int(found.cost[group].sum())
-    base = Choice(view.name, "whole", cost, expected, reason, swept=swept)
+    base = Choice(view.name, "whole", cost, expected, reason)
     if kind == WHOLE:
         return base
     if kind == WINDOWS:

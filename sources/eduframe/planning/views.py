@@ -111,13 +111,11 @@ class Choice:
     last: int = 0
     """``pages``: the first and the last, by number from 1. In an ascending list they count from
     the low keys, in a descending one from the high keys. Where they end with the page of the newest
-    known row, in an ascending list, the read goes on to the end of the list."""
+    known row, in an ascending list, the read goes on to the end of the list. Rows that are not
+    there any more, as others were deleted, are followed to the page before."""
     ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """``items``: their keys; ``under parents``: the parents to ask."""
     window: Window | None = None
-    swept: bool = False
-    """Whether it is the sweep's. Then a page is worth following to the one before it where rows
-    were shifted there by deletions that nobody knew of: they would stay unread for long."""
 
 
 def in_words(seconds: float) -> str:
