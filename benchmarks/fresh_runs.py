@@ -142,7 +142,8 @@ class Mirror:
         self.found = 0
         allowance = self.account.paced(now, EVERY, self.rates.lively(MONDAY + now))
         kept = int(allowance * FOLLOW_UP)
-        spent = self._do(self._choose(allowance - kept, now), now)
+        steady = int(min(self.account.filled(now).balance, self.account.per_second * EVERY))
+        spent = self._do(self._choose(allowance - kept, now, steady - kept), now)
         spent += self._do(self._choose(max(0, allowance - spent), now, hints_only=True), now)
         self.account = self.account.book(spent, now)
         self.rates.observe_run(self.found, MONDAY + now - EVERY, MONDAY + now)
@@ -151,7 +152,9 @@ class Mirror:
         self.unseen.append(sum(map(len, waiting)) + len(self.payments.waiting))
         self.oldest.append(max(float(of.blocks.ages(now).max()) for of in self.lists.values()))
 
-    def _choose(self, allowance: int, now: float, hints_only: bool = False) -> Schedule:
+    def _choose(
+        self, allowance: int, now: float, most: int = 0, *, hints_only: bool = False
+    ) -> Schedule:
         views = [of.view() for of in self.lists.values()]
         place = [view.name for view in views].index("attendances")
         views[place] = replace(views[place], windows=self._windows(now))
@@ -160,7 +163,7 @@ class Mirror:
             self.ids[order], self.asked_at[order], self.changed[order], ~self.paid[order]
         )
         views.append(ListView("payments", 0, parents=parents, reconcile_every=self.parents_every))
-        return choose(views, self.rates, allowance, now, EVERY, hints_only=hints_only)
+        return choose(views, self.rates, allowance, now, EVERY, most=most, hints_only=hints_only)
 
     def _windows(self, now: float) -> tuple[Window, ...]:
         begin, end = np.searchsorted(self.customer.meetings, [now - WINDOW_DAYS * DAY, now])

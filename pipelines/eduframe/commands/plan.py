@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,16 @@ from pipelines.eduframe.commands.output import Column, Row, print_json, print_li
 from pipelines.eduframe.destinations.duckdb_file import reading_file
 from pipelines.eduframe.exit_codes import DONE, FAILED
 from pipelines.eduframe.pipeline import make_pipeline
-from pipelines.eduframe.run.parts import cost_of, plan_parts, why_by_itself
+from pipelines.eduframe.run.parts import (
+    asks_api_for_parents,
+    cost_of,
+    plan_parts,
+    share_of_unsynced,
+    why_by_itself,
+)
 from pipelines.eduframe.run.plans import Context, make_plans
 from pipelines.eduframe.run.report import Report
-from pipelines.eduframe.run.spending import begin_spending
+from pipelines.eduframe.run.spending import Spending, begin_spending
 from pipelines.eduframe.store.recent_runs import past_runs
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc, parse
@@ -140,11 +146,10 @@ def _look(
     choices = budgeted.schedule.choices if budgeted else []
     planned = budgeted.views if budgeted else {}
     reads = [
-        Read(name, "under parents" if plan.endpoint.params else "whole", cost_of(plan), None,
-             (why_by_itself(plan) if budgeted else None) or "everything can be read")
+        _by_itself(plan, plans, spending, planned=budgeted is not None)
         for name, plan in plans.items()
         if name not in planned
-    ]  # fmt: skip
+    ]
     reads += [_as_read(choice) for choice in choices]
     requests = sum(read.requests for read in reads)
     allowance = spending.allowance
@@ -157,6 +162,18 @@ def _look(
         {name: _age(plan, report.clock) for name, plan in every.items()},
         budgeted.too_little(spending) if budgeted else None,
     )
+
+
+def _by_itself(
+    plan: Plan, plans: Mapping[str, Plan], spending: Spending, *, planned: bool
+) -> Read:
+    """The read of a list that the planner does not choose."""
+    name, requests = plan.endpoint.table, cost_of(plan)
+    why = (why_by_itself(plan) if planned else None) or "everything can be read"
+    if asks_api_for_parents(plan, plans):
+        why = "its parents are not synced: some of them, and what is under those"
+        requests = max(requests, share_of_unsynced(spending))
+    return Read(name, "under parents" if plan.endpoint.params else "whole", requests, None, why)
 
 
 def _as_read(choice: Choice) -> Read:

@@ -17,7 +17,7 @@ from pipelines.eduframe.run.spending import Spending
 from pipelines.eduframe.store.ledger import NEVER, Ledger
 from sources.eduframe.clock import parse
 from sources.eduframe.dataset.stored_rows import StoredRows
-from sources.eduframe.declare import Endpoint
+from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.endpoints import filled_by
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.planning import views
@@ -80,10 +80,11 @@ def plan_parts(
         if isinstance(read, UnderParents) or (isinstance(read, WholeList) and not _is_new(plan)):
             read.left = spending.left
     cost = sum(cost_of(plan) for plan in plans.values())
-    unread = [one for plan in plans.values() if (one := _without_parents(plan, plans))]
+    unread = [plan for plan in plans.values() if asks_api_for_parents(plan, plans)]
     if cost <= (spending.left() // 2 if unread else spending.left()):
-        for asking in unread:  # what that costs is not known: the other lists go before
-            asking.left = lambda: max(0, spending.left() - cost)
+        for plan in unread:  # what that costs is not known: the other lists go before
+            assert isinstance(plan.read, UnderParents)
+            plan.read.left = lambda: max(0, spending.left() - cost)
         return None
     _take_turns(plans, spending)
     ledger = Ledger.load(stored)
@@ -95,12 +96,17 @@ def plan_parts(
     }
     by_themselves = {name: cost_of(plan) for name, plan in plans.items() if name not in seen}
     for name in by_themselves:
-        if _without_parents(plans[name], plans):
-            by_themselves[name] = max(by_themselves[name], spending.allowance // IDLE_SHARE)
+        if asks_api_for_parents(plans[name], plans):
+            by_themselves[name] = max(by_themselves[name], share_of_unsynced(spending))
     taken = sum(by_themselves.values())
     pace = max(0, spending.pace(ledger.rates.lively(now.timestamp())) - taken)
-    allowance = pace - min(pace, -(-pace // SPARE))
-    schedule = choose([*seen.values()], ledger.rates, allowance, now.timestamp(), spending.every)
+    most = max(pace, spending.steady() - taken)
+    schedule = choose(
+        [*seen.values()], ledger.rates, _but_spare(pace), now.timestamp(), spending.every,
+        most=_but_spare(most),
+    )
+    if schedule.cost > _but_spare(pace):
+        pace = most
     budgeted = Budgeted(ledger, schedule, seen, dict(plans), now, spending.every)
     for plan in plans.values():
         budgeted.named.listen(plan)
@@ -109,7 +115,7 @@ def plan_parts(
         chosen.setdefault(choice.name, []).append(choice)
     shares = {name: sum(choice.cost for choice in found) for name, found in chosen.items()}
     moved = {table for plan in plans.values() for table in moved_by(plan.endpoint).values()}
-    later = {name: 0 for name, view in seen.items() if view.parents or name in moved}
+    later = {name: 0 for name in seen if plans[name].endpoint.parents or name in moved}
     shares = later | shares
     spending.share_out(shares | by_themselves, pace - sum(shares.values()))
     for name in by_themselves:
@@ -122,6 +128,10 @@ def plan_parts(
         else:
             _pass_over(name, plans, spending)
     return budgeted
+
+
+def _but_spare(requests: int) -> int:
+    return requests - min(requests, -(-requests // SPARE))
 
 
 def tell_beforehand(
@@ -165,7 +175,7 @@ def _take_turns(plans: dict[str, Plan], spending: Spending) -> None:
     idle = sorted(
         name
         for name, plan in plans.items()
-        if not (plan.endpoint.params or plan.index.living or plan.position.had_rows)
+        if not (plan.endpoint.parents or plan.index.living or plan.position.had_rows)
         and not (_is_new(plan) or plan.refresh or plan.damaged)
     )
     most = max(1, spending.allowance // IDLE_SHARE)
@@ -180,26 +190,30 @@ def why_by_itself(plan: Plan) -> str | None:
         return "every row is written again"
     if plan.damaged:
         return "a table of it was dropped or emptied"
-    if plan.endpoint.params:
+    if plan.endpoint.parents:
         return "few parents are to be asked" if cost_of(plan) <= FEW_PARENTS else None
     if plan.position.began is None:
         return "it is read whole the first time"
-    if not plan.index.living:
-        return "it had no rows, or was off"
-    return "its rows are read one by one, too" if plan.endpoint.detail_path else None
+    return None if plan.index.living else "it had no rows, or was off"
 
 
-def _without_parents(plan: Plan, plans: Mapping[str, Plan]) -> UnderParents | None:
-    """The read of a list whose parents are neither held nor read in this run, but for its sake."""
+def asks_api_for_parents(plan: Plan, plans: Mapping[str, Plan]) -> bool:
+    """Whether a list has parents that are neither held nor read in this run, but for its sake."""
     read = plan.read
     if not isinstance(read, UnderParents):
-        return None
+        return False
     parents = zip(plan.endpoint.parents, read.stored, strict=False)
-    for number, (parent, values) in enumerate(parents):
-        started = read.book.met(plan.endpoint, number).started
-        if values is None and not started and filled_by(parent.table).table not in plans:
-            return read
-    return None
+    return any(
+        values is None
+        and not read.book.met(plan.endpoint, number).started
+        and filled_by(parent.table).table not in plans
+        for number, (parent, values) in enumerate(parents)
+    )
+
+
+def share_of_unsynced(spending: Spending) -> int:
+    """The requests that a list has whose parents are read for its sake."""
+    return (spending.allowance or 0) // IDLE_SHARE
 
 
 def cost_of(plan: Plan) -> int:
@@ -228,6 +242,8 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
     )
     if isinstance(plan.read, UnderParents):
         return replace(view, parents=_parents_of(plan, plan.read, stored))
+    if endpoint.detail_path:
+        return replace(view, at_once=cost_of(plan))
     if not may_be_ordered(endpoint):
         return view
     hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
@@ -272,9 +288,12 @@ def _parents_of(plan: Plan, read: UnderParents, stored: StoredRows) -> Parents:
         for values in found or ()
         if None not in values
     }
+    if not plan.endpoint.parents:
+        refs = {ParentRef((value,), (value,)).key_id for value in read.object_types}
     ids = np.array(sorted(refs, reverse=True), np.int64)
     late = np.isin(ids, plan.waiting_before)
     starts_round = plan.mode == "reconcile" or bool(plan.position.round and not len(late))
+    starts_round |= not plan.endpoint.parents  # such as are not rows never change
     asked = _epoch(plan.position.reconciled_at, plan.clock)
     likely_empty = np.isin(ids, np.setdiff1d(read.bare, read.filled))
     changed = ~late if not starts_round else np.zeros(len(ids), np.bool_)
@@ -331,10 +350,17 @@ def _set_read(
     if isinstance(plan.read, UnderParents):
         plan.read.left = left
         share = sum(choice.cost for choice in choices)
-        if plan.mode == "reconcile" and share < len(view.parents.ids if view.parents else ()):
+        all_of_it = share >= len(view.parents.ids if view.parents else ())
+        if plan.mode == "reconcile" and not all_of_it:
             plan.mode = plan.checkpoint.mode = "parents"
             plan.read.proof = replace(plan.read.proof, of_list=False)
             plan.position.round = plan.clock.isoformat()
+        elif not (plan.endpoint.parents or plan.position.round or plan.resumed):
+            if all_of_it:
+                plan.mode = plan.checkpoint.mode = "reconcile"
+                plan.read.proof = replace(plan.read.proof, of_list=True)
+            else:
+                plan.position.round = plan.clock.isoformat()
         return
     others = [choice for choice in choices if choice.kind != "whole"]
     walks = len(others) < len(choices)

@@ -286,6 +286,7 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         plan.failed_before,
         plan.position.readable is True,
         waiting_before=plan.waiting_before,
+        parents_at={table: (url, done) for table, (url, done) in plan.position.parents_at.items()},
         filled=np.zeros(0, np.int64) if index.parents is None else np.unique(index.parents),
     )
 

@@ -51,8 +51,11 @@ class Spending:
         if self.budget.share is None:
             return self.left()
         paced = self.account.paced(self.report.clock.timestamp(), self.every, lively)
-        steady = int(self.account.per_second * self.every)
-        return min(self.left(), max(paced, min(LEAST, steady)))
+        return min(self.left(), max(paced, min(LEAST, self.steady())))
+
+    def steady(self) -> int:
+        """The requests by which an account fills between two runs, as far as they are there."""
+        return min(self.left(), int(self.account.per_second * self.every))
 
     @property
     def usual(self) -> float:

@@ -137,7 +137,8 @@ class Memory:
         """Remember the parents that were not asked, as requests were used up."""
         position, waiting, before = self.position, self.plan.read.waiting, self.plan.waiting_before
         late = waiting
-        if len(waiting):
+        position.parents_at = dict(self.plan.read.parents_at)
+        if len(waiting) or position.parents_at:
             self.run.cut = True
         asks_all = bool(position.round) or self.plan.mode == "reconcile"
         if position.waiting is None and asks_all and len(waiting):

@@ -70,6 +70,7 @@ def choose(
     now: float,
     every: float,
     *,
+    most: int = 0,
     hints_only: bool = False,
 ) -> Schedule:
     """What a run reads that begins now.
@@ -81,6 +82,8 @@ def choose(
         allowance: the requests that may be spent; None is no bound.
         now: epoch seconds.
         every: seconds from one run to the next, as they usually are.
+        most: what may be spent, where that is more, to keep what falls due in its time: a run in
+            quiet hours has less than others.
         hints_only: a second look within a run, at what its reads gave rise to: only hints,
             suspect rows and changed parents, as far as the allowance goes.
     """
@@ -93,7 +96,9 @@ def choose(
         hints = hinted_reads(lists, allowed)
         left = allowed - sum(choice.cost for choice in hints)
         return Schedule(hints + _changed_parents(lists, all_units, left), 0.0, least)
-    sweep = _sweep_needed(all_units, allowed, every)
+    due = _fall_due(all_units, every)
+    allowed = max(allowed, min(most, int(np.ceil(due / MOST_SWEEP))))
+    sweep = int(np.ceil(min(max(due, LEAST_SWEEP * allowed), MOST_SWEEP * allowed)))
     hints = hinted_reads(lists, int(MOST_OF_A_KIND * (allowed - sweep)))
     left = allowed - sum(choice.cost for choice in hints)
     free = _not_read_by(hints, lists, all_units)
@@ -134,16 +139,18 @@ def _all(view: ListView) -> Choice:
     return Choice(view.name, "whole", view.cost, 0.0, "everything can be read")
 
 
-def _sweep_needed(found: Units, allowed: int, every: float) -> int:
-    """The requests of this run that the sweep has.
+def _fall_due(found: Units, every: float) -> float:
+    """The requests that this run has to make so that everything is read in its time.
 
-    Things come due one after the other. For each of them: so many are due by then, and so many
-    runs are left; the most that any needs counts.
+    Things fall due one after the other. For each of them: what they cost up to it has to be spent
+    by then, and so many runs are left; the most that any needs counts. What is overdue, and is
+    read at once or not at all, needs all that it costs.
     """
-    due = np.sort(found.due[~np.isnan(found.due)])
-    runs = np.floor(np.maximum(due, 0.0) / max(every, 1.0)) + 1
-    most = float((np.arange(1, len(due) + 1) / runs).max(initial=0.0))
-    return int(np.ceil(min(max(most, LEAST_SWEEP * allowed), MOST_SWEEP * allowed)))
+    order = np.flatnonzero(~np.isnan(found.due))
+    order = order[np.argsort(found.due[order])]
+    runs = np.floor(np.maximum(found.due[order], 0.0) / max(every, 1.0)) + 1
+    needed = (np.cumsum(found.cost[order]) / runs).max(initial=0.0)
+    return float(max(needed, found.cost[found.due <= 0].max(initial=0)))
 
 
 def _compete(found: Units, free: Flags, requests: int, shared: int) -> Ints:

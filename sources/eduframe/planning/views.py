@@ -66,6 +66,8 @@ class ListView:
     """When it was last proven whole: the beginning of its last whole read; nan is never."""
     walk_left: int = 0
     """Requests left of a whole read that was begun in an earlier run; 0 where there is none."""
+    at_once: int = 0
+    """Requests that reading it whole takes, where it is read in one go or not at all; else 0."""
     hinted: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Keys of rows that may have changed, the most urgent first. Asked for one by one, or, where
     that is cheaper or the only way, by the pages that they are on."""
@@ -84,7 +86,7 @@ class ListView:
     @property
     def cost(self) -> int:
         """The requests that reading it whole takes."""
-        return self.pages if self.parents is None else len(self.parents.ids)
+        return self.at_once or (self.pages if self.parents is None else len(self.parents.ids))
 
     @property
     def paged(self) -> bool:

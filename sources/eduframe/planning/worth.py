@@ -151,6 +151,10 @@ def _whole(index: int, view: ListView, rates: Rates, now: float) -> Units:
     rate = rates.between(view.name, newer, older)
     changed = _changed(older - newer, rate, hours).sum()
     found = changed + rates.rate(view.name, 0, "growth") * hours
+    if view.at_once:
+        worth = found * soon(hours) / view.at_once
+        once = np.zeros(1, np.int64), found, worth, np.array([age])
+        return _units(index, WHOLE, *once, view.reconcile_every, view.at_once)
     left = min(view.walk_left, view.pages) or view.pages
     each = np.full(left, float(found[0]) / view.pages)
     at, old = np.arange(left), np.full(left, age)

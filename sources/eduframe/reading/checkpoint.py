@@ -111,6 +111,9 @@ class Position:
     another, :meth:`asked`, so that no run has to write the rest again."""
     late: str | None = None
     """The set of parents that changed, and that were not asked as requests were used up."""
+    parents_at: dict[str, Any] = field(default_factory=dict)
+    """Under parents that are read from the API: where, in the list of those, the next read begins
+    to ask."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 

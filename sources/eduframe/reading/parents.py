@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
 from sources.eduframe.endpoints import filled_by
-from sources.eduframe.errors import ResourceOffError
+from sources.eduframe.errors import PositionLostError, ResourceOffError
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.nested import nested_rows
@@ -168,6 +168,24 @@ def all_told(parent: Parent, rows: pa.Table | None) -> bool:
     return rows is None or not any(rows.column(name).null_count for name in names)
 
 
+Place = tuple[str | None, int]
+"""Where the reading of parents from the API goes on: at a page (None is the first), after so many
+of its parents."""
+FIRST: Place = (None, 0)
+
+
+@dataclass
+class Gathered:
+    """The parents to ask for."""
+
+    refs: list[ParentRef]
+    """Those of this run and of the destination, then those from the API in the order in which it
+    lists them."""
+    from_api: dict[str, list[tuple[ParentRef | None, Place]]] = field(default_factory=dict)
+    """The latter by their list, each with its place; where not all of them were read, the place
+    after the last comes in the end, without one."""
+
+
 def gather_parents(
     fetcher: Fetcher,
     endpoint: Endpoint,
@@ -175,22 +193,23 @@ def gather_parents(
     stored: Sequence[Sequence[tuple[Any, ...]] | None],
     object_types: Sequence[str],
     left: Callable[[], int] | None = None,
-) -> list[ParentRef]:
+    places: Mapping[str, Place] | None = None,
+) -> Gathered:
     """The parents to ask for: those stored that are to be asked, and those of this run.
 
-    ``left`` tells how many requests may be made: to read parents from the API takes half of them.
-
     ``stored`` has, for each of the declared parents, what the destination says (None where it
-    holds no parent at all: then they are read from the API, without loading them). The book is
-    told of parents that cannot be asked.
+    holds no parent at all: then they are read from the API, without loading them). ``left`` tells
+    how many requests may be made: then no more parents are read from there than it pays for, from
+    the place of their list in ``places`` on. The book is told of parents that cannot be asked.
 
     Raises:
         ResourceError: the parents cannot be read.
         StoppedError: a stop was asked for.
     """
     if endpoint.parent_setting:
-        return [ParentRef((value,), (value,)) for value in object_types]
+        return Gathered([ParentRef((value,), (value,)) for value in object_types])
     refs: set[ParentRef] = set()
+    gathered = Gathered([])
     for number, (parent, values) in enumerate(zip(endpoint.parents, stored, strict=True)):
         met = book.met(endpoint, number)
         found = {parent.ref(value) for value in values or () if None not in value}
@@ -201,22 +220,38 @@ def gather_parents(
         refs |= found
         refs.update(met.written)
         if values is None and not met.started:
-            most = None if left is None else max(1, left() // 2)
-            refs.update(parents_from_api(fetcher, parent, most, met))
-    return list(refs)
-
-
-def parents_from_api(
-    fetcher: Fetcher, parent: Parent, most: int | None, met: ParentsMet
-) -> Iterator[ParentRef]:
-    """The parents, straight from the API, of at most so many pages; others are noted as untold."""
-    owner = filled_by(parent.table)
-    others = fetcher.of(owner)
-    try:
-        for number, page in enumerate(others.walk(others.first()), 1):
-            yield from _on_page(owner, parent, page)
-            if number == most and page.next_url:
+            owner = filled_by(parent.table)
+            begin = (places or {}).get(owner.table, FIRST)
+            told = [*_parents_from_api(fetcher.of(owner), owner, parent, begin, left)]
+            if begin != FIRST or (told and told[-1][0] is None):
                 met.untold = True
+            gathered.from_api[owner.table] = told
+    late = (ref for told in gathered.from_api.values() for ref, _ in told if ref is not None)
+    gathered.refs = [*dict.fromkeys([*refs, *late])]
+    return gathered
+
+
+def _parents_from_api(
+    others: Fetcher, owner: Endpoint, parent: Parent, begin: Place, left: Callable[[], int] | None
+) -> Iterator[tuple[ParentRef | None, Place]]:
+    """The parents with their places, straight from the API; see :class:`Gathered`."""
+    found = 0
+    url, done = begin
+    try:
+        try:
+            first = others.first() if url is None else others.at(url)
+        except (PositionLostError, ResourceOffError):
+            if url is None:
+                raise
+            first, url, done = others.first(), None, 0
+        for page in others.walk(first):
+            refs = [*_on_page(owner, parent, page)]
+            for number in range(done, len(refs)):
+                yield refs[number], (url, number)
+            found += max(0, len(refs) - done)
+            url, done = page.next_url, 0
+            if url is not None and left is not None and found >= left():
+                yield None, (url, 0)
                 return
     except ResourceOffError as off:
         what = f"its parents, {owner.path}, {off}"

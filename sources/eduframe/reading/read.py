@@ -9,11 +9,12 @@ a class more: it says its :attr:`~Read.proof` and its cost, and yields its pages
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.reading.batch import SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
+from sources.eduframe.reading.parents import Place
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.reading.sizing import LONG, pages_of, tell_of_many
 from sources.eduframe.resource_policy import Policy
@@ -72,6 +74,9 @@ class Progress(Protocol):
 
 class Read(ABC):
     """A part of one list. What a kind of read has nothing to say of is empty."""
+
+    parents_at: Mapping[str, Place] = MappingProxyType({})
+    """Of parents that are read from the API, by their list: where the next read begins to ask."""
 
     @property
     def proof(self) -> Proof:
