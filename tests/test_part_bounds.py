@@ -145,3 +145,23 @@ def test_parents_that_are_not_synced_are_read_as_far_as_the_budget_goes(
             assert not again & paid, "each has its turn"
             paid |= again
             assert asked(sim)["/users"] > 0, run
+
+
+def test_parents_that_are_not_synced_all_have_their_turn(make_warehouse: MakeWarehouse) -> None:
+    counts = {"invoices": 230, "payments": 230}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=("payments",), budget="70")
+        rounds = []
+        for _ in range(2):
+            paths: list[str] = []
+            while len(paths) < 230:
+                sim.clear_requests()
+                report = warehouse.sync()
+                assert report.exit_code == 0
+                assert report.requests == len(sim.requests) <= 70
+                paths += [path for path in asked(sim) if path.endswith("/payments")]
+                warehouse.ahead += QUARTER
+            rounds.append(paths[:230])
+        assert all(len({*paths}) == 230 for paths in rounds), "each once, before any comes again"
+        warehouse.assert_equals_truth("payments")
+        assert asked(sim)["/invoices"] <= 2, "hardly more of them than it can ask"

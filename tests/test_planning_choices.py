@@ -82,6 +82,14 @@ def test_in_a_descending_list_they_are_the_first_ones() -> None:
     assert (schedule.choices[0].first, schedule.choices[0].last) == (1, 4)
 
 
+def test_a_run_in_quiet_hours_has_more_where_things_fall_due() -> None:
+    due = paged(hours=3, reconcile_every=2 * HOUR)
+    assert choose([due], Rates(), 5, NOW, EVERY, most=30).cost == 30
+    assert choose([due], Rates(), 5, NOW, EVERY, most=0).cost == 5
+    later = paged(hours=3, reconcile_every=3 * DAY)
+    assert choose([later], Rates(), 5, NOW, EVERY, most=30).cost == 5
+
+
 def test_a_page_just_read_gives_way_to_others() -> None:
     view = paged(reconcile_every=30 * DAY)
     assert view.blocks is not None
@@ -257,7 +265,8 @@ def test_no_list_starves() -> None:
     """Run after run on a small budget, everything is read within what the sweep's share takes."""
     rates, now = Rates(), NOW
     rates.observe("lively", 0, 10**6, 10**6)
-    views = [paged("lively", 30, 0), paged("quiet", 30, 0), unordered("labels", 30, 0)]
+    views = [paged("lively", 30, 0), paged("quiet", 30, 0), unordered("labels", 24, 0)]
+    views.append(unordered("custom", 1, 0, at_once=6, reconcile_every=30 * EVERY))
     oldest = 0.0
     for _ in range(80):
         now += EVERY
@@ -271,6 +280,9 @@ def test_no_list_starves() -> None:
 
 
 def _read(view: ListView, choice: Choice, now: float) -> ListView:
+    if view.at_once:
+        assert choice.cost == view.at_once
+        return replace(view, proven_at=now)
     if view.blocks is None:
         left = (view.walk_left or view.pages) - choice.cost
         return replace(view, walk_left=left, proven_at=view.proven_at if left else now)
