@@ -165,3 +165,24 @@ def test_parents_that_are_not_synced_all_have_their_turn(make_warehouse: MakeWar
         assert all(len({*paths}) == 230 for paths in rounds), "each once, before any comes again"
         warehouse.assert_equals_truth("payments")
         assert asked(sim)["/invoices"] <= 2, "hardly more of them than it can ask"
+
+
+def test_custom_objects_and_associations_compete_with_the_other_lists(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts = {"users": 2500, "custom_objects": 3, "custom_associations": 20}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
+        names = ("users", "custom_objects", "custom_associations")
+        warehouse = make_warehouse(sim, include=names, budget="14", reconcile_every="12h")
+        assert warehouse.sync().exit_code == 0
+        sim.change("custom_objects", ids(sim, "custom_objects")[0], name_plural="Halls")
+        sim.clear_requests()
+        runs = 8
+        for _ in range(runs):
+            warehouse.ahead += QUARTER * 8
+            report = warehouse.sync()
+            assert report.exit_code == 0
+            assert report.requests <= 14
+        of_custom = sum(n for path, n in asked(sim).items() if path.startswith("/custom/"))
+        assert of_custom < 9 * runs / 3
+        warehouse.assert_equals_truth("custom_objects")
