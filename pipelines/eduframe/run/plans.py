@@ -214,7 +214,8 @@ def _plan(
         mode = "parents"  # all are being asked, over several runs
     plan = Plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,
-        since=parse(position.cursor), refresh=refresh, damaged=not whole or bool(emptied),
+        since=parse(position.cursor), refresh=refresh, asked=forced,
+        damaged=not whole or bool(emptied),
     )
     if position.frozen and mode != "reconcile":  # a read that reconciles says so itself
         report.runs[name].frozen.append(position.frozen)
@@ -352,6 +353,7 @@ def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> N
         checkpoint,
         mode=plan.mode,
         forced=forced,
+        asked=plan.asked,
         refresh=plan.refresh,
         oldest=now_utc() - patience,
         max_age=shown_duration(patience),
