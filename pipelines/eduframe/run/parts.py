@@ -7,7 +7,7 @@ to the planner (:func:`view_of`), and what it chooses becomes the list's read (:
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import numpy as np
@@ -180,13 +180,23 @@ def why_by_itself(plan: Plan) -> str | None:
         return "every row is written again"
     if plan.damaged:
         return "a table of it was dropped or emptied"
-    if plan.endpoint.params:
+    if plan.endpoint.params and not plan.endpoint.parent_setting:
         return "few parents are to be asked" if cost_of(plan) <= FEW_PARENTS else None
     if plan.position.began is None:
         return "it is read whole the first time"
-    if not plan.index.living:
+    if not (plan.index.living or plan.endpoint.params):
         return "it had no rows, or was off"
-    return "its rows are read one by one, too" if plan.endpoint.detail_path else None
+    return "it is read in one go, and that is due" if _at_once(plan) and _is_due(plan) else None
+
+
+def _at_once(plan: Plan) -> bool:
+    """Whether a list is read whole or not at all, and not by one request for each page."""
+    return bool(plan.endpoint.detail_path or plan.endpoint.parent_setting)
+
+
+def _is_due(plan: Plan) -> bool:
+    proven = parse(plan.position.reconciled_at)
+    return proven is None or not timedelta() <= plan.clock - proven < plan.policy.reconcile_every
 
 
 def _without_parents(plan: Plan, plans: Mapping[str, Plan]) -> UnderParents | None:
@@ -226,6 +236,8 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
         proven_at=proven,
         walk_left=cost_of(plan) if plan.resumed and not endpoint.params else 0,
     )
+    if _at_once(plan):
+        return replace(view, at_once=cost_of(plan), walk_left=0)
     if isinstance(plan.read, UnderParents):
         return replace(view, parents=_parents_of(plan, plan.read, stored))
     if not may_be_ordered(endpoint):
@@ -330,6 +342,10 @@ def _set_read(
     left = partial(spending.left_of, plan.endpoint.table)
     if isinstance(plan.read, UnderParents):
         plan.read.left = left
+        if view.at_once:  # all of it is asked for, and so proven
+            plan.mode = plan.checkpoint.mode = "reconcile"
+            plan.read.proof = replace(plan.read.proof, of_list=True)
+            return
         share = sum(choice.cost for choice in choices)
         if plan.mode == "reconcile" and share < len(view.parents.ids if view.parents else ()):
             plan.mode = plan.checkpoint.mode = "parents"

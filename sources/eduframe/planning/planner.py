@@ -140,9 +140,10 @@ def _sweep_needed(found: Units, allowed: int, every: float) -> int:
     Things come due one after the other. For each of them: so many are due by then, and so many
     runs are left; the most that any needs counts.
     """
-    due = np.sort(found.due[~np.isnan(found.due)])
-    runs = np.floor(np.maximum(due, 0.0) / max(every, 1.0)) + 1
-    most = float((np.arange(1, len(due) + 1) / runs).max(initial=0.0))
+    order = np.argsort(found.due, kind="stable")
+    order = order[~np.isnan(found.due[order])]
+    runs = np.floor(np.maximum(found.due[order], 0.0) / max(every, 1.0)) + 1
+    most = float((np.cumsum(found.cost[order]) / runs).max(initial=0.0))
     return int(np.ceil(min(max(most, LEAST_SWEEP * allowed), MOST_SWEEP * allowed)))
 
 
@@ -213,7 +214,8 @@ def _runs(found: Units, pages: Ints) -> list[Ints]:
 def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice:
     kind, at = int(found.kind[group[0]]), found.at[group]
     expected = float(found.expected[group].sum())
-    reason = f"{expected:.2g} changes expected"
+    reason = f"{expected:.2g}" if expected < 100 else f"{expected:.0f}"
+    reason += " changes expected"
     if swept:
         age = float(found.gone[group].max()) * view.reconcile_every
         reason = "never read" if age > LONG_AGO else f"not read for {in_words(age)}"

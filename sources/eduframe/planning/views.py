@@ -64,6 +64,9 @@ class ListView:
     numbers that ascend as the list grows."""
     proven_at: float = float("nan")
     """When it was last proven whole: the beginning of its last whole read; nan is never."""
+    at_once: int = 0
+    """The requests of a list that takes others than a page for a hundred rows, and is read whole or
+    not at all; 0 for all others."""
     walk_left: int = 0
     """Requests left of a whole read that was begun in an earlier run; 0 where there is none."""
     hinted: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -84,7 +87,7 @@ class ListView:
     @property
     def cost(self) -> int:
         """The requests that reading it whole takes."""
-        return self.pages if self.parents is None else len(self.parents.ids)
+        return self.at_once or self.pages if self.parents is None else len(self.parents.ids)
 
     @property
     def paged(self) -> bool:
