@@ -9,6 +9,7 @@ from pipelines.eduframe.store.recent_runs import USUAL, past_runs
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator.server.api import Paging
 from tests.conftest import MakeWarehouse, asked, ids, living
 from tests.warehouses import PLENTY
 
@@ -145,3 +146,24 @@ def test_parents_that_are_not_synced_are_read_as_far_as_the_budget_goes(
             assert not again & paid, "each has its turn"
             paid |= again
             assert asked(sim)["/users"] > 0, run
+
+
+@pytest.mark.parametrize("paging", ["cursor", "page"])
+def test_parents_that_are_not_synced_are_all_asked_over_some_runs(
+    make_warehouse: MakeWarehouse, paging: Paging
+) -> None:
+    """Each run goes on where the last one ended, and reads no more of them than it can ask."""
+    counts = {"invoices": 250, "payments": 250}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY, paging=paging) as sim:
+        warehouse = make_warehouse(sim, include=("payments",), budget="60")
+        invoices = ids(sim, "invoices")
+        for run in range(6):
+            report = warehouse.sync()
+            assert report.exit_code == 0
+            assert report.requests <= 60
+            assert asked(sim)["/invoices"] <= 2 * (run + 1)
+            warehouse.ahead += QUARTER
+            times = [asked(sim)[f"/invoices/{one}/payments"] for one in invoices]
+            assert max(times) == 1 or min(times) == 1, "nobody twice before all are asked"
+        assert min(times) >= 1
+        warehouse.assert_equals_truth("payments")

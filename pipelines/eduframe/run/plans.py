@@ -24,7 +24,7 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint, Parent
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.checkpoint import Position, set_name, why_not_resumed
-from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.parents import ParentBook, ParentPages
 from sources.eduframe.reading.read import Plan, Proof, Read, WholeList, choose_mode
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.reading.under_parents import UnderParents
@@ -288,6 +288,10 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         plan.position.readable is True,
         waiting_before=plan.waiting_before,
         filled=np.zeros(0, np.int64) if index.parents is None else np.unique(index.parents),
+        parent_pages=ParentPages(None if whole else plan.position.parents_at)
+        if len(endpoint.parents) == 1
+        else None,
+        left_over=np.union1d(plan.waiting_before, plan.late_before),
     )
 
 

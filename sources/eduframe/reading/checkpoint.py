@@ -113,6 +113,9 @@ class Position:
     another, :meth:`asked`, so that no run has to write the rest again."""
     late: str | None = None
     """The set of parents that changed, and that were not asked as requests were used up."""
+    parents_at: str | None = None
+    """Where the next run begins to read parents from the API, for the sake of the list alone: the
+    address of a page; None: with the first."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 

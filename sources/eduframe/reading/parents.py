@@ -7,6 +7,7 @@ the end.
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from sources.eduframe.declare import Endpoint, JsonRow, Parent, ParentRef
 from sources.eduframe.endpoints import filled_by
-from sources.eduframe.errors import ResourceOffError
+from sources.eduframe.errors import PositionLostError, ResourceOffError
 from sources.eduframe.reading.fetching import Fetcher, Page
 from sources.eduframe.rows.keys import Ids, key_ids
 from sources.eduframe.rows.nested import nested_rows
@@ -42,6 +43,35 @@ class ParentsMet:
     gone: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     all_met: bool = False
     """Whether ``present`` has every parent: nothing was set aside, refused, or read before."""
+
+
+@dataclass
+class ParentPages:
+    """Parents that are read from the API for the sake of a list alone, some pages in each run."""
+
+    begin: str | None = None
+    """The address of the page to begin with; None: the first."""
+    pages: list[tuple[str | None, list[ParentRef]]] = field(default_factory=list)
+    """The address of each page that was read, and the parents on it."""
+    end: str | None = None
+    """The address of the page after those; None: there is none."""
+
+    def open(self, left_over: AbstractSet[int]) -> list[list[ParentRef]]:
+        """Of each page the parents that are still to be asked: of the first one those that the last
+        run left over, if it left any."""
+        found = [refs for _, refs in self.pages]
+        if found:
+            left = [ref for ref in found[0] if ref.key_id in left_over]
+            found[0] = left or found[0]
+        return found
+
+    def next_page(self, still_open: AbstractSet[int]) -> str | None:
+        """The address of the first page with parents that are still to be asked, or the one after
+        all of them."""
+        for address, refs in self.pages:
+            if any(ref.key_id in still_open for ref in refs):
+                return address
+        return self.end
 
 
 @dataclass(frozen=True)
@@ -175,10 +205,12 @@ def gather_parents(
     stored: Sequence[Sequence[tuple[Any, ...]] | None],
     object_types: Sequence[str],
     left: Callable[[], int] | None = None,
+    pages: ParentPages | None = None,
 ) -> list[ParentRef]:
     """The parents to ask for: those stored that are to be asked, and those of this run.
 
-    ``left`` tells how many requests may be made: to read parents from the API takes half of them.
+    ``left`` tells how many requests may be made: to read parents from the API takes half of them,
+    or, where it goes on over several runs (``pages``), one for each page that can be asked for.
 
     ``stored`` has, for each of the declared parents, what the destination says (None where it
     holds no parent at all: then they are read from the API, without loading them). The book is
@@ -201,9 +233,48 @@ def gather_parents(
         refs |= found
         refs.update(met.written)
         if values is None and not met.started:
+            if left is not None and pages is not None:
+                refs.update(_some_from_api(fetcher, parent, left, met, pages))
+                continue
             most = None if left is None else max(1, left() // 2)
             refs.update(parents_from_api(fetcher, parent, most, met))
     return list(refs)
+
+
+def _some_from_api(
+    fetcher: Fetcher, parent: Parent, left: Callable[[], int], met: ParentsMet, pages: ParentPages
+) -> list[ParentRef]:
+    """Some pages of parents, as many as can be asked; the others are noted as untold."""
+    owner = filled_by(parent.table)
+    others = fetcher.of(owner)
+    found: list[ParentRef] = []
+    try:
+        address = pages.begin
+        for page in others.walk(_page_at(others, pages)):
+            here = list(dict.fromkeys(_on_page(owner, parent, page)))
+            pages.pages.append((pages.begin if not pages.pages else address, here))
+            found += here
+            pages.end = address = page.next_url
+            if address is not None and len(found) >= left():
+                break
+    except ResourceOffError as off:
+        what = f"its parents, {owner.path}, {off}"
+        raise ResourceOffError(what, off.status, owner.needs) from off
+    met.untold |= pages.begin is not None or pages.end is not None
+    return found
+
+
+def _page_at(fetcher: Fetcher, pages: ParentPages) -> Page:
+    """The page to begin with, or the first one, if its address is of no use any more."""
+    if pages.begin is not None and not fetcher.client.trusts(pages.begin):
+        pages.begin = None
+    try:
+        return fetcher.first() if pages.begin is None else fetcher.at(pages.begin)
+    except (PositionLostError, ResourceOffError):
+        if pages.begin is None:
+            raise
+        pages.begin = None  # a cursor that has expired: the round begins again
+        return fetcher.first()
 
 
 def parents_from_api(

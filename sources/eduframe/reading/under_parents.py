@@ -22,7 +22,7 @@ from sources.eduframe.errors import (
     ResourceOffError,
 )
 from sources.eduframe.reading.fetching import Page
-from sources.eduframe.reading.parents import ParentBook, gather_parents
+from sources.eduframe.reading.parents import ParentBook, ParentPages, gather_parents
 from sources.eduframe.reading.read import Progress, Proof, Read
 from sources.eduframe.reading.sizing import tell_of_many
 from sources.eduframe.rows.keys import Ids
@@ -74,6 +74,10 @@ class UnderParents(Read):
     the parents that changed come first, and then the newest."""
     waiting_before: Ids = field(default_factory=_no_ids)
     """The key ids of the parents that a round over several runs has still to ask."""
+    parent_pages: ParentPages | None = None
+    """Where the parents are read from the API some pages in each run: from where on."""
+    left_over: Ids = field(default_factory=_no_ids)
+    """The key ids of the parents that the last run did not come to."""
     bare: Ids = field(default_factory=_no_ids)
     """The key ids of parents in the destination under which there is hardly ever anything, as far
     as their own rows tell."""
@@ -97,6 +101,13 @@ class UnderParents(Read):
     @property
     def waiting(self) -> Ids:
         return self._waiting
+
+    @property
+    def next_parents(self) -> str | None:
+        """Where the next run begins to read parents from the API; None: with the first page."""
+        if self.parent_pages is None or self.left is None:
+            return None
+        return self.parent_pages.next_page({*self._waiting.tolist()})
 
     @property
     def refused(self) -> Ids:
@@ -131,22 +142,29 @@ class UnderParents(Read):
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         gathered = gather_parents(
-            progress.fetcher, self.endpoint, self.book, self.stored, self.object_types, self.left
-        )
+            progress.fetcher, self.endpoint, self.book, self.stored, self.object_types, self.left,
+            self.parent_pages,
+        )  # fmt: skip
+        if self.parent_pages is not None and self.parent_pages.pages:
+            open_ones = self.parent_pages.open({*self.left_over.tolist()})
+            gathered = [ref for refs in open_ones for ref in refs]
         met = [self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents))]
         if any(parents.untold for parents in met):
             self.proof = replace(self.proof, of_list=False)
             if self.left is not None and None in self.stored:
                 progress.note(
-                    "its parents are read from the API in each run, and the budget does not pay "
-                    "for all of them: sync their list, too, or name this one"
+                    "its parents are read from the API, and the budget does not pay for all of "
+                    "them: each run goes on where the last one ended. Sync their list, too, and "
+                    "those that change and the newest come first"
                 )
         self.parents = sorted(gathered, key=lambda ref: _order(ref.params))
         self._gathered = True
         done = set(self.answered_before.tolist())
         forbidden = 0
         queue = self._in_turn(done, progress.checkpoint.id + progress.checkpoint.stamp)
-        if self.left is not None:
+        if self.parent_pages is not None and self.parent_pages.pages:
+            queue = self._page_by_page(queue, gathered)
+        elif self.left is not None:
             queue = self._newest_first(queue)
         if len(queue) >= MANY:
             later = "; what the budget does not allow now is left to the next runs"
@@ -272,6 +290,14 @@ class UnderParents(Read):
 
         newest = sorted(queue, key=lambda ref: _order(ref.params), reverse=True)
         return sorted(newest, key=rank)
+
+    def _page_by_page(
+        self, queue: Sequence[ParentRef], gathered: Sequence[ParentRef]
+    ) -> list[ParentRef]:
+        """In the order of their own list, so that the next run goes on where this one ends."""
+        place = {ref: number for number, ref in enumerate(gathered)}
+        failed = {*self.failed_before.tolist()}
+        return sorted(queue, key=lambda ref: (ref.key_id in failed, place[ref]))
 
     def _last(self) -> Ids:
         """The parents under which there is likely nothing: as their rows are in this run, or else
