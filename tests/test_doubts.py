@@ -67,7 +67,7 @@ def test_a_list_that_fails_keeps_its_refresh_and_says_so(
     here.inject(Fault("status", path="/labels", times=None, status=500))
     assert eduframe("refresh", "labels", "courses", **given).code == PARTLY
     found = eduframe("sync", **given)
-    assert "a refresh that was asked for is not done yet: labels. " in found.out
+    assert "every row is still to be written again of labels: " in found.out
     assert found.out.count("refresh") == 1
     found = eduframe("status", **given)
     assert "labels: the refresh asked for at " in found.out

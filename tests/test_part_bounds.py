@@ -9,6 +9,7 @@ from pipelines.eduframe.store.recent_runs import USUAL, past_runs
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
 from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator.server.api import Paging
 from tests.conftest import MakeWarehouse, asked, ids, living
 from tests.warehouses import PLENTY
 
@@ -147,24 +148,25 @@ def test_parents_that_are_not_synced_are_read_as_far_as_the_budget_goes(
             assert asked(sim)["/users"] > 0, run
 
 
-def test_parents_that_are_not_synced_all_have_their_turn(make_warehouse: MakeWarehouse) -> None:
-    counts = {"invoices": 230, "payments": 230}
-    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
-        warehouse = make_warehouse(sim, include=("payments",), budget="70")
-        rounds = []
-        for _ in range(2):
-            paths: list[str] = []
-            while len(paths) < 230:
-                sim.clear_requests()
-                report = warehouse.sync()
-                assert report.exit_code == 0
-                assert report.requests == len(sim.requests) <= 70
-                paths += [path for path in asked(sim) if path.endswith("/payments")]
-                warehouse.ahead += QUARTER
-            rounds.append(paths[:230])
-        assert all(len({*paths}) == 230 for paths in rounds), "each once, before any comes again"
+@pytest.mark.parametrize("paging", ["cursor", "page"])
+def test_parents_that_are_not_synced_are_all_asked_over_some_runs(
+    make_warehouse: MakeWarehouse, paging: Paging
+) -> None:
+    """Each run goes on where the last one ended, and reads no more of them than it can ask."""
+    counts = {"invoices": 250, "payments": 250}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY, paging=paging) as sim:
+        warehouse = make_warehouse(sim, include=("payments",), budget="60")
+        invoices = ids(sim, "invoices")
+        for run in range(6):
+            report = warehouse.sync()
+            assert report.exit_code == 0
+            assert report.requests <= 60
+            assert asked(sim)["/invoices"] <= 2 * (run + 1)
+            warehouse.ahead += QUARTER
+            times = [asked(sim)[f"/invoices/{one}/payments"] for one in invoices]
+            assert max(times) == 1 or min(times) == 1, "nobody twice before all are asked"
+        assert min(times) >= 1
         warehouse.assert_equals_truth("payments")
-        assert asked(sim)["/invoices"] <= 2, "hardly more of them than it can ask"
 
 
 def test_custom_objects_and_associations_compete_with_the_other_lists(

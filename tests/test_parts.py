@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("no_waiting")
 QUARTER = timedelta(minutes=15)
 LISTS = ("users", "labels", "affiliations")
 COUNTS = {"users": 830, "labels": 320, "affiliations": 40}
+NAMED_BY = {"users": "first_name", "labels": "name"}
 BUDGET = 8
 """Less than the 13 requests that all of it takes."""
 SECOND_LOOKS = 12
@@ -172,6 +173,29 @@ def test_named_lists_and_reconciliations_know_no_budget(make_warehouse: MakeWare
         warehouse = first_load(make_warehouse, sim)
         assert warehouse.sync("users").requests == 10  # with whose data it is
         assert warehouse.sync(reconcile=True).requests == 15
+
+
+@pytest.mark.parametrize("begun", ["by a run whose budget ended", "by a run that was stopped"])
+def test_a_comparison_that_is_asked_for_is_of_the_rows_as_they_are(
+    make_warehouse: MakeWarehouse, begun: str
+) -> None:
+    """Not of some as they were when an earlier run, for itself, began to read the list."""
+    with world(sorted_by=dict.fromkeys(LISTS, "email:asc")) as sim:
+        warehouse = first_load(make_warehouse, sim)
+        if begun == "by a run whose budget ended":
+            for _ in range(3):
+                run_later(warehouse)
+        else:
+            warehouse.sync(budget="all", watch=stop_after(sim, 8))
+            sim.before_response = None
+        for name in ("users", "labels"):
+            for one in ids(sim, name)[::11]:
+                sim.delete(name, one)
+            for one in ids(sim, name):
+                sim.change(name, one, touch=False, **{NAMED_BY[name]: "New"})
+        report = warehouse.sync(reconcile=True)
+        assert any("before the comparison" in note for note in report.runs["users"].notes)
+        warehouse.assert_equals_truth(*LISTS)
 
 
 def test_lists_that_can_all_be_read_are(make_warehouse: MakeWarehouse) -> None:

@@ -60,3 +60,23 @@ def test_what_is_wrong_is_said_before_anything_was_synced(
 ) -> None:
     with pytest.raises(SettingsError):
         run_plan("duckdb", "eduframe", resources, budget=budget, as_json=False)
+
+
+def test_before_anything_was_synced_it_is_json_too(
+    make_warehouse: MakeWarehouse,
+    sim: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warehouse = make_warehouse(sim, include=LISTS)
+    monkeypatch.setenv("SOURCES__EDUFRAME__INCLUDE", ",".join(LISTS))
+    for name, value in warehouse.environment.items():
+        monkeypatch.setenv(name, value)
+    assert run_plan(warehouse.destination, "nothing", (), budget="30", as_json=True) == 0
+    plan = orjson.loads(capsys.readouterr().out)
+    assert (plan["allowance"], plan["requests"], plan["left"]) == (30, None, None)
+    kinds = {read["resource"]: read["kind"] for read in plan["reads"]}
+    assert kinds == dict.fromkeys(LISTS, "whole") | {"payments": "under parents"}
+    assert run_plan(warehouse.destination, "nothing", (), budget="30", as_json=False) == 0
+    assert "reads every list whole" in capsys.readouterr().out
+    assert not sim.requests

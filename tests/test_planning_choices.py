@@ -289,3 +289,13 @@ def _read(view: ListView, choice: Choice, now: float) -> ListView:
     first, last = (1, view.pages) if choice.kind == "whole" else (choice.first, choice.last)
     blocks = view.blocks.mark(int(first - 1) * 200 + 1, last * 200, now)
     return replace(view, blocks=blocks.fit(blocks.keys))
+
+
+def test_never_read_tells_nothing_of_how_much_a_list_has_grown() -> None:
+    """As after a clock was set back: a page is one request, and of three rows three may change."""
+    lists = [paged(hours=float("nan")), paged("users")]
+    chosen = choose(lists, Rates(), 30, NOW, EVERY).choices
+    assert [c.cost for c in chosen if c.name == "orders"] == [c.last - c.first + 1 for c in chosen
+                                                            if c.name == "orders"]
+    three = unordered(pages=1, hours=float("nan"), rows=3)
+    assert unseen([three], Rates(), NOW)["labels"] <= 3

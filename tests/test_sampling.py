@@ -20,6 +20,15 @@ def test_no_list_gets_more_than_is_of_use() -> None:
     assert allot(LISTS, MOST, 10_000, np.random.default_rng(1)) == MOST
 
 
+def test_a_list_of_which_one_request_tells_nothing_gets_two_or_none() -> None:
+    rows, most = {"users": 9_000, "custom_objects": 3}, {"users": 90, "custom_objects": 4}
+    least = {"users": 1, "custom_objects": 2}
+    for requests in (2, 3, 40):
+        given = allot(rows, most, requests, np.random.default_rng(1), least)
+        assert (sum(given.values()), given["custom_objects"] == 1) == (requests, False)
+    assert given["custom_objects"] == 2
+
+
 def test_where_there_are_few_requests_every_list_has_its_turn_some_day() -> None:
     rows = {str(n): n + 1 for n in range(30)}
     most = dict.fromkeys(rows, 3)

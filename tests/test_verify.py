@@ -223,6 +223,12 @@ def test_what_is_gone_since_is_missing_there_once_that_is_settled(verify: Verify
     assert verify.json("users")["unsettled"] == 2
 
 
+def test_lists_whose_rows_are_asked_for_one_by_one_have_requests_for_that(verify: Verify) -> None:
+    found = verify.json("users", "attendances", "custom_objects", requests=9)
+    one = one_list(found, "custom_objects")
+    assert (one["state"], one["read"], one["compared"] >= 1) == ("compared", "rows", True)
+
+
 def test_the_same_seed_draws_the_same(verify: Verify) -> None:
     def paths(seed: int) -> list[str]:
         verify.json("users", "attendances", "payments", "--seed", str(seed), requests=12)
@@ -391,3 +397,20 @@ def test_a_server_that_ignores_the_number_is_noticed(odd: Verify) -> None:
         assert (one["read"], one["differing"]) == ("rows", 0)
         assert "the same page whatever number" in one["notes"][0]
     assert one_list(odd.json("users"), "users")["compared"] == 420  # in turn
+
+
+@pytest.mark.parametrize("order", ["id:asc", "id:desc"])
+def test_the_last_page_but_one_is_no_first_page(
+    eduframe: Eduframe, make_warehouse: MakeWarehouse, order: str
+) -> None:
+    """Nearly all of its rows stand at the end of the list, where the last page has few."""
+    counts = {"users": 503, "attendances": 503}
+    sorted_by = dict.fromkeys(counts, order)
+    with Simulator(
+        scale=0, counts=counts, token=TOKEN, requests_per_window=PLENTY, sorted_by=sorted_by
+    ) as sim:
+        verify = Verify(eduframe, make_warehouse(sim, synced=tuple(counts)))
+        for seed in range(3):
+            found = verify.json(*counts, "--seed", str(seed), requests=9)
+            assert [one_list(found, name)["read"] for name in counts] == ["pages", "pages"]
+            assert (wrong(found), [one["notes"] for one in found["lists"][:2]]) == ({}, [[], []])

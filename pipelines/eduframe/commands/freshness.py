@@ -41,6 +41,8 @@ class TableStatus:
     """Negative for a sync in the future, by a clock that was wrong."""
     proven_as_of: datetime | None = None
     """Since when every row of it was compared by content; None: never yet."""
+    since: datetime | None = None
+    """When the first run with this list began; None where there was none."""
     unseen: float | None = None
     """Changes that are expected to have happened since its rows were read; None: never yet."""
     unproven: bool = False
@@ -108,13 +110,14 @@ def look(pipeline: Any, on: Sequence[str]) -> tuple[list[TableStatus], dict[str,
     """
     with reading_file(pipeline), Dataset(pipeline) as stored:
         found = [status_of(stored, name) for name in on]
-        runs = last_run(stored)
+        runs, begun = last_run(stored), _first_runs(stored)
         positions = state_in_destination(pipeline).get("resources", {})
         existing = stored.existing(ALL_TABLES)
         emptied = {name: _emptied(stored, name, positions, existing) for name in on}
         known = {name: Position.load(dict(positions.get(name, {}))) for name in on}
         for one in found:
             position = known[one.resource]
+            one.since = begun.get(one.resource)
             one.in_doubt = count_seen(stored, one.resource, position.missed)
             one.parents_unread = count_seen(stored, one.resource, position.failed)
             if position.reconciled_at is None:
@@ -230,6 +233,20 @@ def _latest(
         *wanted.values(),
     )
     return (row[0], row[1], row[2]) if row else (None, None, None)
+
+
+def _first_runs(dataset: Dataset) -> dict[str, datetime]:
+    """When the first run with each list began."""
+    resource, run = dataset.column("resource"), dataset.column("run_id")
+    sql = (
+        f"SELECT r.{resource}, MIN(s.{dataset.column('started_at')}) "
+        f"FROM {dataset.name('_sync_resources')} AS r "
+        f"JOIN {dataset.name('_sync_runs')} AS s ON s.{run} = r.{run} GROUP BY r.{resource}"
+    )
+    found: dict[str, datetime] = {}
+    for rows in dataset.query(sql):
+        found |= zip(*(column.to_pylist() for column in rows.columns), strict=True)
+    return found
 
 
 def _one(dataset: Dataset, sql: str, *params: Any) -> tuple[Any, ...] | None:

@@ -190,8 +190,9 @@ def print_summary(report: Report, *, wide: bool = False) -> None:
     print_table(SUMMARY, rows, wide=wide)
     if passed := sum(run.passed_over for run in report.runs.values()):
         print_line(
-            f"{passed} lists were not read in this run, as the budget ({report.budget}) is better "
-            "spent on the others: see eduframe plan and eduframe status"
+            f"{passed} {'list was' if passed == 1 else 'lists were'} not read in this run, as the "
+            f"budget ({report.budget}) is better spent on the others: see eduframe plan and "
+            "eduframe status"
         )
     for run in report.runs.values():
         for remark in remarks(run):

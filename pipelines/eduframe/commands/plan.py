@@ -1,6 +1,5 @@
 """``eduframe plan``: what the next sync would read, what that costs, and why; without a request."""
 
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ import orjson
 
 from pipelines.eduframe.commands.output import Column, Row, print_json, print_line, print_table
 from pipelines.eduframe.destinations.duckdb_file import reading_file
-from pipelines.eduframe.exit_codes import DONE, FAILED
+from pipelines.eduframe.exit_codes import DONE
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.parts import (
     asks_api_for_parents,
@@ -27,9 +26,11 @@ from pipelines.eduframe.store.recent_runs import past_runs
 from pipelines.eduframe.store.state import state_in_destination
 from sources.eduframe.clock import now_utc, parse
 from sources.eduframe.dataset.stored_rows import StoredRows
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.display import escaped
 from sources.eduframe.http.client import Bounds, Client
 from sources.eduframe.limits.rate_limiter import Limiter
+from sources.eduframe.planning.budget import Budget
 from sources.eduframe.planning.views import Choice, in_words
 from sources.eduframe.reading.batch import ResourceRun
 from sources.eduframe.reading.parents import ParentBook
@@ -53,7 +54,8 @@ class Read:
 
     resource: str
     kind: str
-    requests: int
+    requests: int | None
+    """None: that shows as it is read."""
     changes_expected: float | None
     why: str
     part: str | None = None
@@ -68,8 +70,9 @@ class Outlook:
     allowance: int | None
     """Requests that it may use; None: as many as it takes."""
     reads: list[Read]
-    requests: int
-    """Requests of these reads. Lists under parents take more, where parents are new."""
+    requests: int | None
+    """Requests of these reads. Lists under parents take more, where parents are new. None: nothing
+    was read yet that tells."""
     left: int | None
     not_proven_for: dict[str, float | None]
     """Seconds since each list was last compared whole; None: never."""
@@ -82,13 +85,13 @@ def run_plan(
     destination: str, dataset: str, resources: Sequence[str], *, budget: str | None, as_json: bool,
     wide: bool = False,
 ) -> int:
-    """Print what the next sync would read. Returns 1 where nothing was synced yet.
+    """Print what the next sync would read.
 
     Raises:
         SettingsError: a setting, the budget or a name is wrong.
     """
     settings = resolve(token_needed=False)
-    select(settings, resources)  # what is wrong is said, whether or not there is a dataset
+    selection = select(settings, resources)  # what is wrong is said, dataset or not
     if budget is not None:
         check_budget(budget)
     with tempfile.TemporaryDirectory() as folder:  # the working folder is left alone
@@ -96,20 +99,45 @@ def run_plan(
         with reading_file(pipeline), StoredRows(pipeline) as stored:
             existing = stored.existing([*ALL_TABLES, "_sync_runs"])
             outlook = (
-                _look(pipeline, stored, existing, settings, resources, budget) if existing else None
+                _look(pipeline, stored, existing, settings, resources, budget)
+                if existing
+                else _first(settings, selection.on, budget, named=bool(resources))
             )
-    if outlook is None:
-        print(
-            f"Nothing has been synced into dataset {escaped(dataset)} yet: the first sync reads "
-            "every list whole, and lists under parents as far as the budget goes.",
-            file=sys.stderr,
-        )
-        return FAILED
     if as_json:
         print_json(orjson.dumps(asdict(outlook), option=orjson.OPT_INDENT_2).decode())
-    else:
+    elif existing:
         _print(outlook, wide)
+    else:
+        print_line(
+            f"Nothing has been synced into dataset {escaped(dataset)} yet: the first sync reads "
+            "every list whole, and lists under parents as far as the budget goes. It says what "
+            "that takes as soon as it shows."
+        )
+        print_line(_spending(outlook))
     return DONE
+
+
+def _first(
+    settings: Settings, endpoints: Sequence[Endpoint], budget: str | None, *, named: bool
+) -> Outlook:
+    """What the first run would do: how long the lists are nobody knows yet."""
+    chosen = Budget() if named and not budget else Budget.parse(budget or settings.budget)
+    limit = settings.requests_per_window / settings.window_seconds
+    reads = [
+        Read(one.table, "under parents", None, None, "as far as the budget goes")
+        if one.params
+        else Read(one.table, "whole", None, None, "it is read whole the first time")
+        for one in endpoints
+    ]
+    return Outlook(
+        str(chosen),
+        chosen.allowance(chosen.account(limit, 0.0), 0.0),
+        reads,
+        requests=None,
+        left=None,
+        not_proven_for=dict.fromkeys((one.table for one in endpoints), None),
+        needed=None,
+    )
 
 
 def _look(
@@ -151,7 +179,7 @@ def _look(
         if name not in planned
     ]
     reads += [_as_read(choice) for choice in choices]
-    requests = sum(read.requests for read in reads)
+    requests = sum(read.requests or 0 for read in reads)
     allowance = spending.allowance
     return Outlook(
         str(spending.budget),
@@ -212,14 +240,19 @@ def _print(outlook: Outlook, wide: bool) -> None:
             "not in this run: "
             + ", ".join(f"{n} ({_shown(outlook.not_proven_for[n])})" for n in sorted(unread))
         )
-    may = "as many as it takes" if outlook.allowance is None else f"{outlook.allowance:,}"
-    left = "" if outlook.left is None else f", {outlook.left:,} left"
-    print_line(f"budget {outlook.budget}: {may} requests; planned {outlook.requests:,}{left}")
+    print_line(_spending(outlook))
     if outlook.needed is not None:
         print_line(
             f"not everything is read within reconcile_every: that takes {outlook.needed:,} "
             "requests a run"
         )
+
+
+def _spending(outlook: Outlook) -> str:
+    may = "as many as it takes" if outlook.allowance is None else f"{outlook.allowance:,}"
+    planned = "" if outlook.requests is None else f"; planned {outlook.requests:,}"
+    left = "" if outlook.left is None else f", {outlook.left:,} left"
+    return f"budget {outlook.budget}: {may} requests{planned}{left}"
 
 
 def _shown(seconds: float | None) -> str:

@@ -18,6 +18,7 @@ from rich.text import Text
 from pipelines.eduframe.run.control import Run
 from sources.eduframe.limits.waits import Wait
 from sources.eduframe.reading.batch import ResourceRun
+from sources.eduframe.reading.sizing import in_minutes
 
 log = logging.getLogger("eduframe")
 
@@ -140,7 +141,7 @@ def to_go(run: Run) -> str:
         return ""
     minutes = requests * run.limiter.window / run.limiter.requests / 60
     how = "about" if len(known) == len(under_way) else "at least"
-    return f"{how} {requests:,} requests to go: {minutes:.0f} minutes of the whole limit"
+    return f"{how} {requests:,} requests to go: {in_minutes(minutes)} of the whole limit"
 
 
 def _lines(run: Run, over: threading.Event) -> None:

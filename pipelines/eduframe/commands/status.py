@@ -48,8 +48,9 @@ def run_status(
     """Print the state of every table that is on.
 
     Returns 3 if one is older than ``max_age``, not there, or emptied, or was not proven for longer
-    than ``max_unproven`` (:data:`OWN`: one and a half times its own ``reconcile_every``); lists
-    that the API does not let the token read count only with ``off_counts``.
+    than ``max_unproven`` (:data:`OWN`: one and a half times its own ``reconcile_every``), counted
+    from the first run with it where it never was; lists that the API does not let the token read
+    count only with ``off_counts``.
     """
     limit = _limit(max_age, "--max-age") if max_age else None
     unproven = _limit(max_unproven, "--max-unproven") if max_unproven not in (None, OWN) else None
@@ -65,7 +66,7 @@ def run_status(
             one.too_old = old or one.ahead or bool(one.missing or one.emptied)
         if max_unproven is not None and (off_counts or one.status != "off"):
             allowed = unproven or UNPROVEN_AFTER * every[one.resource]
-            since = one.proven_as_of
+            since = one.proven_as_of or one.since  # a first load may take many runs
             one.unproven = since is None or now_utc() - since > allowed
     off = [one.resource for one in found if one.status == "off"]
     if as_json:

@@ -9,10 +9,15 @@ import pyarrow as pa
 from pipelines.eduframe.run.parts import Budgeted
 from pipelines.eduframe.run.report import Report
 from pipelines.eduframe.store.ledger import NEVER, Ledger
-from sources.eduframe.planning.blocks import Blocks, LedgerRow
+from sources.eduframe.planning.blocks import Blocks, LedgerRow, ages
 from sources.eduframe.planning.hints import suspects, without
-from sources.eduframe.planning.views import ListView
+from sources.eduframe.planning.rates import CHANGED, EMPTY, OTHER
+from sources.eduframe.planning.rates import NEVER as NEVER_ASKED
+from sources.eduframe.planning.views import ListView, Parents
+from sources.eduframe.planning.worth import parent_buckets
 from sources.eduframe.reading import parts
+from sources.eduframe.reading.read import WholeList
+from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.rows.keys import Ids, among
 
 HINTS_LAST = 86400.0
@@ -40,12 +45,55 @@ def book(budgeted: Budgeted, report: Report) -> dict[str, pa.Table]:
         for one in hinted[among(hinted, seen)].tolist():
             del ledger.hints[name][one]
         done = report.runs[name].status == "done" and name not in report.unloaded
-        if not done or report.runs[name].passed_over or not isinstance(read, parts.Parts):
+        if not done or report.runs[name].passed_over:
             continue
-        _book_windows(ledger, read, view, now)
-        if view.blocks is not None and not read.disorder:
-            ledger.blocks[name] = _book_pages(ledger, read, view.blocks, name, now)
+        if isinstance(read, WholeList) and plan.mode == "reconcile":
+            _learn(ledger, read, view, index.living_keys, now)
+        elif isinstance(read, UnderParents) and view.parents is not None:
+            filled = np.array([*budgeted.named.filled.get(name, ())], np.int64)
+            asked = np.setdiff1d(read.answered, read.answered_before)
+            _learn_of_parents(ledger, view, view.parents, asked, filled, now)
+        elif isinstance(read, UnderParents):
+            hours = float(ages(np.array([view.proven_at]), now)[0]) / 3600
+            if np.isfinite(hours) and hours > 0:
+                news = report.runs[name].new + report.runs[name].changed
+                ledger.rates.observe(name, 0, news, hours, "growth")
+        elif isinstance(read, parts.Parts):
+            _book_windows(ledger, read, view, now)
+            if view.blocks is not None and not read.disorder:
+                ledger.blocks[name] = _book_pages(ledger, read, view.blocks, name, now)
     return ledger.tables(budgeted.views)
+
+
+def _learn(ledger: Ledger, read: WholeList, view: ListView, keys: Ids, now: float) -> None:
+    """Count what a list showed that is read whole, or by a walk; ``keys`` are those known before.
+
+    The order of its keys stands for the age of its rows.
+    """
+    blocks = Blocks.of(keys, view.proven_at) if view.blocks is None else view.blocks
+    met = np.unique(np.concatenate([np.zeros(0, np.int64), *read.met]))
+    changed = np.unique(np.concatenate([np.zeros(0, np.int64), *read.changed]))
+    known = met[among(met, blocks.keys)]
+    ledger.rates.observe_rows(view.name, blocks, known, np.intersect1d(changed, known), now)
+    if not (read.cut or view.walk_left) and len(blocks):
+        hours = float(blocks.ages(now).max()) / 3600
+        if np.isfinite(hours) and hours > 0:
+            ledger.rates.observe(view.name, 0, len(met) - len(known), hours, "growth")
+
+
+def _learn_of_parents(
+    ledger: Ledger, view: ListView, of: Parents, asked: Ids, filled: Ids, now: float
+) -> None:
+    """Count under how many of the parents that were asked there was news."""
+    buckets, found = parent_buckets(view), np.isin(of.ids, filled)
+    hours = ages(of.asked_at, now) / 3600
+    for bucket in (CHANGED, NEVER_ASKED, OTHER, EMPTY):
+        which = np.isin(of.ids, asked) & (buckets == bucket)
+        if bucket in (OTHER, EMPTY):
+            which &= np.isfinite(hours)
+        watched = float(hours[which].sum()) if bucket in (OTHER, EMPTY) else int(which.sum())
+        if which.any():
+            ledger.rates.observe(view.name, bucket, int(found[which].sum()), watched, "parents")
 
 
 def _book_pages(

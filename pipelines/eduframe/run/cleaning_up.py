@@ -20,10 +20,11 @@ def clean_up(pipeline: Any, dataset: StoredRows, report: Report, *, relations: b
     ``relations`` says whether the run wrote ``_relations``.
     """
     stored_now = stored_positions(pipeline)
-    if waiting := sorted(name for name, p in stored_now.items() if p.get("refresh")):
+    waiting = [name for name in report.runs if stored_now.get(name, {}).get("refresh")]
+    if waiting:  # of a list that is excluded nobody goes on with it
         report.notes.append(
-            f"a refresh that was asked for is not done yet: {', '.join(waiting)}. Each sync "
-            "goes on with it, until it has read these lists completely"
+            f"every row is still to be written again of {', '.join(sorted(waiting))}: each sync "
+            "goes on with that refresh, until it has read these lists completely"
         )
     positions = stored_now.values()
     reads = [p["unfinished"]["id"] for p in positions if p.get("unfinished")]

@@ -16,7 +16,7 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.planning.hints import hinted_reads
 from sources.eduframe.planning.views import Choice, ListView
 from sources.eduframe.reading.read import Plan
-from sources.eduframe.rows.keys import Ids, among
+from sources.eduframe.rows.keys import Ids, among, key_ids
 from sources.eduframe.rows.tables import MAIN_TABLES
 
 
@@ -35,19 +35,28 @@ class NamedRows:
     """By list: the ids of rows that new and changed rows of other lists name."""
 
     ids: dict[str, set[int]] = field(default_factory=dict)
+    filled: dict[str, set[int]] = field(default_factory=dict)
+    """By list under parents: the key ids of the parents under which something was new or had
+    changed."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def listen(self, plan: Plan) -> None:
         """Note which rows of other lists the new and changed rows of this one name."""
         targets = moved_by(plan.endpoint)
+        name_of = plan.endpoint.table
+        parents = plan.endpoint.parent_columns if plan.endpoint.params else ()
 
         def note(written: pa.Table) -> None:
             for name, table in targets.items():
                 ids = pc.drop_null(pc.unique(written.column(name))).to_pylist()
                 with self._lock:
                     self.ids.setdefault(table, set()).update(ids)
+            if parents:
+                under = key_ids([written.column(name) for name in parents])
+                with self._lock:
+                    self.filled.setdefault(name_of, set()).update(under.tolist())
 
-        if targets:
+        if targets or parents:
             plan.on_written = note
 
     def reads(

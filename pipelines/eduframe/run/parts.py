@@ -7,7 +7,7 @@ to the planner (:func:`view_of`), and what it chooses becomes the list's read (:
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from pipelines.eduframe.run.spending import Spending
 from pipelines.eduframe.store.ledger import NEVER, Ledger
 from sources.eduframe.clock import parse
 from sources.eduframe.dataset.stored_rows import StoredRows
-from sources.eduframe.declare import Endpoint, ParentRef
+from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import filled_by
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.planning import views
@@ -121,7 +121,8 @@ def plan_parts(
     for name in by_themselves:
         read = plans[name].read
         if isinstance(read, UnderParents):
-            read.left = partial(spending.left_of, name)
+            at_once = _at_once(plans[name])
+            read.left = None if at_once else partial(spending.left_of, name)
     for name in seen:
         if name in shares:  # parents may change in this run, and rows be named
             _set_read(plans[name], seen[name], chosen.get(name, ()), budgeted.named, spending)
@@ -190,11 +191,23 @@ def why_by_itself(plan: Plan) -> str | None:
         return "every row is written again"
     if plan.damaged:
         return "a table of it was dropped or emptied"
-    if plan.endpoint.parents:
+    if plan.endpoint.params and not plan.endpoint.parent_setting:
         return "few parents are to be asked" if cost_of(plan) <= FEW_PARENTS else None
     if plan.position.began is None:
         return "it is read whole the first time"
-    return None if plan.index.living else "it had no rows, or was off"
+    if not (plan.index.living or plan.endpoint.params):
+        return "it had no rows, or was off"
+    return "it is read in one go, and that is due" if _at_once(plan) and _is_due(plan) else None
+
+
+def _at_once(plan: Plan) -> bool:
+    """Whether a list is read whole or not at all, and not by one request for each page."""
+    return bool(plan.endpoint.detail_path or plan.endpoint.parent_setting)
+
+
+def _is_due(plan: Plan) -> bool:
+    proven = parse(plan.position.reconciled_at)
+    return proven is None or not timedelta() <= plan.clock - proven < plan.policy.reconcile_every
 
 
 def asks_api_for_parents(plan: Plan, plans: Mapping[str, Plan]) -> bool:
@@ -240,10 +253,10 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
         proven_at=proven,
         walk_left=cost_of(plan) if plan.resumed and not endpoint.params else 0,
     )
+    if _at_once(plan):
+        return replace(view, at_once=cost_of(plan), walk_left=0)
     if isinstance(plan.read, UnderParents):
         return replace(view, parents=_parents_of(plan, plan.read, stored))
-    if endpoint.detail_path:
-        return replace(view, at_once=cost_of(plan))
     if not may_be_ordered(endpoint):
         return view
     hinted = np.array(sorted(ledger.hints.get(endpoint.table, ())), np.int64)
@@ -288,12 +301,9 @@ def _parents_of(plan: Plan, read: UnderParents, stored: StoredRows) -> Parents:
         for values in found or ()
         if None not in values
     }
-    if not plan.endpoint.parents:
-        refs = {ParentRef((value,), (value,)).key_id for value in read.object_types}
     ids = np.array(sorted(refs, reverse=True), np.int64)
     late = np.isin(ids, plan.waiting_before)
     starts_round = plan.mode == "reconcile" or bool(plan.position.round and not len(late))
-    starts_round |= not plan.endpoint.parents  # such as are not rows never change
     asked = _epoch(plan.position.reconciled_at, plan.clock)
     likely_empty = np.isin(ids, np.setdiff1d(read.bare, read.filled))
     changed = ~late if not starts_round else np.zeros(len(ids), np.bool_)
@@ -348,19 +358,16 @@ def _set_read(
     """
     left = partial(spending.left_of, plan.endpoint.table)
     if isinstance(plan.read, UnderParents):
+        if view.at_once:  # all of it is asked for, and so proven
+            plan.mode = plan.checkpoint.mode = "reconcile"
+            plan.read.left, plan.read.proof = None, replace(plan.read.proof, of_list=True)
+            return
         plan.read.left = left
         share = sum(choice.cost for choice in choices)
-        all_of_it = share >= len(view.parents.ids if view.parents else ())
-        if plan.mode == "reconcile" and not all_of_it:
+        if plan.mode == "reconcile" and share < len(view.parents.ids if view.parents else ()):
             plan.mode = plan.checkpoint.mode = "parents"
             plan.read.proof = replace(plan.read.proof, of_list=False)
             plan.position.round = plan.clock.isoformat()
-        elif not (plan.endpoint.parents or plan.position.round or plan.resumed):
-            if all_of_it:
-                plan.mode = plan.checkpoint.mode = "reconcile"
-                plan.read.proof = replace(plan.read.proof, of_list=True)
-            else:
-                plan.position.round = plan.clock.isoformat()
         return
     others = [choice for choice in choices if choice.kind != "whole"]
     walks = len(others) < len(choices)

@@ -24,7 +24,7 @@ from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.declare import Endpoint, Parent
 from sources.eduframe.http.client import Client
 from sources.eduframe.reading.checkpoint import Position, set_name, why_not_resumed
-from sources.eduframe.reading.parents import ParentBook
+from sources.eduframe.reading.parents import ParentBook, ParentPages
 from sources.eduframe.reading.read import Plan, Proof, Read, WholeList, choose_mode
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.reading.under_parents import UnderParents
@@ -214,7 +214,8 @@ def _plan(
         mode = "parents"  # all are being asked, over several runs
     plan = Plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,
-        since=parse(position.cursor), refresh=refresh, damaged=not whole or bool(emptied),
+        since=parse(position.cursor), refresh=refresh, asked=forced,
+        damaged=not whole or bool(emptied),
     )
     if position.frozen and mode != "reconcile":  # a read that reconciles says so itself
         report.runs[name].frozen.append(position.frozen)
@@ -286,8 +287,11 @@ def _read(plan: Plan, stored: StoredRows, context: Context, book: ParentBook) ->
         plan.failed_before,
         plan.position.readable is True,
         waiting_before=plan.waiting_before,
-        parents_at={table: (url, done) for table, (url, done) in plan.position.parents_at.items()},
         filled=np.zeros(0, np.int64) if index.parents is None else np.unique(index.parents),
+        parent_pages=ParentPages(None if whole else plan.position.parents_at)
+        if len(endpoint.parents) == 1
+        else None,
+        left_over=np.union1d(plan.waiting_before, plan.late_before),
     )
 
 
@@ -353,6 +357,7 @@ def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> N
         checkpoint,
         mode=plan.mode,
         forced=forced,
+        asked=plan.asked,
         refresh=plan.refresh,
         oldest=now_utc() - patience,
         max_age=shown_duration(patience),

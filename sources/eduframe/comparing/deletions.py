@@ -87,7 +87,7 @@ class Evidence:
                 absent=np.array(read.absent, np.int64),
             )
         under_parents, limits = bool(plan.endpoint.params), None
-        some = not (read.proof.of_list or len(read.waiting) or read.cut)
+        some = not read.proof.of_list and not len(read.waiting)
         if under_parents and plan.mode == "reconcile" and some:
             limits = (
                 "rows whose parent is gone stay, as some parent's row lacks what the list under it "

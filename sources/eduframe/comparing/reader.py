@@ -37,7 +37,7 @@ from sources.eduframe.reading.key_order import may_be_ordered, order_with
 from sources.eduframe.reading.parents import ParentBook, ParentsGone
 from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.questions import Questions
-from sources.eduframe.reading.read import Plan
+from sources.eduframe.reading.read import Plan, WholeList
 from sources.eduframe.rows.keys import Ids, table_key_ids
 from sources.eduframe.rows.normalise import normalise
 from sources.eduframe.rows.tables import MAIN_TABLES
@@ -75,6 +75,8 @@ class Reader:
         self._told = plan.read.answered
         """The parents of which an earlier batch has told that they answered."""
         self._kind: ReadKind = "whole"
+        self._until: int | None = None
+        """The requests that belong to this kind; None: all that were made."""
         self._requests = run.traffic.requests
         self._ordered = may_be_ordered(plan.endpoint)
 
@@ -134,13 +136,17 @@ class Reader:
     # ---- pages to batches
 
     def _pages_to_batches(self) -> Iterator[Batch]:
+        asked = self.run.traffic.requests
         for page in self.read.pages(self):
             if page is not None:
                 if page.kind != self._kind:
+                    self._until = asked  # the request of this page is of the next kind
                     if self._buffer:
                         yield self._flush()
-                    self._kind = page.kind
+                    self._count()
+                    self._kind, self._until = page.kind, None
                 self._take_page(page)
+            asked = self.run.traffic.requests
             if (page is None or page.next_url is not None) and self._full():
                 yield self._flush()
         if isinstance(self.read, Parts) and not self.run.traffic.requests:
@@ -223,7 +229,9 @@ class Reader:
 
     def _count(self, found: Found | None = None) -> None:
         """Note what reads of this kind came to, since the last call."""
-        requests = self.run.traffic.requests
+        requests = self.run.traffic.requests if self._until is None else self._until
+        if found is None and requests == self._requests:
+            return
         counts = self.run.reads.setdefault(self._kind, ReadCounts())
         counts.requests += requests - self._requests
         self._requests = requests
@@ -231,7 +239,7 @@ class Reader:
             return
         counts.rows += len(found.ids)
         counts.changes += len(found.changed)
-        if isinstance(self.read, Parts):
+        if isinstance(self.read, Parts | WholeList):
             self.read.note_met(self._kind, found.ids, found.changed)
 
     def _note_newest(self, tables: Mapping[str, pa.Table]) -> None:

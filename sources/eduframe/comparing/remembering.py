@@ -14,6 +14,7 @@ from sources.eduframe.reading.checkpoint import Position, set_name
 from sources.eduframe.reading.key_order import EITHER
 from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.read import Plan
+from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.rows.findings import MOST_NAMES
 from sources.eduframe.rows.tables import DEPRECATED
 
@@ -46,11 +47,11 @@ class Memory:
             position.frozen = "; ".join(self.run.frozen) or None
         if self.plan.endpoint.params:
             position.parents_until = checkpoint.stamp
-            if compared and position.round and position.waiting is None:
+            if compared and position.round and position.waiting is None and not position.parents_at:
                 position.reconciled_at, position.round = position.round, None
         elif checkpoint.order != EITHER:
             position.order = checkpoint.order
-        if plan.mode == "reconcile" and compared and position.waiting is None:
+        if plan.mode == "reconcile" and compared and not (position.waiting or position.parents_at):
             position.reconciled_at, position.round = self._proven_as_of().isoformat(), None
             position.numbered = position.numbered or None  # which a blip may have hidden
 
@@ -137,10 +138,13 @@ class Memory:
         """Remember the parents that were not asked, as requests were used up."""
         position, waiting, before = self.position, self.plan.read.waiting, self.plan.waiting_before
         late = waiting
-        position.parents_at = dict(self.plan.read.parents_at)
-        if len(waiting) or position.parents_at:
+        if len(waiting):
             self.run.cut = True
         asks_all = bool(position.round) or self.plan.mode == "reconcile"
+        read = self.plan.read
+        position.parents_at = read.next_parents if isinstance(read, UnderParents) else None
+        if position.parents_at and asks_all:
+            position.round = position.round or self.plan.clock.isoformat()
         if position.waiting is None and asks_all and len(waiting):
             position.round = position.round or self.plan.clock.isoformat()
             position.waiting = set_name(self.plan.checkpoint.id, "waiting")

@@ -29,26 +29,36 @@ class Sample:
 
 
 def allot(
-    rows: Mapping[str, int], most: Mapping[str, int], requests: int, dice: np.random.Generator
+    rows: Mapping[str, int],
+    most: Mapping[str, int],
+    requests: int,
+    dice: np.random.Generator,
+    least: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """How many requests each list gets, in proportion to its rows, but at least one.
+    """How many requests each list gets, in proportion to its rows, but at least one, or the
+    fewest that are of use to it (``least``).
 
-    Where there are fewer requests than lists, half of them go to one list each, drawn in
-    proportion to its rows: an audit that is repeated comes round to all. No list gets more than is
-    of use to it (``most``); what that leaves goes to the others.
+    Where there are too few requests for that, half of them go to some lists, drawn in proportion
+    to their rows: an audit that is repeated comes round to all. No list gets more than is of use
+    to it (``most``); what that leaves goes to the others.
     """
+    least = least or dict.fromkeys(rows, 1)
     names = [name for name in rows if most[name] > 0]
     given = dict.fromkeys(rows, 0)
     left = min(requests, sum(most[name] for name in names))
     one_each = names
-    if left < len(names):
+    if left < sum(least[name] for name in names):
         weights = np.array([max(rows[name], 1) for name in names], np.float64)
-        drawn = dice.choice(len(names), left // 2, replace=False, p=weights / weights.sum())
+        number = min(left // 2, len(names))
+        drawn = dice.choice(len(names), number, replace=False, p=weights / weights.sum())
         one_each = [names[place] for place in drawn.tolist()]
-    given |= dict.fromkeys(one_each, 1)
-    left -= len(one_each)
+    for name in one_each:
+        if least[name] <= left:
+            given[name] = least[name]
+            left -= least[name]
     while left:
         wanting = [name for name in names if given[name] < most[name]]
+        wanting = [name for name in wanting if given[name] >= least[name] - 1] or wanting
         weights = np.array([max(rows[name], 1) for name in wanting], np.float64)
         shares = left * weights / weights.sum()
         certain = np.minimum(

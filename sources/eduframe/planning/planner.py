@@ -220,7 +220,8 @@ def _runs(found: Units, pages: Ints) -> list[Ints]:
 def _choice(view: ListView, found: Units, group: Ints, *, swept: bool) -> Choice:
     kind, at = int(found.kind[group[0]]), found.at[group]
     expected = float(found.expected[group].sum())
-    reason = f"{expected:.2g} changes expected"
+    reason = f"{expected:.2g}" if expected < 100 else f"{expected:.0f}"
+    reason += " changes expected"
     if swept:
         age = float(found.gone[group].max()) * view.reconcile_every
         reason = "never read" if age > LONG_AGO else f"not read for {in_words(age)}"

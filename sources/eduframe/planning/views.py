@@ -64,10 +64,11 @@ class ListView:
     numbers that ascend as the list grows."""
     proven_at: float = float("nan")
     """When it was last proven whole: the beginning of its last whole read; nan is never."""
+    at_once: int = 0
+    """The requests of a list that takes others than a page for a hundred rows, and is read whole or
+    not at all; 0 for all others."""
     walk_left: int = 0
     """Requests left of a whole read that was begun in an earlier run; 0 where there is none."""
-    at_once: int = 0
-    """Requests that reading it whole takes, where it is read in one go or not at all; else 0."""
     hinted: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Keys of rows that may have changed, the most urgent first. Asked for one by one, or, where
     that is cheaper or the only way, by the pages that they are on."""

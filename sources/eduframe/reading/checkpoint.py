@@ -45,6 +45,8 @@ class Checkpoint:
     last_key: int | None = None
     runs: int = 0
     """How many runs ended before it did, as their requests were used up."""
+    asked: bool = False
+    """Whether somebody asked for the comparison: another who does may go on with it."""
 
 
 def set_name(read_id: str, what: str) -> str:
@@ -111,9 +113,9 @@ class Position:
     another, :meth:`asked`, so that no run has to write the rest again."""
     late: str | None = None
     """The set of parents that changed, and that were not asked as requests were used up."""
-    parents_at: dict[str, Any] = field(default_factory=dict)
-    """Under parents that are read from the API: where, in the list of those, the next read begins
-    to ask."""
+    parents_at: str | None = None
+    """Where the next run begins to read parents from the API, for the sake of the list alone: the
+    address of a page; None: with the first."""
     checkpoint: Checkpoint | None = None
     """The read that was interrupted, if one was."""
 
@@ -148,6 +150,7 @@ def why_not_resumed(
     *,
     mode: Mode,
     forced: bool,
+    asked: bool,
     refresh: bool,
     oldest: datetime,
     max_age: str,
@@ -158,7 +161,8 @@ def why_not_resumed(
     """Why an interrupted read starts anew; None if it goes on, "" if it had not begun.
 
     Args:
-        mode: how the list is to be read now; ``forced`` if somebody asked for that.
+        mode: how the list is to be read now; ``forced`` if that is not the list's own rhythm.
+        asked: whether somebody asks for a comparison now, of all rows as they are from now on.
         refresh: whether every row is to be written now.
         oldest: reads that began before this are too old to go on; ``max_age`` says it in words.
         trusted: whether the next page is where the token may go.
@@ -170,6 +174,8 @@ def why_not_resumed(
         return ""
     if began < oldest:
         return f"the interrupted read is older than {max_age}"
+    if asked and not checkpoint.asked:
+        return "it began before the comparison was asked for"
     if refresh and not checkpoint.refresh:
         return "every row is to be written"
     if checkpoint.mode != mode and (forced or checkpoint.mode != "reconcile"):

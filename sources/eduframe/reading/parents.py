@@ -7,6 +7,7 @@ the end.
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,35 @@ class ParentsMet:
     gone: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     all_met: bool = False
     """Whether ``present`` has every parent: nothing was set aside, refused, or read before."""
+
+
+@dataclass
+class ParentPages:
+    """Parents that are read from the API for the sake of a list alone, some pages in each run."""
+
+    begin: str | None = None
+    """The address of the page to begin with; None: the first."""
+    pages: list[tuple[str | None, list[ParentRef]]] = field(default_factory=list)
+    """The address of each page that was read, and the parents on it."""
+    end: str | None = None
+    """The address of the page after those; None: there is none."""
+
+    def open(self, left_over: AbstractSet[int]) -> list[list[ParentRef]]:
+        """Of each page the parents that are still to be asked: of the first one those that the last
+        run left over, if it left any."""
+        found = [refs for _, refs in self.pages]
+        if found:
+            left = [ref for ref in found[0] if ref.key_id in left_over]
+            found[0] = left or found[0]
+        return found
+
+    def next_page(self, still_open: AbstractSet[int]) -> str | None:
+        """The address of the first page with parents that are still to be asked, or the one after
+        all of them."""
+        for address, refs in self.pages:
+            if any(ref.key_id in still_open for ref in refs):
+                return address
+        return self.end
 
 
 @dataclass(frozen=True)
@@ -168,24 +198,6 @@ def all_told(parent: Parent, rows: pa.Table | None) -> bool:
     return rows is None or not any(rows.column(name).null_count for name in names)
 
 
-Place = tuple[str | None, int]
-"""Where the reading of parents from the API goes on: at a page (None is the first), after so many
-of its parents."""
-FIRST: Place = (None, 0)
-
-
-@dataclass
-class Gathered:
-    """The parents to ask for."""
-
-    refs: list[ParentRef]
-    """Those of this run and of the destination, then those from the API in the order in which it
-    lists them."""
-    from_api: dict[str, list[tuple[ParentRef | None, Place]]] = field(default_factory=dict)
-    """The latter by their list, each with its place; where not all of them were read, the place
-    after the last comes in the end, without one."""
-
-
 def gather_parents(
     fetcher: Fetcher,
     endpoint: Endpoint,
@@ -193,23 +205,24 @@ def gather_parents(
     stored: Sequence[Sequence[tuple[Any, ...]] | None],
     object_types: Sequence[str],
     left: Callable[[], int] | None = None,
-    places: Mapping[str, Place] | None = None,
-) -> Gathered:
+    pages: ParentPages | None = None,
+) -> list[ParentRef]:
     """The parents to ask for: those stored that are to be asked, and those of this run.
 
+    ``left`` tells how many requests may be made: to read parents from the API takes half of them,
+    or, where it goes on over several runs (``pages``), one for each page that can be asked for.
+
     ``stored`` has, for each of the declared parents, what the destination says (None where it
-    holds no parent at all: then they are read from the API, without loading them). ``left`` tells
-    how many requests may be made: then no more parents are read from there than it pays for, from
-    the place of their list in ``places`` on. The book is told of parents that cannot be asked.
+    holds no parent at all: then they are read from the API, without loading them). The book is
+    told of parents that cannot be asked.
 
     Raises:
         ResourceError: the parents cannot be read.
         StoppedError: a stop was asked for.
     """
     if endpoint.parent_setting:
-        return Gathered([ParentRef((value,), (value,)) for value in object_types])
+        return [ParentRef((value,), (value,)) for value in object_types]
     refs: set[ParentRef] = set()
-    gathered = Gathered([])
     for number, (parent, values) in enumerate(zip(endpoint.parents, stored, strict=True)):
         met = book.met(endpoint, number)
         found = {parent.ref(value) for value in values or () if None not in value}
@@ -220,38 +233,61 @@ def gather_parents(
         refs |= found
         refs.update(met.written)
         if values is None and not met.started:
-            owner = filled_by(parent.table)
-            begin = (places or {}).get(owner.table, FIRST)
-            told = [*_parents_from_api(fetcher.of(owner), owner, parent, begin, left)]
-            if begin != FIRST or (told and told[-1][0] is None):
-                met.untold = True
-            gathered.from_api[owner.table] = told
-    late = (ref for told in gathered.from_api.values() for ref, _ in told if ref is not None)
-    gathered.refs = [*dict.fromkeys([*refs, *late])]
-    return gathered
+            if left is not None and pages is not None:
+                refs.update(_some_from_api(fetcher, parent, left, met, pages))
+                continue
+            most = None if left is None else max(1, left() // 2)
+            refs.update(parents_from_api(fetcher, parent, most, met))
+    return list(refs)
 
 
-def _parents_from_api(
-    others: Fetcher, owner: Endpoint, parent: Parent, begin: Place, left: Callable[[], int] | None
-) -> Iterator[tuple[ParentRef | None, Place]]:
-    """The parents with their places, straight from the API; see :class:`Gathered`."""
-    found = 0
-    url, done = begin
+def _some_from_api(
+    fetcher: Fetcher, parent: Parent, left: Callable[[], int], met: ParentsMet, pages: ParentPages
+) -> list[ParentRef]:
+    """Some pages of parents, as many as can be asked; the others are noted as untold."""
+    owner = filled_by(parent.table)
+    others = fetcher.of(owner)
+    found: list[ParentRef] = []
     try:
-        try:
-            first = others.first() if url is None else others.at(url)
-        except (PositionLostError, ResourceOffError):
-            if url is None:
-                raise
-            first, url, done = others.first(), None, 0
-        for page in others.walk(first):
-            refs = [*_on_page(owner, parent, page)]
-            for number in range(done, len(refs)):
-                yield refs[number], (url, number)
-            found += max(0, len(refs) - done)
-            url, done = page.next_url, 0
-            if url is not None and left is not None and found >= left():
-                yield None, (url, 0)
+        address = pages.begin
+        for page in others.walk(_page_at(others, pages)):
+            here = list(dict.fromkeys(_on_page(owner, parent, page)))
+            pages.pages.append((pages.begin if not pages.pages else address, here))
+            found += here
+            pages.end = address = page.next_url
+            if address is not None and len(found) >= left():
+                break
+    except ResourceOffError as off:
+        what = f"its parents, {owner.path}, {off}"
+        raise ResourceOffError(what, off.status, owner.needs) from off
+    met.untold |= pages.begin is not None or pages.end is not None
+    return found
+
+
+def _page_at(fetcher: Fetcher, pages: ParentPages) -> Page:
+    """The page to begin with, or the first one, if its address is of no use any more."""
+    if pages.begin is not None and not fetcher.client.trusts(pages.begin):
+        pages.begin = None
+    try:
+        return fetcher.first() if pages.begin is None else fetcher.at(pages.begin)
+    except (PositionLostError, ResourceOffError):
+        if pages.begin is None:
+            raise
+        pages.begin = None  # a cursor that has expired: the round begins again
+        return fetcher.first()
+
+
+def parents_from_api(
+    fetcher: Fetcher, parent: Parent, most: int | None, met: ParentsMet
+) -> Iterator[ParentRef]:
+    """The parents, straight from the API, of at most so many pages; others are noted as untold."""
+    owner = filled_by(parent.table)
+    others = fetcher.of(owner)
+    try:
+        for number, page in enumerate(others.walk(others.first()), 1):
+            yield from _on_page(owner, parent, page)
+            if number == most and page.next_url:
+                met.untold = True
                 return
     except ResourceOffError as off:
         what = f"its parents, {owner.path}, {off}"

@@ -9,12 +9,11 @@ a class more: it says its :attr:`~Read.proof` and its cost, and yields its pages
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -26,10 +25,9 @@ from sources.eduframe.declare import Endpoint, ParentRef
 from sources.eduframe.errors import PositionLostError, ReadFailedError, ResourceOffError
 from sources.eduframe.http.answers import Answer
 from sources.eduframe.http.pagination import PER_PAGE
-from sources.eduframe.reading.batch import SetAside
+from sources.eduframe.reading.batch import ReadKind, SetAside
 from sources.eduframe.reading.checkpoint import Checkpoint, Mode, Position
 from sources.eduframe.reading.fetching import Fetcher, Page
-from sources.eduframe.reading.parents import Place
 from sources.eduframe.reading.row_index import RowIndex
 from sources.eduframe.reading.sizing import LONG, pages_of, tell_of_many
 from sources.eduframe.resource_policy import Policy
@@ -74,9 +72,6 @@ class Progress(Protocol):
 
 class Read(ABC):
     """A part of one list. What a kind of read has nothing to say of is empty."""
-
-    parents_at: Mapping[str, Place] = MappingProxyType({})
-    """Of parents that are read from the API, by their list: where the next read begins to ask."""
 
     @property
     def proof(self) -> Proof:
@@ -146,10 +141,20 @@ class WholeList(Read):
     is_new: bool = False
     """Whether it was never read before, so that nobody knows how long it is."""
     cut: bool = field(init=False, default=False)
+    met: list[Ids] = field(init=False, default_factory=list)
+    """The keys of the rows that were met in this run, and …"""
+    changed: list[Ids] = field(init=False, default_factory=list)
+    """… those of them that are new, or had changed."""
 
     def cost(self, rows: int) -> int:
         details = rows if self.endpoint.detail_path else 0
         return details + (max(1, ceil(rows / PER_PAGE)) if self.endpoint.paged else 1)
+
+    def note_met(self, kind: ReadKind, ids: Ids, changed: Ids) -> None:
+        """Note what was met, and which of it was new or had changed."""
+        if self.left is not None:  # else nobody asks
+            self.met.append(ids)
+            self.changed.append(changed)
 
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         with ExitStack() as stack:
@@ -309,6 +314,8 @@ class Plan:
     resumed: bool = False
     refresh: bool = False
     """Write every row that is read, changed or not."""
+    asked: bool = False
+    """Whether somebody asked for a comparison of all rows, and not the list's own rhythm."""
     damaged: bool = False
     """Whether tables of the list are missing or were emptied: it must be read whole."""
     missed_before: Ids = field(default_factory=_no_ids)
@@ -342,8 +349,9 @@ class Plan:
     def new_checkpoint(self) -> Checkpoint:
         """The checkpoint of a read that has not begun."""
         return Checkpoint(
-            uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat(), refresh=self.refresh
-        )
+            uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat(), refresh=self.refresh,
+            asked=self.asked,
+        )  # fmt: skip
 
     def read_parts(self, read: Read) -> None:
         """Read parts of the list. A read of all of it that was interrupted waits meanwhile."""

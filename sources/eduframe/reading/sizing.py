@@ -54,6 +54,12 @@ def tell_of_many(fetcher: Fetcher, name: str, requests: int, what: str, more: st
     limiter = fetcher.client.limiter
     minutes = requests * limiter.window / limiter.requests / 60
     log.info(
-        "%s: %s requests, %s, take about %.0f minutes of the whole request limit%s", name,
-        f"{requests:,}", what, minutes, more,
+        "%s: %s requests, %s, take about %s of the whole request limit%s", name,
+        f"{requests:,}", what, in_minutes(minutes), more,
     )
+
+
+def in_minutes(minutes: float) -> str:
+    """How long that is: ``90 minutes``, and ``13 hours`` where they are many."""
+    number, unit = (minutes / 60, "hour") if minutes >= 180 else (max(minutes, 1.0), "minute")
+    return f"{number:.0f} {unit}{'' if round(number) == 1 else 's'}"

@@ -6,7 +6,7 @@ read. Only many in a row, and nothing else, are the list's.
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -22,7 +22,7 @@ from sources.eduframe.errors import (
     ResourceOffError,
 )
 from sources.eduframe.reading.fetching import Page
-from sources.eduframe.reading.parents import FIRST, Gathered, ParentBook, Place, gather_parents
+from sources.eduframe.reading.parents import ParentBook, ParentPages, gather_parents
 from sources.eduframe.reading.read import Progress, Proof, Read
 from sources.eduframe.reading.sizing import tell_of_many
 from sources.eduframe.rows.keys import Ids
@@ -74,17 +74,16 @@ class UnderParents(Read):
     the parents that changed come first, and then the newest."""
     waiting_before: Ids = field(default_factory=_no_ids)
     """The key ids of the parents that a round over several runs has still to ask."""
+    parent_pages: ParentPages | None = None
+    """Where the parents are read from the API some pages in each run: from where on."""
+    left_over: Ids = field(default_factory=_no_ids)
+    """The key ids of the parents that the last run did not come to."""
     bare: Ids = field(default_factory=_no_ids)
     """The key ids of parents in the destination under which there is hardly ever anything, as far
     as their own rows tell."""
     filled: Ids = field(default_factory=_no_ids)
     """The key ids of parents under which the destination holds rows."""
-    parents_at: Mapping[str, Place] = field(default_factory=dict)
-    """Where the parents go on that are neither held nor synced, by their list; those of this read
-    are asked in the order in which the API lists them, so that all have their turn."""
     parents: Sequence[ParentRef] = field(init=False, default=())
-    _turns: dict[int, int] = field(init=False, default_factory=dict)
-    """Key id to the turn, of these."""
     _gathered: bool = field(init=False, default=False)
     _waiting: Ids = field(init=False, default_factory=_no_ids)
     _answered: list[int] = field(init=False, default_factory=list)
@@ -104,8 +103,11 @@ class UnderParents(Read):
         return self._waiting
 
     @property
-    def cut(self) -> bool:
-        return bool(self.parents_at)
+    def next_parents(self) -> str | None:
+        """Where the next run begins to read parents from the API; None: with the first page."""
+        if self.parent_pages is None or self.left is None:
+            return None
+        return self.parent_pages.next_page({*self._waiting.tolist()})
 
     @property
     def refused(self) -> Ids:
@@ -141,25 +143,28 @@ class UnderParents(Read):
     def pages(self, progress: Progress) -> Iterator[Page | None]:
         gathered = gather_parents(
             progress.fetcher, self.endpoint, self.book, self.stored, self.object_types, self.left,
-            self.parents_at if self.left is not None else None,
-        )
-        from_api = itertools.chain.from_iterable(gathered.from_api.values())
-        turns = enumerate(ref.key_id for ref, _ in from_api if ref is not None)
-        self._turns = {key: turn for turn, key in turns}
+            self.parent_pages,
+        )  # fmt: skip
+        if self.parent_pages is not None and self.parent_pages.pages:
+            open_ones = self.parent_pages.open({*self.left_over.tolist()})
+            gathered = [ref for refs in open_ones for ref in refs]
         met = [self.book.met(self.endpoint, n) for n in range(len(self.endpoint.parents))]
         if any(parents.untold for parents in met):
             self.proof = replace(self.proof, of_list=False)
-            if self.left is not None and gathered.from_api:
+            if self.left is not None and None in self.stored:
                 progress.note(
-                    "its parents are read from the API, some in each run, as far as the budget "
-                    "pays for them: to have those first that changed, sync their list, too"
+                    "its parents are read from the API, and the budget does not pay for all of "
+                    "them: each run goes on where the last one ended. Sync their list, too, and "
+                    "those that change and the newest come first"
                 )
-        self.parents = sorted(gathered.refs, key=lambda ref: _order(ref.params))
+        self.parents = sorted(gathered, key=lambda ref: _order(ref.params))
         self._gathered = True
         done = set(self.answered_before.tolist())
         forbidden = 0
         queue = self._in_turn(done, progress.checkpoint.id + progress.checkpoint.stamp)
-        if self.left is not None:
+        if self.parent_pages is not None and self.parent_pages.pages:
+            queue = self._page_by_page(queue, gathered)
+        elif self.left is not None:
             queue = self._newest_first(queue)
         if len(queue) >= MANY:
             later = "; what the budget does not allow now is left to the next runs"
@@ -184,10 +189,9 @@ class UnderParents(Read):
             progress.checkpoint.within = progress.checkpoint.next_url = None
             yield None
         if self.left is not None and len(handed) < len(queue):
-            rest = (ref.key_id for ref in queue[len(handed) :] if ref.key_id not in self._turns)
-            self._waiting = np.unique(np.fromiter(rest, np.int64))
+            waiting = (ref.key_id for ref in queue[len(handed) :])
+            self._waiting = np.unique(np.fromiter(waiting, np.int64))
             self.proof = replace(self.proof, of_list=False)
-        self._note_places(gathered, {ref.key_id for ref in handed} | done)
         misses = len(self._refused)
         if misses > 1 and not self._answered and not done and not self.ever_answered:
             raise ResourceOffError(f"answered 404 for all {misses} parents", 404)
@@ -268,33 +272,32 @@ class UnderParents(Read):
         return [*(ref for ref in left if ref.key_id not in failed), *last]
 
     def _newest_first(self, queue: Sequence[ParentRef]) -> list[ParentRef]:
-        """Those that changed, the newest of the others, those with nothing under them. Those from
-        the API come in its order."""
+        """Those that changed, the newest of the others, those with nothing under them.
+
+        Of parents that were read from the API, nothing tells which changed: those left over by the
+        last run come first, so that all have their turn.
+        """
         late = {*self.waiting_before.tolist()}
-        nothing_tells = not any(values is not None for values in self.stored)
+        all_read = bool(self.stored) and not any(values is not None for values in self.stored)
         empty, failed = {*self._last().tolist()}, {*self.failed_before.tolist()}
 
-        def rank(ref: ParentRef) -> tuple[int, int]:
+        def rank(ref: ParentRef) -> int:
             if ref.key_id in failed:
-                return 3, 0
-            if ref.key_id in self._turns:
-                return 1, self._turns[ref.key_id]
+                return 3
             if ref.key_id in empty:
-                return 2, 0
-            return int((ref.key_id in late) != nothing_tells), 0
+                return 2
+            return int((ref.key_id in late) != all_read)
 
         newest = sorted(queue, key=lambda ref: _order(ref.params), reverse=True)
         return sorted(newest, key=rank)
 
-    def _note_places(self, gathered: Gathered, asked: Set[int]) -> None:
-        """Note, of lists of parents that were not asked to their end, where the next read begins:
-        with the first that was not asked, for other reasons than that it failed before."""
-        passed = {*asked, *self.failed_before.tolist()}
-        rest = {
-            table: next((at for ref, at in told if ref is None or ref.key_id not in passed), FIRST)
-            for table, told in gathered.from_api.items()
-        }
-        self.parents_at = {table: place for table, place in rest.items() if place != FIRST}
+    def _page_by_page(
+        self, queue: Sequence[ParentRef], gathered: Sequence[ParentRef]
+    ) -> list[ParentRef]:
+        """In the order of their own list, so that the next run goes on where this one ends."""
+        place = {ref: number for number, ref in enumerate(gathered)}
+        failed = {*self.failed_before.tolist()}
+        return sorted(queue, key=lambda ref: (ref.key_id in failed, place[ref]))
 
     def _last(self) -> Ids:
         """The parents under which there is likely nothing: as their rows are in this run, or else

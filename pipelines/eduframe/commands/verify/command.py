@@ -224,6 +224,7 @@ class _Audit:
                 {one.found.resource: one.known.most for one in some},
                 max(0, left - kept),
                 self._dice,
+                {one.found.resource: one.known.least for one in some},
             )
             given += [(one, shares[one.found.resource]) for one in some]
             left -= sum(shares.values())

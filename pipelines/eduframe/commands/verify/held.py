@@ -75,6 +75,11 @@ class Known:
             return 1 + self.rows
         return 1 + self.rows // PER_PAGE if endpoint.paged else 1
 
+    @property
+    def least(self) -> int:
+        """The fewest requests that are of use: without one for a row, its list tells nothing."""
+        return min(2, self.most) if self.endpoint.detail_path else 1
+
     def key(self, place: int) -> tuple[Any, ...]:
         """The key of a living row, by its place in :attr:`ids`."""
         names = self.endpoint.key

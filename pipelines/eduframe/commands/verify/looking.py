@@ -132,8 +132,9 @@ class Look:
                     self.fetcher.first()  # is it the page that is refused, or the list?
                 why = f"its pages cannot be asked for by number ({refused})"
                 break
-            keys = frozenset(key_of(self.known.endpoint, row) for row in page.rows)
-            if keys and (keys in met or self._is_first(number, page)):
+            keys = self._keys(page)
+            again = keys in met or (self._may_be_first(number, page) and self._is_first(keys))
+            if keys and again:
                 why = "it serves the same page whatever number is asked for"
                 break
             met.add(keys)
@@ -281,17 +282,24 @@ class Look:
         key = key_of(self.known.endpoint, row)
         return key[0] if key is not None and len(key) == 1 and isinstance(key[0], int) else None
 
-    def _is_first(self, number: int, page: Page) -> bool:
-        """Whether a page that is not the first has the rows of the first: the lowest, or highest.
+    def _keys(self, page: Page) -> frozenset[Any]:
+        return frozenset(key_of(self.known.endpoint, row) for row in page.rows)
 
-        The last page of a list has those too, but no page after it.
-        """
+    def _is_first(self, keys: frozenset[Any]) -> bool:
+        """Whether these are the rows of the first page: that costs a request."""
+        return keys == self._keys(self.fetcher.first())
+
+    def _may_be_first(self, number: int, page: Page) -> bool:
+        """Whether a page that is not the first has the rows that the first of a list in its order
+        would have: the lowest where ids rise, or else the highest."""
         known = self.known
         if number == 1 or page.next_url is None or known.endpoint.key != ("id",):
             return False
         met = np.array([one for one in map(self._id_of, page.rows) if one is not None], np.int64)
-        ends = (known.ids[:PER_PAGE], known.ids[-PER_PAGE:])
-        return any(2 * np.isin(met, end).sum() > len(met) for end in ends)
+        if not len(met):
+            return False
+        end = known.ids[:PER_PAGE] if met[0] < met[-1] else known.ids[-PER_PAGE:]
+        return bool(2 * np.isin(met, end).sum() > len(met))
 
 
 def witnesses(look: Look, met: Ids) -> list[tuple[Any, ...]]:
