@@ -186,5 +186,5 @@ def test_custom_objects_and_associations_compete_with_the_other_lists(
             assert report.exit_code == 0
             assert report.requests <= 14
         of_custom = sum(n for path, n in asked(sim).items() if path.startswith("/custom/"))
-        assert of_custom < 9 * runs / 3
+        assert of_custom < 9 * runs / 2
         warehouse.assert_equals_truth("custom_objects")
