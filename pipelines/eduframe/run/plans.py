@@ -214,7 +214,8 @@ def _plan(
         mode = "parents"  # all are being asked, over several runs
     plan = Plan(
         endpoint, mode, position, index, policy, report.started_at, report.clock,
-        since=parse(position.cursor), refresh=refresh, damaged=not whole or bool(emptied),
+        since=parse(position.cursor), refresh=refresh, asked=forced or refresh,
+        damaged=not whole or bool(emptied),
     )
     if position.frozen and mode != "reconcile":  # a read that reconciles says so itself
         report.runs[name].frozen.append(position.frozen)
@@ -353,6 +354,7 @@ def _resume(plan: Plan, stored: StoredRows, context: Context, forced: bool) -> N
         mode=plan.mode,
         forced=forced,
         refresh=plan.refresh,
+        asked=plan.asked,
         oldest=now_utc() - patience,
         max_age=shown_duration(patience),
         trusted=not checkpoint.next_url or context.client.trusts(checkpoint.next_url),

@@ -45,6 +45,8 @@ class Checkpoint:
     last_key: int | None = None
     runs: int = 0
     """How many runs ended before it did, as their requests were used up."""
+    asked: bool = False
+    """Whether somebody asked for it, and not only its time had come."""
 
 
 def set_name(read_id: str, what: str) -> str:
@@ -146,6 +148,7 @@ def why_not_resumed(
     mode: Mode,
     forced: bool,
     refresh: bool,
+    asked: bool,
     oldest: datetime,
     max_age: str,
     trusted: bool,
@@ -157,6 +160,7 @@ def why_not_resumed(
     Args:
         mode: how the list is to be read now; ``forced`` if somebody asked for that.
         refresh: whether every row is to be written now.
+        asked: whether somebody asks for all of the list, as it is now.
         oldest: reads that began before this are too old to go on; ``max_age`` says it in words.
         trusted: whether the next page is where the token may go.
         known_rows: rows that the destination holds.
@@ -169,6 +173,8 @@ def why_not_resumed(
         return f"the interrupted read is older than {max_age}"
     if refresh and not checkpoint.refresh:
         return "every row is to be written"
+    if asked and not checkpoint.asked:
+        return "all of it was asked for, and what was read before may have changed since"
     if checkpoint.mode != mode and (forced or checkpoint.mode != "reconcile"):
         return "it is to be read in another way than the interrupted read"
     if checkpoint.next_url and not trusted:

@@ -304,6 +304,8 @@ class Plan:
     resumed: bool = False
     refresh: bool = False
     """Write every row that is read, changed or not."""
+    asked: bool = False
+    """Whether somebody asked for all of the list, as it is now."""
     damaged: bool = False
     """Whether tables of the list are missing or were emptied: it must be read whole."""
     missed_before: Ids = field(default_factory=_no_ids)
@@ -337,7 +339,12 @@ class Plan:
     def new_checkpoint(self) -> Checkpoint:
         """The checkpoint of a read that has not begun."""
         return Checkpoint(
-            uuid.uuid4().hex, self.mode, "", self.synced_at.isoformat(), refresh=self.refresh
+            uuid.uuid4().hex,
+            self.mode,
+            "",
+            self.synced_at.isoformat(),
+            refresh=self.refresh,
+            asked=self.asked,
         )
 
     def read_parts(self, read: Read) -> None:
