@@ -21,7 +21,7 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import UnreachableError
 from sources.eduframe.rows.normalise import Normalised, normalise
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import MakeWarehouse, command, in_a_lake_too
+from tests.conftest import MakeWarehouse, command, ids, in_a_lake_too
 from tests.processes import run
 from tests.warehouses import PLENTY, Warehouse, as_json
 
@@ -329,6 +329,22 @@ def test_a_clock_that_was_set_back_loses_no_change_and_still_reconciles(
     starts = [row["started_at"] for row in warehouse.query(
         "SELECT started_at FROM _sync_runs ORDER BY _dlt_load_id")]
     assert starts == sorted(set(starts))
+
+
+def test_a_servers_clock_that_ran_ahead_hides_no_later_change(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    first, second, *_ = ids(sim, "users")
+    warehouse.sync("users")
+    right = sim.clock_offset
+    sim.clock_offset += 30 * 86400
+    sim.change("users", first, first_name="Ahead")
+    warehouse.sync("users")
+    sim.clock_offset = right
+    sim.change("users", first, first_name="Set right")
+    warehouse.sync("users", reconcile=True)
+    sim.change("users", second, first_name="Later")
+    assert warehouse.sync("users").runs["users"].mode == "cursor"
+    warehouse.assert_equals_truth("users")
 
 
 @in_a_lake_too
