@@ -21,7 +21,7 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.errors import UnreachableError
 from sources.eduframe.rows.normalise import Normalised, normalise
 from sources.eduframe_simulator import Fault, Simulator
-from tests.conftest import MakeWarehouse, command
+from tests.conftest import MakeWarehouse, command, ids, in_a_lake_too
 from tests.processes import run
 from tests.warehouses import PLENTY, Warehouse, as_json
 
@@ -329,6 +329,43 @@ def test_a_clock_that_was_set_back_loses_no_change_and_still_reconciles(
     starts = [row["started_at"] for row in warehouse.query(
         "SELECT started_at FROM _sync_runs ORDER BY _dlt_load_id")]
     assert starts == sorted(set(starts))
+
+
+def test_a_servers_clock_that_ran_ahead_hides_no_later_change(warehouse: Warehouse) -> None:
+    sim = warehouse.sim
+    first, second, *_ = ids(sim, "users")
+    warehouse.sync("users")
+    right = sim.clock_offset
+    sim.clock_offset += 30 * 86400
+    sim.change("users", first, first_name="Ahead")
+    warehouse.sync("users")
+    sim.clock_offset = right
+    sim.change("users", first, first_name="Set right")
+    warehouse.sync("users", reconcile=True)
+    sim.change("users", second, first_name="Later")
+    assert warehouse.sync("users").runs["users"].mode == "cursor"
+    warehouse.assert_equals_truth("users")
+
+
+@in_a_lake_too
+def test_runs_learn_from_each_other_after_a_clock_that_ran_ahead(
+    make_warehouse: MakeWarehouse
+) -> None:
+    """dlt takes the state of the load package with the greatest number for the newest, and numbers
+    packages by the clock."""
+    with Simulator(scale=0, counts={"affiliations": 40}, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim)
+        warehouse.sync("affiliations")
+        warehouse.ahead = timedelta(days=30)
+        sim.change("affiliations", sim.rows("affiliations")[0]["id"])
+        warehouse.sync("affiliations")
+        warehouse.ahead = timedelta()
+        for row in sim.rows("affiliations")[5:8]:
+            sim.delete("affiliations", row["id"])
+        first = warehouse.sync("affiliations", reconcile=True)
+        assert any("3 rows are missing" in note for note in first.runs["affiliations"].notes)
+        assert warehouse.sync("affiliations", reconcile=True).runs["affiliations"].deleted == 3
+        warehouse.assert_equals_truth("affiliations")
 
 
 # ---- Rows that fit no model

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from pipelines.eduframe.exit_codes import PARTLY
 from pipelines.eduframe.store.recent_runs import USUAL, past_runs
 from sources.eduframe.dataset.stored_rows import StoredRows
 from sources.eduframe.endpoints import ENDPOINTS
-from sources.eduframe_simulator import Simulator
+from sources.eduframe_simulator import Fault, Simulator
 from sources.eduframe_simulator.server.api import Paging
-from tests.conftest import MakeWarehouse, asked, ids, living
+from tests.conftest import MakeWarehouse, asked, ids, living, stop_after
 from tests.warehouses import PLENTY
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -65,6 +66,40 @@ def test_a_list_that_has_grown_is_read_over_several_runs(
         assert report.exit_code == 0
         assert report.requests <= 11
     warehouse.assert_equals_truth("users")
+
+
+def test_who_asks_for_all_of_a_list_gets_it_as_it_is_now(make_warehouse: MakeWarehouse) -> None:
+    """What a walk over several runs has read may have changed since. A reconciliation that was cut
+    short goes on, though."""
+    counts, order = {"users": 830}, {"users": "updated_at:desc"}
+    with Simulator(scale=0, counts=counts, sorted_by=order, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=("users",), budget="4")
+        warehouse.sync()
+        warehouse.ahead += QUARTER
+        assert 0 < warehouse.sync().runs["users"].read < 500, "it goes on in the next run"
+        for one in ids(sim, "users"):
+            sim.change("users", one, touch=False, first_name="Later")
+        warehouse.sync(reconcile=True, watch=stop_after(sim, 4))
+        sim.before_response = None
+        report = warehouse.sync(reconcile=True)
+        assert any("went on after" in note for note in report.runs["users"].notes)
+        warehouse.assert_equals_truth("users")
+
+
+def test_one_refused_list_is_not_the_token_where_others_were_not_asked(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts = {"users": 830, "affiliations": 320}
+    with Simulator(scale=0, counts=counts, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=tuple(counts), budget="3")
+        warehouse.sync()
+        sim.inject(Fault("status", path="/*", times=None, status=403))
+        warehouse.ahead += QUARTER
+        report = warehouse.sync()
+        tried = [run.resource for run in report.runs.values() if run.traffic.requests]
+        assert len(tried) == 1
+        assert report.runs[tried[0]].status == "off"
+        assert (report.exit_code, report.message) == (PARTLY, None)
 
 
 def test_many_new_rows_before_the_known_ones_leave_no_gap(make_warehouse: MakeWarehouse) -> None:

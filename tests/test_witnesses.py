@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import orjson
 import pytest
 
+from sources.eduframe.reading.repeats import UNSTEADY
 from sources.eduframe_simulator import Fault, Simulator
 from tests.conftest import BOTH, LISTS, MakeWarehouse, ids, living
 from tests.warehouses import PLENTY, Warehouse
@@ -94,6 +96,46 @@ def test_a_short_page_of_rows_that_cannot_be_asked_for_waits_for_the_next_read(
     warehouse.assert_equals_truth("attendances")
     (log,) = warehouse.rows("_deletions")
     assert "second one too" in log["proof"]
+
+
+def test_a_list_whose_order_is_left_to_chance_proves_nothing_gone(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    """Each page is drawn anew: what came twice stands for what was left out, in each read."""
+    with Simulator(scale=0, counts={"attendances": 160}, requests_per_window=PLENTY) as sim:
+        warehouse, dice = make_warehouse(sim), Random(7)
+        warehouse.sync("attendances")
+        rows = sim.rows("attendances")
+        sim.inject(Fault("tamper", path="/attendances", times=None,
+                         tamper=lambda page: dice.sample(rows, len(page))))
+        for _ in range(3):
+            report = warehouse.sync("attendances", reconcile=True)
+            assert (report.exit_code, report.total("deleted")) == (0, 0)
+            assert UNSTEADY in report.runs["attendances"].frozen
+        sim.clear_faults()
+        sim.delete("attendances", rows[5]["id"])
+        for _ in range(2):
+            warehouse.sync("attendances", reconcile=True)
+        warehouse.assert_equals_truth("attendances")
+
+
+def test_rows_that_shift_under_pages_do_not_keep_others_from_being_gone(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    counts, order = {"attendances": 320}, {"attendances": "updated_at:desc"}
+    with Simulator(
+        scale=0, counts=counts, sorted_by=order, paging="page", requests_per_window=PLENTY
+    ) as sim:
+        warehouse = make_warehouse(sim)
+        warehouse.sync("attendances")
+        for one in ids(sim, "attendances")[40:43]:
+            sim.delete("attendances", one)
+        sim.before_response = lambda request: (
+            sim.add("attendances") if request.path == "/attendances" else None
+        )
+        for _ in range(2):
+            report = warehouse.sync("attendances", reconcile=True)
+        assert report.total("deleted") == 3
 
 
 def test_nothing_is_asked_where_nothing_is_missing(

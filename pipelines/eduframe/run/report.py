@@ -122,7 +122,8 @@ class Report:
         ]
         if not tried or len(unread) < len(tried):
             return False
-        return len(tried) > 1 or unread[0].status == "off"
+        passed_over = any(run.passed_over for run in asked)
+        return len(tried) > 1 or (unread[0].status == "off" and not passed_over)
 
     @property
     def exit_code(self) -> int:

@@ -49,7 +49,11 @@ from pipelines.eduframe.run.spending import begin_spending
 from pipelines.eduframe.store.recent_runs import past_runs, recall_window
 from pipelines.eduframe.store.relations import news_of_relations
 from pipelines.eduframe.store.run_log import LOG_TABLES, SYNC_RUNS
-from pipelines.eduframe.store.state import source_state, stored_positions
+from pipelines.eduframe.store.state import (
+    come_after_stored_loads,
+    source_state,
+    stored_positions,
+)
 from pipelines.eduframe.store.versions import check_version
 from pipelines.eduframe.views.keeping import check_no_views, keep_views, views_dataset
 from sources.eduframe.clock import now_utc
@@ -218,6 +222,7 @@ class _Sync:
             report.notes += (recovered := recover(self.pipeline))
             with self.stored as stored:
                 check_version(self.pipeline, stored)
+                come_after_stored_loads(stored)
                 stored_customer = source_state(self.pipeline).get("customer")
                 if stored_customer is None:
                     check_no_views(stored)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from dlt.common import time as dlt_time
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
@@ -36,6 +37,19 @@ def state_in_destination(pipeline: Any) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = (state or {}).get("sources", {}).get("eduframe", {})
     return found
+
+
+def come_after_stored_loads(dataset: Dataset) -> None:
+    """Let dlt number its load packages above all that the dataset holds.
+
+    It numbers them by the clock, and takes the state with the greatest number for the newest: once
+    a clock that ran ahead is set right, each run would begin from the state of that time again, and
+    forget what the one before has learned. (`dlt.common.storages.load_package.create_load_id`)
+    """
+    latest = completed_loads(dataset).rpartition(" ")[2]
+    counter = dlt_time.increasing_precise_time
+    with counter._lock:
+        counter._last = max(counter._last, float(latest))
 
 
 def completed_loads(dataset: Dataset, besides: Iterable[str] = ()) -> str:

@@ -38,6 +38,7 @@ from sources.eduframe.reading.parents import ParentBook, ParentsGone
 from sources.eduframe.reading.parts import Parts
 from sources.eduframe.reading.questions import Questions
 from sources.eduframe.reading.read import Plan, WholeList
+from sources.eduframe.reading.repeats import UNSTEADY, Repeats, needs_steadiness
 from sources.eduframe.rows.keys import Ids, table_key_ids
 from sources.eduframe.rows.normalise import normalise
 from sources.eduframe.rows.tables import MAIN_TABLES
@@ -79,6 +80,8 @@ class Reader:
         """The requests that belong to this kind; None: all that were made."""
         self._requests = run.traffic.requests
         self._ordered = may_be_ordered(plan.endpoint)
+        needed = needs_steadiness(plan.endpoint)
+        self._repeats = Repeats(plan.endpoint.key) if needed else None
 
     def batches(self) -> Generator[Batch]:
         """Read, and hand out what must be written. Failures end up in ``run``, not here.
@@ -171,6 +174,8 @@ class Reader:
             checkpoint.order, checkpoint.last_key = order_with(
                 checkpoint.order, checkpoint.last_key, page.rows
             )
+        if self._repeats and page.kind == "whole":
+            self._repeats.take(page.rows)
         if page.parent is not None:
             checkpoint.within = list(page.parent.params)
         self._buffer += page.rows
@@ -257,6 +262,8 @@ class Reader:
         plan, run, position = self.plan, self.run, self._position
         batch = self._batch()
         evidence = self._look_again(Evidence.of(plan, self.read, self._parents_gone()))
+        if self._is_unsteady() and evidence.of_list and evidence.proves_absence:
+            evidence = replace(evidence, why_not=UNSTEADY)
         questions = Questions(
             self.endpoint, self.fetcher, plan.policy.max_absence_questions
         )
@@ -300,6 +307,10 @@ class Reader:
             gone = np.concatenate([NOTHING, *(g.ids for g in verdict.gone)])
             self.book.complete(self.endpoint.table, gone, all_met=self._met_all())
         yield batch
+
+    def _is_unsteady(self) -> bool:
+        in_order = self.checkpoint.order in ("ascending", "descending")
+        return bool(self._repeats and not in_order and self._repeats.count)
 
     def _parents_gone(self) -> ParentsGone:
         stored = self.plan.index.parents

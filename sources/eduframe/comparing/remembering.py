@@ -115,7 +115,9 @@ class Memory:
             return position.cursor
         reached = min(newest, limit - CLOCK_MARGIN).astimezone(UTC)
         before = parse(position.cursor)
-        return max(reached, before).isoformat() if before else reached.isoformat()
+        if before and before <= began:  # else the server's clock ran ahead, and was set back
+            reached = max(reached, before)
+        return reached.isoformat()
 
     def leave(self, batch: Batch, verdict: Verdict) -> None:
         """Remember what the next read has to decide, and the parents to be asked once more."""
