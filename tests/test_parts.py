@@ -118,6 +118,23 @@ def test_a_page_is_found_where_rows_have_moved(make_warehouse: MakeWarehouse) ->
         nothing_lost(warehouse)
 
 
+def test_the_end_is_found_of_a_list_that_has_lost_most_of_its_pages(
+    make_warehouse: MakeWarehouse,
+) -> None:
+    with world() as sim:
+        warehouse = first_load(make_warehouse, sim)
+        for gone in ids(sim, "users")[230:]:
+            sim.delete("users", gone)
+        found = set()
+        for _ in range(3):
+            report = run_later(warehouse, max_absence_questions=20, allow_mass_delete=LISTS)
+            assert report.exit_code == 0, report.runs["users"].message
+            found |= kinds(report, "users")
+        assert "pages" in found
+        assert len(living(warehouse, "users")) < 830 - 40, "its last page tells what is gone"
+        nothing_lost(warehouse)
+
+
 def test_deletions_between_neighbours_have_two_witnesses(make_warehouse: MakeWarehouse) -> None:
     with world() as sim:
         warehouse = first_load(make_warehouse, sim)

@@ -182,12 +182,14 @@ class Parts(Read):
     ) -> Generator[Page, None, int | None]:
         """Find the page that holds ``start``, or the place where it was. Returns its number, or
         that of the nearest page that was found."""
-        number = self._number(start)
+        number = following = self._number(start)
         for _ in range(AIMS):
-            if self.left() <= 0 or not (yield from self._one(number, progress, read, ends)):
+            if self.left() <= 0 or not (yield from self._one(following, progress, read, ends)):
                 return None
-            ids = read[number]
-            if number > 1 and (not ids or self._before(start, ids[0])):
+            number, ids = following, read[following]
+            if number > 1 and not ids:  # past the end: a page back, and then halfway
+                following = number - 1 if len(read) == 1 else number // 2
+            elif number > 1 and self._before(start, ids[0]):
                 following = min(self._number(start), number - 1)
             elif ids and self._before(ids[-1], start) and number not in ends:
                 following = max(self._number(start), number + 1)
@@ -195,7 +197,6 @@ class Parts(Read):
                 break
             if following in read:
                 break
-            number = following
         return number if read[number] else None
 
     def _one(
