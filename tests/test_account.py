@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pipelines.eduframe.run import sync as runs
+from pipelines.eduframe.run.report import Report
+from pipelines.eduframe.run.spending import Spending
 from sources.eduframe.limits.rate_limiter_file import WindowFile
+from sources.eduframe.planning.budget import Budget
+from sources.eduframe.settings import Settings
 from sources.eduframe.state_folder import state_folder
 from sources.eduframe_simulator import Simulator
 from tests.conftest import MakeWarehouse
@@ -154,3 +158,14 @@ def test_no_more_is_asked_for_than_the_account_could_give(
         else:
             warehouse.sync()
         assert len(sim.requests) <= could + 5
+
+
+def test_a_small_share_is_not_taken_for_what_a_single_run_may_use() -> None:
+    """Or else nobody is told that it does not suffice to come round to everything."""
+    settings = Settings(base_url="http://127.0.0.1:1", api_token="t")
+    report = cast(Report, None)
+    for share, a_run in (("5%", 75), ("50%", 750)):
+        budget = Budget.parse(share)
+        spending = Spending(budget, budget.account(500 / 300, 0.0), LEAST, report, every=900.0)
+        assert spending.usual == pytest.approx(a_run)
+        assert spending.advice(150, settings) == "budget = 10% (150 requests a run)"

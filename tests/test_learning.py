@@ -95,3 +95,19 @@ def test_requests_are_counted_for_the_kind_of_read_that_made_them(
             told = {kind: counts.requests for kind, counts in reads.items()}
             assert told.get("items", 0) == items
             assert told.get("pages", 0) == asked(sim)["/planned_courses"]
+
+
+def test_a_clock_that_was_set_back_costs_one_round(make_warehouse: MakeWarehouse) -> None:
+    """What the ledger says was read in the future is read again, once."""
+    with Simulator(scale=0, counts={"users": 1230}, requests_per_window=PLENTY) as sim:
+        warehouse = make_warehouse(sim, include=("users",), budget="9")
+        assert warehouse.sync().exit_code == 0
+        for _ in range(2):
+            later(warehouse)
+        warehouse.ahead -= timedelta(days=2)
+        for _ in range(3):
+            sim.add("users")
+            later(warehouse)
+        assert ids(sim, "users") == sorted(row["id"] for row in warehouse.rows("users"))
+        read = {row["read_at"] for row in warehouse.rows("_sync_ledger") if row["rows_held"]}
+        assert max(read) - min(read) <= timedelta(minutes=40), "none is of the future"

@@ -21,7 +21,7 @@ from sources.eduframe.declare import Endpoint
 from sources.eduframe.endpoints import filled_by
 from sources.eduframe.http.pagination import PER_PAGE
 from sources.eduframe.planning import views
-from sources.eduframe.planning.blocks import Blocks
+from sources.eduframe.planning.blocks import Blocks, believed
 from sources.eduframe.planning.planner import Schedule, choose
 from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 from sources.eduframe.reading import parts
@@ -269,7 +269,8 @@ def view_of(plan: Plan, stored: StoredRows, ledger: Ledger, now: datetime) -> Li
     if order in ("none", "unknown"):
         return replace(view, order=order, windows=windows)
     blocks = Blocks.stored(ledger.blocks.get(endpoint.table, ()), living)
-    blocks = replace(blocks, read_at=np.fmax(blocks.read_at, proven))
+    read_at = believed(blocks.read_at, now.timestamp())
+    blocks = replace(blocks, read_at=np.fmax(read_at, proven))
     return replace(
         view,
         order=order,

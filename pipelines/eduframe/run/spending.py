@@ -59,10 +59,11 @@ class Spending:
 
     @property
     def usual(self) -> float:
-        """The requests that a run has in the long run."""
+        """The requests that a run has in the long run, where not everything can be read: it may
+        use more, but the planner gives out no more than the account brings in."""
         if self.budget.share is None:
             return float("inf") if self.allowance is None else self.allowance
-        return max(LEAST, self.account.per_second * self.every)
+        return self.account.per_second * self.every
 
     def advice(self, needed: int, settings: Settings) -> str:
         """The budget that gives a run so many requests, in the words of the setting."""

@@ -164,6 +164,11 @@ class Blocks:
         return Blocks(self.keys, first, np.where(np.isinf(at), np.nan, at))
 
 
+def believed(read_at: Floats, now: float) -> Floats:
+    """The times, those far ahead of ``now`` as never: else they would outweigh true ones."""
+    return np.where(read_at - now > AHEAD, np.nan, read_at)
+
+
 def ages(read_at: Floats, now: float) -> Floats:
     """Seconds since each of some times; infinite for never (nan), and none is below zero.
 

@@ -95,9 +95,10 @@ def _hours(seconds: Floats) -> Floats:
     return np.minimum(seconds / 3600, LONGEST)
 
 
-def _known(hours: Floats, age: Floats) -> Floats:
-    """Hours for which a list can have grown: "never read" tells of no time in which it did."""
-    return np.where(np.isinf(age), 0.0, hours)
+def _growing(hours: Floats, age: Floats) -> Floats:
+    """Hours for which a list is taken to have grown: "never read" tells of no time, as after a
+    clock was set back, and counts as a day."""
+    return np.where(np.isinf(age), 24.0, hours)
 
 
 def _blocks(view: ListView, blocks: Blocks, rates: Rates, now: float) -> tuple[Floats, Floats]:
@@ -114,7 +115,7 @@ def _pages(index: int, view: ListView, rates: Rates, now: float) -> Units:
     assert view.blocks is not None
     blocks, total = view.blocks, len(view.blocks.keys)
     expected, hours = _blocks(view, blocks, rates, now)
-    new = rates.rate(view.name, 0, "growth") * _known(hours[-1:], blocks.ages(now)[-1:])[0]
+    new = rates.rate(view.name, 0, "growth") * _growing(hours[-1:], blocks.ages(now)[-1:])[0]
     bounds = np.append(blocks.starts, total)
     numbers = np.arange(1, view.pages + 1)
     if view.order == "ascending":
@@ -155,7 +156,7 @@ def _whole(index: int, view: ListView, rates: Rates, now: float) -> Units:
     older = np.minimum(newer + PER_PAGE, view.rows)
     rate = rates.between(view.name, newer, older)
     changed = _changed(older - newer, rate, hours).sum()
-    found = changed + rates.rate(view.name, 0, "growth") * _known(hours, np.array([age]))
+    found = changed + rates.rate(view.name, 0, "growth") * _growing(hours, np.array([age]))
     if view.at_once:
         at, old = np.zeros(1, np.int64), np.full(1, age)
         value = found * soon(hours) / view.at_once
