@@ -11,10 +11,11 @@ from typing import Any
 from sources.eduframe.errors import ResourceError
 from sources.eduframe.reading.fetching import Fetcher
 
-LONG = 50
-"""A list with more pages is worth these requests …"""
+LONG = 200
+"""A list with more pages is worth these requests: where 20,000 rows are all that a customer has, a
+first load takes none beside its pages. They go on …"""
 PRECISE = 4
-"""… until its number of pages is known to one part in so many."""
+"""… until the number of pages is known to one part in so many."""
 
 log = logging.getLogger("eduframe.reader")
 
