@@ -87,11 +87,13 @@ class List_:
 
     def page_of(self, page: int) -> int:
         """The page that has what should be the first row of a page: deletions that nobody knew of
-        have moved it to a page before."""
+        have moved it to a page before. If it is gone itself, the page before its place."""
         key = self.blocks.keys[(page - 1) * PER_PAGE :][:1]
         if not len(key):
             return page
-        return min(page, int(np.searchsorted(self.truth, key[0])) // PER_PAGE + 1)
+        place = int(np.searchsorted(self.truth, key[0]))
+        there = place < len(self.truth) and self.truth[place] == key[0]
+        return min(page, max(0, place if there else place - 1) // PER_PAGE + 1)
 
     def span(self, first: int, last: int) -> Span:
         """The interval of keys that these pages cover: up to the end, if they are the last that
