@@ -159,8 +159,8 @@ class Parts(Read):
         try:
             yield from self._ask_for(part, progress, read, ends)
         except (RefusedError, PositionLostError, ResourceOffError) as refusal:
-            # which may be the list's own: then this raises
-            yield replace(progress.fetcher.first(), kind="pages", next_url=None)
+            if self.left() > 0:  # it may be the list's own: then this raises
+                yield replace(progress.fetcher.first(), kind="pages", next_url=None)
             self.unnumbered = str(refusal)
         if not self.unnumbered and not self.disorder:
             self._note_spans(read, ends)
