@@ -7,7 +7,7 @@ to the planner (:func:`view_of`), and what it chooses becomes the list's read (:
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import numpy as np
@@ -27,7 +27,7 @@ from sources.eduframe.planning.views import Choice, ListView, Parents, Window
 from sources.eduframe.reading import parts
 from sources.eduframe.reading.key_order import Order, may_be_ordered
 from sources.eduframe.reading.questions import item_params, needs_names
-from sources.eduframe.reading.read import Plan, Proof, WholeList
+from sources.eduframe.reading.read import Plan, Proof, WholeList, is_due
 from sources.eduframe.reading.under_parents import UnderParents
 from sources.eduframe.rows.keys import Ids, among
 from sources.eduframe.settings import Settings
@@ -197,17 +197,13 @@ def why_by_itself(plan: Plan) -> str | None:
         return "it is read whole the first time"
     if not (plan.index.living or plan.endpoint.params):
         return "it had no rows, or was off"
-    return "it is read in one go, and that is due" if _at_once(plan) and _is_due(plan) else None
+    due = is_due(plan.position, plan.policy.reconcile_every, plan.clock)
+    return "it is read in one go, and that is due" if _at_once(plan) and due else None
 
 
 def _at_once(plan: Plan) -> bool:
     """Whether a list is read whole or not at all, and not by one request for each page."""
     return bool(plan.endpoint.detail_path or plan.endpoint.parent_setting)
-
-
-def _is_due(plan: Plan) -> bool:
-    proven = parse(plan.position.reconciled_at)
-    return proven is None or not timedelta() <= plan.clock - proven < plan.policy.reconcile_every
 
 
 def asks_api_for_parents(plan: Plan, plans: Mapping[str, Plan]) -> bool:

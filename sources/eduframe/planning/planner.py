@@ -143,14 +143,12 @@ def _fall_due(found: Units, every: float) -> float:
     """The requests that this run has to make so that everything is read in its time.
 
     Things fall due one after the other. For each of them: what they cost up to it has to be spent
-    by then, and so many runs are left; the most that any needs counts. What is overdue, and is
-    read at once or not at all, needs all that it costs.
+    by then, and so many runs are left; the most that any needs counts.
     """
     order = np.flatnonzero(~np.isnan(found.due))
     order = order[np.argsort(found.due[order])]
     runs = np.floor(np.maximum(found.due[order], 0.0) / max(every, 1.0)) + 1
-    needed = (np.cumsum(found.cost[order]) / runs).max(initial=0.0)
-    return float(max(needed, found.cost[found.due <= 0].max(initial=0)))
+    return float((np.cumsum(found.cost[order]) / runs).max(initial=0.0))
 
 
 def _compete(found: Units, free: Flags, requests: int, shared: int) -> Ints:

@@ -233,35 +233,42 @@ def gather_parents(
         refs |= found
         refs.update(met.written)
         if values is None and not met.started:
-            if left is not None and pages is not None:
-                refs.update(_some_from_api(fetcher, parent, left, met, pages))
-                continue
-            most = None if left is None else max(1, left() // 2)
-            refs.update(parents_from_api(fetcher, parent, most, met))
+            some = ParentPages() if left is None or pages is None else pages
+            refs.update(_from_api(fetcher, parent, some, _enough(some, left, pages is not None)))
+            met.untold |= some.begin is not None or some.end is not None
     return list(refs)
 
 
-def _some_from_api(
-    fetcher: Fetcher, parent: Parent, left: Callable[[], int], met: ParentsMet, pages: ParentPages
+def _enough(
+    some: ParentPages, left: Callable[[], int] | None, goes_on: bool
+) -> Callable[[], bool]:
+    """Whether no more pages of parents are to be read."""
+    if left is None:
+        return lambda: False
+    if goes_on:
+        return lambda: sum(len(refs) for _, refs in some.pages) >= left()
+    most = max(1, left() // 2)
+    return lambda: len(some.pages) >= most
+
+
+def _from_api(
+    fetcher: Fetcher, parent: Parent, some: ParentPages, enough: Callable[[], bool]
 ) -> list[ParentRef]:
-    """Some pages of parents, as many as can be asked; the others are noted as untold."""
+    """The parents, straight from the API, page by page; the pages are noted in ``some``."""
     owner = filled_by(parent.table)
     others = fetcher.of(owner)
-    found: list[ParentRef] = []
     try:
-        address = pages.begin
-        for page in others.walk(_page_at(others, pages)):
-            here = list(dict.fromkeys(_on_page(owner, parent, page)))
-            pages.pages.append((pages.begin if not pages.pages else address, here))
-            found += here
-            pages.end = address = page.next_url
-            if address is not None and len(found) >= left():
+        first = _page_at(others, some)
+        address = some.begin
+        for page in others.walk(first):
+            some.pages.append((address, list(dict.fromkeys(_on_page(owner, parent, page)))))
+            some.end = address = page.next_url
+            if address is not None and enough():
                 break
     except ResourceOffError as off:
         what = f"its parents, {owner.path}, {off}"
         raise ResourceOffError(what, off.status, owner.needs) from off
-    met.untold |= pages.begin is not None or pages.end is not None
-    return found
+    return [ref for _, refs in some.pages for ref in refs]
 
 
 def _page_at(fetcher: Fetcher, pages: ParentPages) -> Page:
@@ -275,23 +282,6 @@ def _page_at(fetcher: Fetcher, pages: ParentPages) -> Page:
             raise
         pages.begin = None  # a cursor that has expired: the round begins again
         return fetcher.first()
-
-
-def parents_from_api(
-    fetcher: Fetcher, parent: Parent, most: int | None, met: ParentsMet
-) -> Iterator[ParentRef]:
-    """The parents, straight from the API, of at most so many pages; others are noted as untold."""
-    owner = filled_by(parent.table)
-    others = fetcher.of(owner)
-    try:
-        for number, page in enumerate(others.walk(others.first()), 1):
-            yield from _on_page(owner, parent, page)
-            if number == most and page.next_url:
-                met.untold = True
-                return
-    except ResourceOffError as off:
-        what = f"its parents, {owner.path}, {off}"
-        raise ResourceOffError(what, off.status, owner.needs) from off
 
 
 def _on_page(owner: Endpoint, parent: Parent, page: Page) -> Iterator[ParentRef]:

@@ -365,6 +365,12 @@ class Plan:
         self.checkpoint = stored
 
 
+def is_due(position: Position, every: timedelta, now: datetime) -> bool:
+    """Whether a list is to be compared whole: it never was, not since so long, or in the future."""
+    reconciled = parse(position.reconciled_at)
+    return reconciled is None or not timedelta() <= now - reconciled < every
+
+
 def choose_mode(
     endpoint: Endpoint,
     position: Position,
@@ -375,8 +381,7 @@ def choose_mode(
     forced: bool,
 ) -> Mode:
     """The rule: by content where there is no cursor, where it is time, or where it is asked for."""
-    reconciled = parse(position.reconciled_at)
-    due = reconciled is None or not timedelta() <= now - reconciled < every
+    due = is_due(position, every, now)
     emptied = not len(index) and (position.had_rows or not endpoint.params)
     if forced or due or emptied:
         return "reconcile"
